@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The flags that every target of ours gets, and the two functions that make targets.
+
+function(pleat_flags target)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(${target} PRIVATE
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+    -fno-strict-aliasing -fvisibility=hidden)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    # g++-12 warns of overlapping copies inside std::string's own operator+ (GCC bug 105651).
+    target_compile_options(${target} PRIVATE -Wno-restrict)
+  endif()
+  if(PLEAT_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(PLEAT_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${PLEAT_SANITIZE} -fno-omit-frame-pointer
+                           -fno-sanitize-recover=all)
+    target_link_options(${target} PRIVATE -fsanitize=${PLEAT_SANITIZE})
+  endif()
+  if(PLEAT_COVERAGE)
+    target_compile_options(${target} PRIVATE --coverage -fprofile-update=atomic)
+    target_link_options(${target} PRIVATE --coverage)
+  endif()
+endfunction()
+
+# One static library for the folder it is called in: pleat_library(store SOURCES ... LINKS ...).
+# LINKS is that folder's line in the dependency graph; tests/layout checks the includes against it.
+function(pleat_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINKS;LIBRARIES" ${ARGN})
+  add_library(pleat_${name} STATIC ${arg_SOURCES})
+  pleat_flags(pleat_${name})
+  foreach(link ${arg_LINKS})
+    target_link_libraries(pleat_${name} PUBLIC pleat_${link})
+  endforeach()
+  target_link_libraries(pleat_${name} PUBLIC ${arg_LIBRARIES})
+endfunction()
+
+# One GoogleTest program whose cases CTest runs one by one:
+# pleat_test(store_test SOURCES ... LINKS store [LIBRARIES ...] [LABELS ...] [TIMEOUT seconds]).
+function(pleat_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINKS;LIBRARIES;LABELS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  pleat_flags(${name})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  foreach(link ${arg_LINKS})
+    target_link_libraries(${name} PRIVATE pleat_${link})
+  endforeach()
+  target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE PLEAT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  # One CTest entry a program: a process start for each of a thousand cases costs more than the cases.
+  add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "unit;${arg_LABELS}"
+                       SKIP_RETURN_CODE 77)
+endfunction()
+
+function(pleat_subdirectories)
+  foreach(folder ${ARGN})
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/CMakeLists.txt)
+      add_subdirectory(${folder})
+    endif()
+  endforeach()
+endfunction()

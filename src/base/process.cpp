@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "base/process.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include <cerrno>
+
+#include "base/unique_fd.h"
+
+#ifndef PR_SET_IO_FLUSHER  // linux/prctl.h, since 5.6
+#define PR_SET_IO_FLUSHER 57
+#define PR_GET_IO_FLUSHER 58
+#endif
+
+namespace pleat {
+
+Result<void> set_io_flusher() {
+  if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0) {
+    return errno_error(
+        "cannot mark an I/O thread with PR_SET_IO_FLUSHER (needs CAP_SYS_RESOURCE; run as root)");
+  }
+  if (prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) != 1) {
+    return Error{EINVAL, "PR_SET_IO_FLUSHER had no effect on this kernel"};
+  }
+  return {};
+}
+
+Result<void> lock_memory() {
+  if (mlockall(MCL_CURRENT) != 0 || mlockall(MCL_FUTURE | MCL_ONFAULT) != 0) {
+    return errno_error("cannot lock memory; run as root or raise the limit (ulimit -l unlimited)");
+  }
+  return {};
+}
+
+Result<void> protect_from_oom_killer() {
+  const UniqueFd file(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (!file || write(file.get(), "-1000", 5) != 5) {
+    return errno_error("cannot set oom_score_adj to -1000; run as root");
+  }
+  return {};
+}
+
+}  // namespace pleat

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What a process that serves swap asks of the kernel for itself.
+#pragma once
+
+#include "base/result.h"
+
+namespace pleat {
+
+// Marks the calling thread as part of the I/O path of a block device (PR_SET_IO_FLUSHER,
+// Linux 5.6), so that memory it allocates never waits for that device, and reads the mark back.
+// EPERM without CAP_SYS_RESOURCE.
+Result<void> set_io_flusher();
+
+// Locks all memory the process has now, which faults all of it in, and what it maps later as it is
+// touched (mlockall MCL_CURRENT, then MCL_FUTURE | MCL_ONFAULT): so call it before a large sparse
+// mapping is made.
+Result<void> lock_memory();
+
+// Takes the process out of the OOM killer's choice (oom_score_adj -1000).
+Result<void> protect_from_oom_killer();
+
+}  // namespace pleat

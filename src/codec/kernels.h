@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The functions that differ between instruction-set tiers, as one table a tier.
+//
+// A tier is a set of processor features, named after what it needs. Each table is written once, in
+// isa/<tier>.cpp, from shared kernels; where a tier has no measured gain its table points to the
+// function of the tier below. The table is picked once, at start, and passed down by reference.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+
+namespace pleat::codec {
+
+struct Lz4Workspace;
+
+struct Kernels {
+  // "scalar", "avx2", "avx512" or "neon": the values of PLEAT_ISA.
+  const char* name;
+
+  // Whether all 8-byte words of the page are equal; if so, *pattern is that word.
+  bool (*same_filled)(const std::byte* page, std::uint64_t* pattern) noexcept;
+
+  // Fills the page with copies of `pattern`.
+  void (*fill)(std::byte* page, std::uint64_t pattern) noexcept;
+
+  // Compresses one page to an LZ4 block of at most `capacity` bytes at `dst`; 0 where it does not
+  // fit. Never writes behind dst + capacity. The workspace needs no preparation and carries nothing
+  // between calls.
+  std::size_t (*lz4_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
+                              Lz4Workspace& workspace) noexcept;
+
+  // Decompresses an LZ4 block. True if it is well-formed, uses all `size` bytes and yields exactly
+  // one page. Reads nothing outside src[0, size), writes nothing outside the page, for any input.
+  bool (*lz4_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
+};
+
+// The tiers that this processor can run, from scalar to the best. Never empty.
+std::span<const Kernels* const> available_kernels() noexcept;
+
+// The tier that PLEAT_ISA names, or the best one where it is not set. ENOTSUP, with a message that
+// lists the tiers this processor has, where the name is unknown or not supported: never a silent
+// second choice.
+Result<const Kernels*> select_kernels();
+
+// The same for a name given otherwise; an empty name means the best.
+Result<const Kernels*> select_kernels(const char* name);
+
+}  // namespace pleat::codec

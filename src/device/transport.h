@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A way for a block device to reach the store: ublk, or a loop device over a FUSE file.
+//
+//   probe() says which the kernel has; start_*() makes the device; stop() takes it away.
+//
+// Start leaves nothing behind where it fails. A kernel device must not outlive its daemon: the
+// guardian (daemon/guardian.h) calls remove_leftovers() after the worker is gone, however it went.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "device/request.h"
+
+namespace pleat::device {
+
+enum class TransportKind : std::uint8_t { kUblk, kLoop };
+const char* to_string(TransportKind kind) noexcept;  // "ublk", "loop"
+
+struct TransportOptions {
+  std::string name;             // the device's name in Pleat, [A-Za-z0-9_.-]{1,32}
+  int id = -1;                  // ublk's device number (/dev/ublkbN); -1 = the first free one
+  unsigned queues = 1;          // ublk: hardware queues; loop: serving threads. At least 1.
+  unsigned depth = 64;          // requests in flight a queue
+  unsigned block_bytes = 4096;  // logical block size, 512 or 4096
+  bool user_copy = true;        // ublk: use USER_COPY where the kernel has it
+  bool io_flusher = true;       // mark I/O threads; off only for tests without the capability
+};
+
+// What a transport is and does, for people: shown by `pleat stat` and the demo.
+struct TransportInfo {
+  TransportKind kind = TransportKind::kUblk;
+  std::string path;  // "/dev/ublkb0", "/dev/loop3"
+  int id = -1;       // the number in the path
+  unsigned queues = 0;
+  unsigned depth = 0;
+  std::vector<std::string>
+      features;  // "USER_COPY", "CMD_IOCTL_ENCODE", ... as the kernel names them
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  virtual const TransportInfo& info() const noexcept = 0;
+  // Statistics of each queue; the pointers live as long as the transport.
+  virtual std::vector<const QueueStats*> queue_stats() const = 0;
+  // A file descriptor that becomes readable when the device has ended by itself (a queue thread
+  // failed, or somebody else deleted the device).
+  virtual int ended_fd() const noexcept = 0;
+  // Ends service and removes the kernel's device, within 10 s. The caller has made sure that
+  // nothing uses it. Called once; the destructor calls it where nobody did.
+  virtual Result<void> stop() = 0;
+};
+
+// Whether the kernel has the transport and this process may use it; else an error that says what to
+// do (load a module, run as root, another transport).
+Result<void> probe_ublk();
+Result<void> probe_loop();
+
+// Makes the device over `store` and returns when it takes requests. One thread and one session a
+// queue.
+Result<std::unique_ptr<Transport>> start_ublk(store::Store& store, const TransportOptions& options);
+Result<std::unique_ptr<Transport>> start_loop(store::Store& store, const TransportOptions& options);
+
+// Removes what a dead worker's device left in the kernel (a dead ublk device; a loop device and its
+// FUSE mount). `info` is what the worker reported, or holds the kind and id at least. Bounded in
+// time.
+Result<void> remove_leftovers(const TransportInfo& info, const std::string& name);
+
+}  // namespace pleat::device

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The store: compressed pages in memory, addressed by slot. It knows pages, not devices.
+//
+//   write: scan for same-filled -> compress -> object in the pool -> slot word published
+//   read:  slot word locked -> object checked and decompressed -> slot word unlocked
+//
+// Everything lives in one memfd: slot table, page map and pool (docs/formats/store.md). All of the
+// slot table is there before the first write; pool memory is provided ahead of the writers by a
+// background thread, which also gives surplus back to the system.
+//
+// Thread safety: reads, writes and discards of any slots from any number of threads at once, each
+// thread with its own Session. Operations on one slot are linearisable. Nothing is allocated after
+// create() and open_session(), and no operation waits for anything but another operation on the
+// same slot or a short lock of the pool.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/page.h"
+#include "base/result.h"
+#include "codec/kernels.h"
+#include "codec/page_codec.h"
+
+namespace pleat::store {
+
+enum class [[nodiscard]] StoreStatus : std::uint8_t{
+    kOk,
+    // mem_limit is reached. The slot keeps its old page.
+    kOverLimit,
+    // The pool has no memory ready at this moment, or the system has none. The slot keeps its old
+    // page.
+    kNoReserve,
+    // The stored object fails its check or does not decompress. Nothing is returned as data.
+    kCorrupt,
+};
+
+// 0, -ENOSPC (kOverLimit, kNoReserve) or -EIO (kCorrupt).
+int to_errno(StoreStatus status) noexcept;
+
+struct StoreOptions {
+  // Size of the device, a positive multiple of 4096, at most 16 TiB.
+  std::uint64_t device_bytes = 0;
+  // Bound on pool memory in bytes; 0 means none. Rounded down to whole pages, as zram does.
+  std::uint64_t mem_limit_bytes = 0;
+  // Codec of written pages.
+  std::string codec = "lz4";
+  const codec::Kernels* kernels = nullptr;  // required
+  // How many sessions will be opened at most.
+  unsigned sessions_max = 1;
+  // Pool memory that is kept ready for writers, in bytes.
+  std::uint64_t reserve_bytes = std::uint64_t{8} << 20;
+  // Whether the store's memory is to be locked. It is an error at create() where that is not
+  // possible.
+  bool lock_memory = false;
+  // Whether the background thread is to be marked with PR_SET_IO_FLUSHER.
+  bool io_flusher = false;
+};
+
+// One moment's statistics, in zram's terms (Documentation/admin-guide/blockdev/zram.rst). While
+// operations run the fields are each recent but not of one instant; at rest they are exact.
+struct StoreStats {
+  // mm_stat
+  std::uint64_t orig_data_size = 0;    // bytes: pages stored * 4096, same-filled ones included
+  std::uint64_t compr_data_size = 0;   // bytes of compressed and raw pages, without headers
+  std::uint64_t mem_used_total = 0;    // bytes of pool pages that hold objects
+  std::uint64_t mem_limit = 0;         // bytes, 0 = none
+  std::uint64_t mem_used_max = 0;      // bytes: the peak of mem_used_total
+  std::uint64_t same_pages = 0;        // pages
+  std::uint64_t pages_compacted = 0;   // pages freed by compaction
+  std::uint64_t huge_pages = 0;        // incompressible pages stored raw
+  std::uint64_t huge_pages_since = 0;  // all those ever stored
+  // io_stat; invalid requests are the device's to count
+  std::uint64_t failed_reads = 0;
+  std::uint64_t failed_writes = 0;
+  std::uint64_t notify_free = 0;
+  // Ours
+  std::uint64_t corrupt_pages = 0;      // reads that failed their check
+  std::uint64_t no_reserve_writes = 0;  // of failed_writes, those that found no memory ready
+  std::uint64_t device_bytes = 0;       // size of the device
+  std::uint64_t slot_table_bytes = 0;   // 8 bytes a page of the device
+  std::uint64_t metadata_bytes = 0;     // object and span headers, page map, bitmaps: in use now
+  std::uint64_t reserve_bytes = 0;      // pool memory that is ready and holds nothing
+};
+
+class Store {
+ public:
+  // Makes the memory and starts the background thread; on return the first reserve is ready.
+  // Errors: EINVAL (a bad size, a bad codec), ENOMEM, EPERM (memory cannot be locked).
+  static Result<std::unique_ptr<Store>> create(const StoreOptions& options);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // What one thread needs to use the store: codec working memory, a scratch page, its counters.
+  class Session;
+  // ENFILE where sessions_max are open. A session must be gone before its store.
+  Result<std::unique_ptr<Session>> open_session();
+
+  std::uint64_t slots() const noexcept;
+  StoreStats stats() const noexcept;
+  // Live changes, as zram's attributes of the same names.
+  void set_mem_limit(std::uint64_t bytes) noexcept;
+  void reset_mem_used_max() noexcept;
+  // Waits until the background thread has brought the reserve to its target, at most `timeout_ms`;
+  // for tests and for statistics that are to be exact. Whether it got there.
+  bool settle(unsigned timeout_ms) noexcept;
+
+  struct State;  // shared with Session; store.cpp
+
+ private:
+  explicit Store(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Precondition of all: slot < Store::slots(). Thread safety: one thread at a time.
+class Store::Session {
+ public:
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Stores a page. On any status but kOk the slot is as it was and failed_writes is counted.
+  StoreStatus write(std::uint64_t slot, const std::byte* page) noexcept;
+
+  // Reads a page; zeros where nothing was written. On kCorrupt the page is zeroed and failed_reads
+  // counted.
+  StoreStatus read(std::uint64_t slot, std::byte* page) noexcept;
+
+  // Replaces `length` bytes of the slot's page from `offset` on, atomically with respect to other
+  // operations on the slot; offset + length <= 4096. Any status of read() and write().
+  StoreStatus write_part(std::uint64_t slot, std::size_t offset, const std::byte* bytes,
+                         std::size_t length) noexcept;
+
+  // Frees `count` slots from `slot` on; each counts as a notify_free, also where it was empty.
+  void discard(std::uint64_t slot, std::uint64_t count) noexcept;
+
+ private:
+  friend class Store;
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pleat::store
