@@ -2,10 +2,9 @@
 #include "device/transport.h"
 
 #include "device/loop/leftovers.h"
+#include "device/ublk/leftovers.h"
 
 namespace pleat::device {
-
-Result<void> remove_ublk_leftovers(const TransportInfo& info);  // device/ublk/leftovers.h
 
 const char* to_string(TransportKind kind) noexcept {
   return kind == TransportKind::kUblk ? "ublk" : "loop";
