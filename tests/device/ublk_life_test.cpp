@@ -298,13 +298,15 @@ TEST_F(UblkLife, LegacyCommandsServeToo) {
   auto started = ublk::UblkTransport::start(*std::move(control), *store, options);
   ASSERT_TRUE(started) << started.error().message;
   EXPECT_THAT((*started)->info().features, IsEmpty());
-  const UniqueFd fd = open_direct((*started)->info().path);
+  UniqueFd fd = open_direct((*started)->info().path);
   Buffer written(1u << 20), read(1u << 20);
   fill(written.data(), written.size(), 9);
   ASSERT_EQ(pwrite(fd.get(), written.data(), written.size(), 0),
             static_cast<ssize_t>(written.size()));
   ASSERT_EQ(pread(fd.get(), read.data(), read.size(), 0), static_cast<ssize_t>(read.size()));
   EXPECT_EQ(std::memcmp(written.data(), read.data(), read.size()), 0);
+  // Without DEL_DEV_ASYNC the deletion waits for every close.
+  fd.reset();
   const auto stopped = (*started)->stop();
   EXPECT_TRUE(stopped) << stopped.error().message;
 }
