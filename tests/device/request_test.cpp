@@ -120,20 +120,22 @@ TEST_F(RequestServerTest, RefusesAndCountsWhatIsNotOnTheDevice) {
     std::size_t length;
   };
   const Range ranges[] = {
-      {kDeviceBytes, 512},                   // behind the end
-      {kDeviceBytes - 512, 1024},            // over the end
-      {0, kDeviceBytes + 512},               // longer than the device
-      {kMax - 511, 512},                     // the sum is 0
-      {kMax - 511, 4096},                    // the sum is small
-      {4096, kMax - 4095},                   // the same by the length
-      {1, 512},                              // off the grid
-      {0, 511},          {256, 256}, {4096, 4097},
+      {kDeviceBytes, 512},         // behind the end
+      {kDeviceBytes - 512, 1024},  // over the end
+      {0, kDeviceBytes + 512},     // longer than the device
+      {kMax - 511, 512},           // the sum is 0
+      {kMax - 511, 4096},          // the sum is small
+      {4096, kMax - 4095},         // the same by the length
+      {1, 512},                    // off the grid
+      {0, 511},
+      {256, 256},
+      {4096, 4097},
   };
   std::vector<std::byte> data(2 * kDeviceBytes);
   std::uint64_t refused = 0;
   for (const Range& range : ranges) {
-    for (const Operation operation : {Operation::kRead, Operation::kWrite, Operation::kDiscard,
-                                      Operation::kWriteZeroes}) {
+    for (const Operation operation :
+         {Operation::kRead, Operation::kWrite, Operation::kDiscard, Operation::kWriteZeroes}) {
       EXPECT_EQ(server_.serve(operation, range.offset, range.length, data.data()), -EINVAL)
           << range.offset << '+' << range.length;
       ++refused;
