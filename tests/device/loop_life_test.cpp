@@ -181,8 +181,8 @@ TEST(LoopStart, RefusesOptionsThatMakeNoDevice) {
   odd.block_bytes = 1000;
   const TransportOptions path = loop_options("../x");
   const TransportOptions unnamed = loop_options("");
-  for (const auto* options : {&none, &odd, &path, &unnamed}) {
-    const auto result = start_loop(*store, *options);
+  for (const TransportOptions& options : {none, odd, path, unnamed}) {
+    const auto result = start_loop(*store, options);
     ASSERT_FALSE(result.has_value());
     EXPECT_EQ(result.error().code, EINVAL);
   }
