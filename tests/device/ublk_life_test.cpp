@@ -175,8 +175,8 @@ TEST_F(UblkLife, BadOptionsAreRefusedInWords) {
   options.queues = 0;
   EXPECT_THAT(start_ublk(*store, options).error().message, HasSubstr("queues"));
   options = {};
-  options.depth = 4096;
-  EXPECT_THAT(start_ublk(*store, options).error().message, HasSubstr("1 to 4095"));
+  options.depth = 4097;
+  EXPECT_THAT(start_ublk(*store, options).error().message, HasSubstr("1 to 4096"));
   options = {};
   options.id = 0x7ffffff0;
   const auto result = start_ublk(*store, options);
@@ -186,9 +186,10 @@ TEST_F(UblkLife, BadOptionsAreRefusedInWords) {
 
 TEST_F(UblkLife, DeepestQueueWorks) {
   TransportOptions options;
-  options.depth = 4095;
+  options.depth = 4096;
   Device device(options);
   ASSERT_TRUE(device.transport);
+  EXPECT_EQ(device.transport->info().depth, 4095u) << "one tag is kept unused";
   const UniqueFd fd = open_direct(device.path());
   Buffer buffer(kPageSize);
   EXPECT_EQ(pread(fd.get(), buffer.data(), kPageSize, 0), ssize_t{kPageSize});
@@ -309,6 +310,18 @@ TEST_F(UblkLife, LegacyCommandsServeToo) {
   fd.reset();
   const auto stopped = (*started)->stop();
   EXPECT_TRUE(stopped) << stopped.error().message;
+}
+
+// A claim that is closed too late would make the deletion wait, and the number stay taken.
+TEST_F(UblkLife, ClaimedDeviceGivesItsNumberBack) {
+  for (int turn = 0; turn < 3; ++turn) {
+    Device device;
+    EXPECT_EQ(device.path(), "/dev/ublkb0");
+    UniqueFd claim(open(device.path().c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
+    ASSERT_TRUE(claim);
+    const auto stopped = device.transport->stop_claimed(std::move(claim));
+    EXPECT_TRUE(stopped) << stopped.error().message;
+  }
 }
 
 // Somebody who keeps the device open keeps its number, but does not make stop() hang or fail.
