@@ -24,8 +24,8 @@ bool has_feature(const TransportInfo& info, const std::string& name) {
 }
 
 class UblkIo : public ::testing::TestWithParam<bool> {};  // whether USER_COPY is asked for
-INSTANTIATE_TEST_SUITE_P(Modes, UblkIo, ::testing::Bool(), [](const auto& info) {
-  return std::string(info.param ? "UserCopy" : "PlainCopy");
+INSTANTIATE_TEST_SUITE_P(Modes, UblkIo, ::testing::Bool(), [](const auto& mode) {
+  return std::string(mode.param ? "UserCopy" : "PlainCopy");
 });
 
 TEST_P(UblkIo, ModeIsWhatWasAskedFor) {
@@ -89,7 +89,7 @@ void run_model(const std::string& path, std::uint64_t base, std::uint32_t seed, 
     bool good = true;
     switch (random() % 4) {
       case 0:
-        fill(buffer.data(), length, random());
+        fill(buffer.data(), length, static_cast<std::uint32_t>(random()));
         std::memcpy(model.data() + offset, buffer.data(), length);
         good = pwrite(fd.get(), buffer.data(), length, position) == static_cast<ssize_t>(length);
         break;

@@ -43,7 +43,7 @@ bool write_file(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-Result<std::unique_ptr<Transport>> UblkTransport::start(store::Store& store,
+Result<std::unique_ptr<Transport>> UblkTransport::start(Control control, store::Store& store,
                                                         const TransportOptions& options) {
   if (options.block_bytes != kSectorSize && options.block_bytes != kPageSize) {
     return Error{EINVAL, "the block size of a ublk device is 512 or 4096 bytes"};
@@ -54,11 +54,8 @@ Result<std::unique_ptr<Transport>> UblkTransport::start(store::Store& store,
   if (options.depth == 0 || options.depth >= kQueueDepthMax) {
     return Error{EINVAL, "a ublk queue has a depth of 1 to " + std::to_string(kQueueDepthMax - 1)};
   }
-  auto control = Control::open();
-  if (!control) return std::move(control).error();
-
   // From here on the destructor undoes what was done.
-  std::unique_ptr<UblkTransport> transport(new UblkTransport(*std::move(control)));
+  std::unique_ptr<UblkTransport> transport(new UblkTransport(std::move(control)));
   if (auto done = transport->add_device(options); !done) return std::move(done).error();
   if (auto done = transport->set_params(store, options); !done) return std::move(done).error();
   if (auto done = transport->open_char_device(); !done) return std::move(done).error();
@@ -228,7 +225,9 @@ Result<void> probe_ublk() {
 
 Result<std::unique_ptr<Transport>> start_ublk(store::Store& store,
                                               const TransportOptions& options) {
-  return ublk::UblkTransport::start(store, options);
+  auto control = ublk::Control::open();
+  if (!control) return std::move(control).error();
+  return ublk::UblkTransport::start(*std::move(control), store, options);
 }
 
 }  // namespace pleat::device

@@ -18,7 +18,8 @@ namespace pleat::device::ublk {
 
 class UblkTransport final : public Transport {
  public:
-  static Result<std::unique_ptr<Transport>> start(store::Store& store,
+  // What start_ublk() promises, through an open control device.
+  static Result<std::unique_ptr<Transport>> start(Control control, store::Store& store,
                                                   const TransportOptions& options);
   ~UblkTransport() override;
 
