@@ -2,32 +2,18 @@
 #include "daemon/bounded.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 
-#include "base/clock.h"
 #include "base/unique_fd.h"
+#include "daemon/pidfd.h"
 
 namespace pleat::daemon {
 
 namespace {
-
-// Polls one descriptor for input until deadline_ns of monotonic_ns(). Whether there is some.
-bool wait_for_input(int fd, std::uint64_t deadline_ns) {
-  while (true) {
-    const std::uint64_t now_ns = monotonic_ns();
-    if (now_ns >= deadline_ns) return false;
-    pollfd entry{fd, POLLIN, 0};
-    const int count = poll(&entry, 1, static_cast<int>((deadline_ns - now_ns) / 1'000'000) + 1);
-    if (count > 0) return true;
-    if (count < 0 && errno != EINTR) return false;
-  }
-}
 
 [[noreturn]] void run_in_child(int results, const std::function<Result<void>()>& task) {
   const Result<void> result = task();
@@ -51,10 +37,6 @@ Result<void> read_result(int results) {
 
 }  // namespace
 
-bool wait_for_exit(int pidfd, unsigned timeout_ms) {
-  return wait_for_input(pidfd, monotonic_ns() + std::uint64_t{timeout_ms} * 1'000'000);
-}
-
 Result<void> run_bounded(const std::string& what, unsigned timeout_ms,
                          const std::function<Result<void>()>& task) {
   int ends[2];
@@ -66,8 +48,7 @@ Result<void> run_bounded(const std::string& what, unsigned timeout_ms,
   if (child == 0) run_in_child(results_write.get(), task);
   results_write.reset();
   // The pipe ends with the child, so one wait serves both; a message comes right before the end.
-  const std::uint64_t deadline_ns = monotonic_ns() + std::uint64_t{timeout_ms} * 1'000'000;
-  if (!wait_for_input(results.get(), deadline_ns)) {
+  if (!wait_for_input(results.get(), timeout_ms)) {
     kill(child, SIGKILL);
     waitpid(child, nullptr, WNOHANG);
     return Error{ETIMEDOUT, what + " took longer than " + std::to_string(timeout_ms / 1000) +

@@ -14,7 +14,4 @@ namespace pleat::daemon {
 Result<void> run_bounded(const std::string& what, unsigned timeout_ms,
                          const std::function<Result<void>()>& task);
 
-// Waits for the process behind a pidfd to end, at most timeout_ms. Whether it has.
-bool wait_for_exit(int pidfd, unsigned timeout_ms);
-
 }  // namespace pleat::daemon

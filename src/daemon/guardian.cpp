@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,11 +17,12 @@
 #include "base/clock.h"
 #include "base/process.h"
 #include "base/units.h"
-#include "daemon/bounded.h"
+#include "control/paths.h"
 #include "daemon/log.h"
 #include "daemon/name_lock.h"
 #include "daemon/notify.h"
 #include "daemon/options_check.h"
+#include "daemon/pidfd.h"
 #include "daemon/ready.h"
 #include "daemon/report.h"
 #include "daemon/signals.h"
@@ -99,18 +99,18 @@ Result<std::optional<int>> Guardian::fork_worker() {
                                          std::move(signals_), std::move(lock_)));
   }
   reports_ = std::move(channel->guardian);
-  worker_.reset(pidfd_open(worker_pid_, 0));
-  if (!worker_) {
-    const Error error = errno_error("cannot watch the worker (needs Linux 5.3)");
+  auto worker = open_pidfd(worker_pid_);
+  if (!worker) {
     kill(worker_pid_, SIGKILL);
     waitpid(worker_pid_, nullptr, 0);
-    return error;
+    return worker.error();
   }
+  worker_ = std::move(*worker);
   deadline_ns_ = monotonic_ns() + kStartTimeoutNs;
   // A guardian whose pages are in the device's own care could not clean up after it. Where this is
   // not allowed the worker fails by the same cause and says so.
-  [[maybe_unused]] const Result<void> locked = lock_memory();
-  [[maybe_unused]] const Result<void> marked = set_io_flusher();
+  static_cast<void>(lock_memory());
+  static_cast<void>(set_io_flusher());
   return std::optional<int>();
 }
 
@@ -198,8 +198,8 @@ void Guardian::kill_late_worker() {
     fail(Error{ETIMEDOUT, "the worker of " + options_.name + " did not " +
                               (is_ready_ ? "end" : "start") + " in time and is killed"});
   }
-  pidfd_send_signal(worker_.get(), SIGKILL, nullptr, 0);
-  wait_for_exit(worker_.get(), kKillTimeoutMs);
+  static_cast<void>(send_signal(worker_, SIGKILL));
+  wait_for_exit(worker_, kKillTimeoutMs);
 }
 
 int Guardian::supervise() {
@@ -221,7 +221,8 @@ int Guardian::supervise() {
       break;
     }
     if (entries[0].revents != 0 && take_signal(signals_.get()) != 0) {
-      pidfd_send_signal(worker_.get(), SIGTERM, nullptr, 0);
+      // A worker that has just ended needs none.
+      static_cast<void>(send_signal(worker_, SIGTERM));
     }
     if (entries[2].revents != 0) drain_reports();
     has_exited = entries[1].revents != 0;
@@ -257,7 +258,7 @@ Result<Guardian> prepare(const Options& options) {
   if (!signals) return signals.error();
   if (auto good = check_options(options); !good) return good.error();
   if (auto allowed = check_root(); !allowed) return allowed.error();
-  if (auto made = make_runtime_directory(); !made) return made.error();
+  if (auto made = control::make_runtime_directory(); !made) return made.error();
   say_swept(sweep());
   auto lock = NameLock::take(options.name, kLockPatienceMs);
   if (!lock) return lock.error();

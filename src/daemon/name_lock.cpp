@@ -30,14 +30,6 @@ bool is_same_file(const UniqueFd& file, const std::string& path) {
 
 }  // namespace
 
-Result<void> make_runtime_directory() {
-  const std::string path = control::runtime_directory();
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-    return errno_error("cannot make " + path);
-  }
-  return {};
-}
-
 Result<NameLock> NameLock::take(const std::string& name, unsigned patience_ms) {
   const std::string path = control::runtime_directory() + "/" + name + ".lock";
   const std::uint64_t deadline_ns = monotonic_ns() + std::uint64_t{patience_ms} * 1'000'000;

@@ -12,9 +12,6 @@
 
 namespace pleat::daemon {
 
-// Makes the runtime directory, for root only. EACCES says to run as root.
-Result<void> make_runtime_directory();
-
 class NameLock {
  public:
   // EADDRINUSE where a living daemon holds the name for longer than patience_ms (a sweep by another

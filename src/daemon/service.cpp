@@ -98,6 +98,10 @@ Result<std::unique_ptr<Service>> Service::start(Setup setup) {
   if (!kernels) return kernels.error();
   auto choice = choose_transport(options.transport);
   if (!choice) return choice.error();
+  if (choice->kind == device::TransportKind::kLoop && options.id >= 0) {
+    return Error{EINVAL, "the number of a loop device cannot be chosen; leave out --id (" +
+                             choice->reason + ")"};
+  }
   if (auto enough = check_memory(options); !enough) return enough.error();
   UniqueFd stopped(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stopped) return errno_error("cannot make an eventfd");

@@ -15,6 +15,22 @@ namespace {
 
 // remove_leftovers() bounds its own waits; this is for a kernel that does not return at all.
 constexpr unsigned kRemoveTimeoutMs = 15'000;
+// ublk_drv's parameter ublks_max, the number of devices there can be, is 64 by default.
+constexpr int kUblkDevicesMax = 64;
+
+// A worker that died between making a ublk device and writing down its number leaves one that only
+// the driver knows. remove_leftovers() removes nothing but dead daemons' devices, so each number is
+// tried, and what it refuses is not ours to remove.
+Result<void> remove_device(const State& state) {
+  device::TransportInfo info = leftovers_of(state);
+  if (info.kind != device::TransportKind::kUblk || info.id >= 0) {
+    return device::remove_leftovers(info, state.name);
+  }
+  for (info.id = 0; info.id < kUblkDevicesMax; ++info.id) {
+    static_cast<void>(device::remove_leftovers(info, state.name));
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -25,7 +41,7 @@ Result<void> clean_up(const std::string& name, NameLock& lock) {
     auto removed = run_bounded(what, kRemoveTimeoutMs, [&] {
       // A child that the kernel holds on to must not keep the name taken.
       lock.forget();
-      return device::remove_leftovers(leftovers_of(*state), name);
+      return remove_device(*state);
     });
     if (!removed) {
       unlink(control::socket_path(name).c_str());

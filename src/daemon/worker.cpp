@@ -117,7 +117,7 @@ Result<void> Worker::start(const Options& options, const ProcessId& guardian) {
   auto server = control::Server::start(
       options.name, [this](const nlohmann::json& request) { return service_->handle(request); });
   if (!server) {
-    [[maybe_unused]] const Result<void> stopped = service_->stop();
+    static_cast<void>(service_->stop());
     service_.reset();
     return server.error();
   }
