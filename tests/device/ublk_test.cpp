@@ -14,7 +14,7 @@
 #include "device/transport.h"
 #include "device/ublk/abi.h"
 #include "device/ublk/command_ring.h"
-#include "device/ublk/leftovers.h"
+#include "device/ublk/ublk_leftovers.h"
 #include "device/ublk/ownership.h"
 
 namespace pleat::device {
