@@ -12,6 +12,7 @@ TRANSPORT=${TRANSPORT:-ublk}
 bin=$PLEAT_BUILD/apps
 helpers=$PLEAT_BUILD/tests/guest
 long=${PLEAT_LONG:+1}
+export PLEATD=$bin/pleatd/pleatd
 work=/tmp/work
 mkdir -p "$work"
 
@@ -56,7 +57,7 @@ explain() {
     grep -q pleat "$process/comm" 2>/dev/null &&
       echo "${process#/proc/} $(tr '\0' ' ' <"$process/cmdline") $(grep State: "$process/status")"
   done
-  for log in /run/pleat*.log; do
+  for log in /run/pleat/*.log; do
     [ ! -s "$log" ] || { echo "-- $log"; tail -n 40 "$log"; }
   done
 }
@@ -146,3 +147,47 @@ swap_on() {
 oom_kills() { awk '$1 == "oom_kill" { print $2 }' /proc/vmstat; }
 # How many pages went out to swap since boot.
 pages_swapped_out() { awk '$1 == "pswpout" { print $2 }' /proc/vmstat; }
+
+# After swapoff a swap device holds its header page at most.
+check_only_header_left() {
+  # Discards of freed clusters run behind.
+  wait_until 10 only_header_left "$1" || fail "$1 holds more than its header: mm_stat $(mm_stat "$1")"
+}
+only_header_left() { [ "$(stat_field "$1" orig_data_size)" -le 4096 ]; }
+
+# make_cgroup NAME LIMIT: a memory cgroup; processes enter it with in_cgroup NAME COMMAND...
+make_cgroup() {
+  mkdir -p "/sys/fs/cgroup/$1"
+  echo "$2" >"/sys/fs/cgroup/$1/memory.max"
+}
+in_cgroup() {
+  local name=$1
+  shift
+  (echo 0 >"/sys/fs/cgroup/$name/cgroup.procs" && exec "$@")
+}
+
+# worker_of NAME and guardian_of NAME: process ids of a device's daemon.
+worker_of() { timeout 30 "$bin/pleat/pleat" stat "$1" --json | grep -Eo '"pid": *[0-9]+' | grep -Eo '[0-9]+'; }
+guardian_of() { awk '$1 == "PPid:" { print $2 }' "/proc/$(worker_of "$1")/status"; }
+
+# Bytes of memory that a process's memfds take.
+memfd_bytes() {
+  local fd blocks total=0
+  for fd in "/proc/$1/fd"/*; do
+    case $(readlink "$fd" || true) in
+      /memfd:*)
+        blocks=$(stat -L -c %b "$fd")
+        total=$((total + blocks * 512))
+        ;;
+    esac
+  done
+  echo "$total"
+}
+
+# What daemons and the kernel keep of devices: nothing must be left after a refusal or a removal.
+leftovers() {
+  find /run/pleat -mindepth 1 ! -name '*.log' 2>/dev/null | sort
+  find /dev -name 'ublk[bc]*' | sort
+  losetup --noheadings --list --output NAME | sort
+  grep -E ' fuse' /proc/mounts || true
+}
