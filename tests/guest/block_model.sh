@@ -3,6 +3,7 @@
 # Random writes, reads, discards and write-zeroes against a model of the device, whole pages and
 # parts of pages.
 # guest: memory=256M cpus=2 timeout=180
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 operations=$([ -n "$long" ] && echo 20000 || echo 1500)

@@ -5,6 +5,7 @@
 # device goes, swapoff and umount return, and a new device can be made.
 # guest: memory=256M cpus=1 timeout=400
 # expect-kernel: I/O error|EXT4-fs (error|warning)|JBD2|Read-error on swap|Write-error on swap|lost async page write
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 make_cgroup limited 24M

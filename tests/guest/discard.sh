@@ -3,6 +3,7 @@
 # What is discarded gives its memory back to the system: by blkdiscard, by a file system that
 # discards as it deletes, and by write-zeroes.
 # guest: memory=256M cpus=2 timeout=120
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 make_device trash 128M

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # the scenarios use what is assigned here
 # What the scenarios share. A scenario starts with
 #
 #     . "$PLEAT_SOURCE/tests/guest/lib.sh"
@@ -51,8 +51,7 @@ explain() {
   cat /proc/swaps
   grep -E 'ublk|zram|/dev/loop|fuse' /proc/mounts || true
   grep -E 'MemFree|MemAvailable|SwapFree|Shmem:|Mlocked' /proc/meminfo || true
-  ls /dev/ublk* /dev/loop* 2>/dev/null | tr '\n' ' ' || true
-  echo
+  find /dev -name 'ublk[bc]*'
   for process in /proc/[0-9]*; do
     grep -q pleat "$process/comm" 2>/dev/null &&
       echo "${process#/proc/} $(tr '\0' ' ' <"$process/cmdline") $(grep State: "$process/status")"

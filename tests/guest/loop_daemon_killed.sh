@@ -4,5 +4,5 @@
 # guest: memory=256M cpus=1 timeout=400
 # expect-kernel: I/O error|EXT4-fs (error|warning)|JBD2|Read-error on swap|Write-error on swap|lost async page write
 TRANSPORT=loop
-# shellcheck source=daemon_killed.sh
+# shellcheck source-path=SCRIPTDIR source=daemon_killed.sh
 . "$PLEAT_SOURCE/tests/guest/daemon_killed.sh"

@@ -3,5 +3,5 @@
 # filesystem.sh over the loop transport: a loop device on a FUSE file.
 # guest: memory=256M cpus=2 timeout=120
 TRANSPORT=loop
-# shellcheck source=filesystem.sh
+# shellcheck source-path=SCRIPTDIR source=filesystem.sh
 . "$PLEAT_SOURCE/tests/guest/filesystem.sh"

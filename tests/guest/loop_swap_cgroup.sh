@@ -3,5 +3,5 @@
 # swap_cgroup.sh over the loop transport: a loop device on a FUSE file.
 # guest: memory=192M cpus=1 timeout=300
 TRANSPORT=loop
-# shellcheck source=swap_cgroup.sh
+# shellcheck source-path=SCRIPTDIR source=swap_cgroup.sh
 . "$PLEAT_SOURCE/tests/guest/swap_cgroup.sh"

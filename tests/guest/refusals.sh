@@ -3,6 +3,7 @@
 # What cannot be done is refused with one line that says why, exit status 1, and nothing left
 # behind.
 # guest: memory=256M cpus=1 timeout=240
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 pleat=$bin/pleat/pleat
@@ -58,11 +59,11 @@ check umount umount /tmp/mnt
 swap_on "$device"
 refused "swap" "swap" "$pleat" remove taken
 check swapoff swapoff "$device"
-sleep 300 <"$device" &
-sleeper=$!
+tail -f /dev/null 3<"$device" &
+holder=$!
 sleep 0.5
-refused "open" "$sleeper|sleep" "$pleat" remove taken
-kill "$sleeper"
-wait "$sleeper" || true
+refused "open" "$holder|tail" "$pleat" remove taken
+kill "$holder"
+wait "$holder" || true
 refused "no such device" "no device" "$pleat" remove nosuch
 check "removing it in the end" "$pleat" remove taken

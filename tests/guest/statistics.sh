@@ -4,6 +4,7 @@
 # exactly, the line of io_stat to the character, sizes that codec and pool decide within bounds.
 # guest: memory=256M cpus=2 timeout=180
 # expect-kernel: I/O error
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 [ "$TRANSPORT" != zram ] || fail "this compares with zram"

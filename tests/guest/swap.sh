@@ -3,6 +3,7 @@
 # Swap under global memory pressure: programs that need 200 MiB in a guest of 128 MiB get every byte
 # back, nobody is killed for want of memory, and swapoff returns everything.
 # guest: memory=128M cpus=1 timeout=400
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 rounds=$([ -n "$long" ] && echo 20 || echo 1)

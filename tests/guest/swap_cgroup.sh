@@ -4,6 +4,7 @@
 # 3: reads of up to 8 pages) and without. Pages that processes drop while they are out, and swapoff,
 # give the device's memory back.
 # guest: memory=192M cpus=1 timeout=300
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 rounds=$([ -n "$long" ] && echo 30 || echo 1)
