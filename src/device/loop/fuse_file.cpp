@@ -399,12 +399,6 @@ std::vector<const QueueStats*> FuseFile::queue_stats() const {
   return stats;
 }
 
-int FuseFile::highest_fd() const noexcept {
-  int highest = session_fd_;
-  for (const auto& queue : queues_) highest = std::max(highest, queue->fd);
-  return highest;
-}
-
 bool FuseFile::cloned() const noexcept {
   return std::all_of(queues_.begin(), queues_.end(),
                      [](const auto& queue) { return static_cast<bool>(queue->clone); });

@@ -54,8 +54,6 @@ class FuseFile {
   std::vector<const QueueStats*> queue_stats() const;
   // Readable once the serving threads have ended without stop().
   int ended_fd() const noexcept { return ended_.get(); }
-  // The highest descriptor number of the connection.
-  int highest_fd() const noexcept;
   bool cloned() const noexcept;
   bool async_direct_io() const noexcept { return async_direct_io_; }
 

@@ -5,10 +5,6 @@
 // connection. This process holds the loop device and the connection. So the end of the loop device,
 // by whoever's hand, ends the serving threads; and the death of this process fails what is in
 // flight and detaches the loop device once nobody else has it open.
-//
-// A dying process closes its descriptors in ascending order. The connection's must come first: the
-// last close of a loop device waits for its dirty pages, and these would wait for a connection that
-// is open but that nobody serves. So the loop device's descriptor has the higher number.
 #include <fcntl.h>
 
 #include <cerrno>
@@ -106,7 +102,6 @@ Result<std::unique_ptr<Transport>> start_loop(store::Store& store,
   LoopOptions loop;
   loop.tag = loop_tag(options.name);
   loop.block_bytes = options.block_bytes;
-  loop.lowest_fd = (*file)->highest_fd() + 1;
   auto device = LoopDevice::attach(backing->get(), loop);
   if (!device) return std::move(device).error();
   std::unique_ptr<Transport> transport =
