@@ -268,7 +268,7 @@ Result<Guardian> prepare(const Options& options) {
                         "the last device named " + options.name + " cannot be removed yet");
   }
   if (auto safe = protect_from_oom_killer(); !safe) {
-    log_line(LogLevel::kWarning, safe.error().message);
+    log_line(LogLevel::kWarning, "the OOM killer may end this daemon: " + safe.error().message);
   }
   return Guardian(options, std::move(*lock), std::move(*signals));
 }

@@ -105,6 +105,9 @@ Result<void> Worker::start(const Options& options, const ProcessId& guardian) {
     if (marked.error().code != EPERM) return marked.error();
     setup.io_flusher = false;
     setup.notes.emplace_back("no IO_FLUSHER (the process lacks CAP_SYS_RESOURCE)");
+    log_line(LogLevel::kWarning,
+             "threads are not marked with PR_SET_IO_FLUSHER, which swap may need when memory is "
+             "very short; run as root with CAP_SYS_RESOURCE");
   }
   auto self = process_id(getpid());
   if (!self) return self.error();

@@ -5,12 +5,8 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
-#include <thread>
-
 #include "base/clock.h"
 #include "device/ublk/control.h"
-#include "device/ublk/leftovers.h"
-#include "device/ublk/ownership.h"
 #include "device/ublk_fixture.h"
 
 namespace pleat::device {

@@ -43,7 +43,6 @@ inline constexpr int kIoResultAbort = -19;  // -ENODEV
 inline constexpr std::uint64_t kFlagCmdIoctlEncode = 1u << 6;   // 6.4
 inline constexpr std::uint64_t kFlagUserCopy = 1u << 7;         // 6.5
 inline constexpr std::uint64_t kFlagNoAutoPartScan = 1u << 18;  // 7.1
-inline constexpr std::uint64_t kFlagUnprivilegedDev = 1u << 5;  // 6.3
 
 // DeviceInfo::state. A device is kDead before it is started as well as after its server's death.
 inline constexpr std::uint16_t kStateDead = 0;

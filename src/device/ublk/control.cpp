@@ -17,7 +17,8 @@ constexpr const char* kControlPath = "/dev/ublk-control";
 constexpr unsigned kTimeoutMs = 5000;
 // STOP_DEV, joining the queues and DEL_DEV together stay within the 10 s of Transport::stop().
 constexpr unsigned kStopTimeoutMs = 4000;
-constexpr unsigned kDeleteTimeoutMs = 3000;
+constexpr unsigned kDeleteTimeoutMs = 1500;
+constexpr unsigned kConfirmTimeoutMs = 500;
 
 template <typename T>
 std::span<std::byte> bytes_of(T& object) {
@@ -39,29 +40,31 @@ Error command_error(const char* action, unsigned id, int answer) {
 }
 
 Error add_error(const DeviceInfo& wanted, int answer) {
+  const std::string number =
+      wanted.dev_id == kAnyDevice ? "any number" : "number " + std::to_string(wanted.dev_id);
   switch (-answer) {
     case EEXIST:
-      return Error{EEXIST, "ublk device number " + std::to_string(wanted.dev_id) +
-                               " is taken; choose another or none"};
-    case EACCES:
+      return Error{EEXIST, "ublk device " + number + " is taken; choose another or none"};
+    case EACCES:  // before Linux 6.6 for every device, since then for unprivileged ones only
       return Error{EACCES,
                    "all ublk devices that the driver allows are in use; remove one or raise "
                    "/sys/module/ublk_drv/parameters/ublks_max"};
     case EPERM:
       return Error{EPERM, "cannot add a ublk device: no permission; run as root"};
     case EINVAL:
-      return Error{EINVAL, "the ublk driver refuses a device with number " +
-                               std::to_string(static_cast<int>(wanted.dev_id)) + ", " +
+      return Error{EINVAL, "the ublk driver refuses a device with " + number + ", " +
                                std::to_string(wanted.nr_hw_queues) + " queues and " +
                                std::to_string(wanted.queue_depth) + " tags"};
+    case ETIMEDOUT:
+      return Error{ETIMEDOUT, "the ublk driver did not add a device in time; see dmesg"};
     default:
-      return command_error("add", wanted.dev_id, answer);
+      return errno_error(-answer, "cannot add a ublk device with " + number);
   }
 }
 
 }  // namespace
 
-Result<Control> Control::open() {
+Result<Control> Control::open(Encoding newest) {
   UniqueFd file(::open(kControlPath, O_RDWR | O_CLOEXEC));
   if (!file && (errno == ENOENT || errno == ENODEV || errno == ENXIO)) {
     load_driver_module();
@@ -79,17 +82,20 @@ Result<Control> Control::open() {
   auto ring = CommandRing::open(file.get());
   if (!ring) return std::move(ring).error();
   Control control(std::move(file), *std::move(ring));
-  if (auto found = control.find_encoding(); !found) return std::move(found).error();
+  if (auto found = control.find_encoding(newest); !found) return std::move(found).error();
   return control;
 }
 
 // GET_FEATURES exists in the ioctl encoding only (6.5), so a driver that answers takes that. Of one
 // that does not, a question about a device that cannot exist tells a missing permission (EPERM) and
 // the legacy opcodes (ENODEV) from a driver that takes neither.
-Result<void> Control::find_encoding() {
-  encoding_ = Encoding::kIoctl;
-  int answer = run(Command::kGetFeatures, kAnyDevice, bytes_of(features_), 0, kTimeoutMs);
-  if (answer >= 0) return {};
+Result<void> Control::find_encoding(Encoding newest) {
+  int answer = -EOPNOTSUPP;
+  if (newest == Encoding::kIoctl) {
+    encoding_ = Encoding::kIoctl;
+    answer = run(Command::kGetFeatures, kAnyDevice, bytes_of(features_), 0, kTimeoutMs);
+    if (answer >= 0) return {};
+  }
   if (answer != -ETIMEDOUT && answer != -EPERM && answer != -EACCES) {
     constexpr unsigned kNoSuchDevice = 0x7fffffff;
     for (const Encoding encoding : {Encoding::kLegacy, Encoding::kIoctl}) {
@@ -97,7 +103,7 @@ Result<void> Control::find_encoding() {
       DeviceInfo info{};
       answer = run(Command::kGetDevInfo, kNoSuchDevice, bytes_of(info), 0, kTimeoutMs);
       if (answer == -ENODEV || answer == -EINVAL) return {};
-      if (answer != -EOPNOTSUPP) break;
+      if (answer != -EOPNOTSUPP || newest == Encoding::kLegacy) break;
     }
   }
   if (answer == -EPERM || answer == -EACCES) {
@@ -159,14 +165,14 @@ Result<void> Control::stop_device(unsigned id) {
   return {};
 }
 
+// DEL_DEV removes the device and then waits until its number is free, which takes the last close of
+// /dev/ublkbN and /dev/ublkcN. A wait that is too long is cancelled. That leaves the device
+// removed, and DEL_DEV_ASYNC, which does not wait, confirms it.
 Result<void> Control::delete_device(unsigned id) {
-  int answer = -EOPNOTSUPP;
-  if (encoding_ == Encoding::kIoctl) {
-    answer = run(Command::kDelDevAsync, id, {}, 0, kDeleteTimeoutMs);
-  }
-  // Kernels before 6.9 refuse the asynchronous form, with -EOPNOTSUPP or -EINVAL.
-  if (answer == -EOPNOTSUPP || answer == -EINVAL) {
-    answer = run(Command::kDelDev, id, {}, 0, kDeleteTimeoutMs);
+  int answer = run(Command::kDelDev, id, {}, 0, kDeleteTimeoutMs);
+  if (answer == -ETIMEDOUT && encoding_ == Encoding::kIoctl) {
+    const int confirmed = run(Command::kDelDevAsync, id, {}, 0, kConfirmTimeoutMs);
+    if (confirmed >= 0 || confirmed == -ENODEV) answer = 0;
   }
   if (answer < 0 && answer != -ENODEV) return command_error("delete", id, answer);
   return {};

@@ -31,8 +31,9 @@ namespace pleat::device::ublk {
 class Control {
  public:
   // Opens the driver, after one try to load its module, and finds out which commands it takes.
-  // ENOENT (no driver), EACCES or EPERM (no permission), and io_uring's errors.
-  static Result<Control> open();
+  // `newest` is the newest encoding to use: with kLegacy every kernel is one of Linux 6.1, without
+  // features. ENOENT (no driver), EACCES or EPERM (no permission), and io_uring's errors.
+  static Result<Control> open(Encoding newest = Encoding::kIoctl);
 
   Encoding encoding() const noexcept { return encoding_; }
   // Device flags that the driver knows, where it can say so (6.5); else 0.
@@ -49,13 +50,14 @@ class Control {
   Result<DeviceInfo> device_info(unsigned id);
   // Success too where the device is gone or was never started.
   Result<void> stop_device(unsigned id);
-  // Success too where the device is gone. Does not wait for those who still have it open, where the
-  // kernel can do that (6.9); before, waits for them in the bounds of the time-out.
+  // Success too where the device is gone. Waits until its number is free, which takes the last
+  // close of its two files by whoever has them open. Where that takes too long the device is gone
+  // but its number is not; that is success on kernels that can confirm it (6.9), else ETIMEDOUT.
   Result<void> delete_device(unsigned id);
 
  private:
   Control(UniqueFd file, CommandRing ring) : file_(std::move(file)), ring_(std::move(ring)) {}
-  Result<void> find_encoding();
+  Result<void> find_encoding(Encoding newest);
   int run(Command command, unsigned id, std::span<std::byte> payload, std::uint64_t data,
           unsigned timeout_ms) noexcept;
 

@@ -130,6 +130,9 @@ bool Queue::join(unsigned timeout_ms) {
   }
   pthread_join(thread_, nullptr);
   joinable_ = false;
+  // A mapping of /dev/ublkcN keeps it open, and DEL_DEV waits for its last close.
+  descriptors_ = {};
+  buffers_ = {};
   return true;
 }
 

@@ -56,7 +56,8 @@ class Queue {
   Result<void> wait_until_fetching(unsigned timeout_ms);
   // Makes the thread leave whether or not the driver has ended the queue.
   void tell_to_end() noexcept;
-  // Waits for the thread's end. False where it is not there in time.
+  // Waits for the thread's end, and gives back what it used but its statistics. False where the end
+  // is not there in time.
   bool join(unsigned timeout_ms);
 
   const QueueStats& stats() const noexcept { return stats_; }

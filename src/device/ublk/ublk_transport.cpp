@@ -43,7 +43,7 @@ bool write_file(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-Result<std::unique_ptr<Transport>> UblkTransport::start(store::Store& store,
+Result<std::unique_ptr<Transport>> UblkTransport::start(Control control, store::Store& store,
                                                         const TransportOptions& options) {
   if (options.block_bytes != kSectorSize && options.block_bytes != kPageSize) {
     return Error{EINVAL, "the block size of a ublk device is 512 or 4096 bytes"};
@@ -51,20 +51,17 @@ Result<std::unique_ptr<Transport>> UblkTransport::start(store::Store& store,
   if (options.queues == 0 || options.queues > UINT16_MAX) {
     return Error{EINVAL, "a ublk device has 1 to 65535 queues"};
   }
-  if (options.depth == 0 || options.depth >= kQueueDepthMax) {
-    return Error{EINVAL, "a ublk queue has a depth of 1 to " + std::to_string(kQueueDepthMax - 1)};
+  if (options.depth == 0 || options.depth > kQueueDepthMax) {
+    return Error{EINVAL, "a ublk queue has a depth of 1 to " + std::to_string(kQueueDepthMax)};
   }
-  auto control = Control::open();
-  if (!control) return std::move(control).error();
-
   // From here on the destructor undoes what was done.
-  std::unique_ptr<UblkTransport> transport(new UblkTransport(*std::move(control)));
+  std::unique_ptr<UblkTransport> transport(new UblkTransport(std::move(control)));
   if (auto done = transport->add_device(options); !done) return std::move(done).error();
   if (auto done = transport->set_params(store, options); !done) return std::move(done).error();
   if (auto done = transport->open_char_device(); !done) return std::move(done).error();
   if (auto done = transport->start_queues(store, options); !done) return std::move(done).error();
   if (auto done = transport->start_device(); !done) return std::move(done).error();
-  transport->set_queue_limits(options.depth);
+  transport->set_queue_limits();
   return std::unique_ptr<Transport>(std::move(transport));
 }
 
@@ -77,7 +74,7 @@ Result<void> UblkTransport::add_device(const TransportOptions& options) {
   DeviceInfo wanted{};
   wanted.nr_hw_queues = static_cast<std::uint16_t>(options.queues);
   // One tag more than is used: set_queue_limits() says why.
-  wanted.queue_depth = static_cast<std::uint16_t>(options.depth + 1);
+  wanted.queue_depth = static_cast<std::uint16_t>(std::min(options.depth + 1, kQueueDepthMax));
   wanted.dev_id = options.id < 0 ? kAnyDevice : static_cast<std::uint32_t>(options.id);
   wanted.ublksrv_flags = ownership(getpid());
   if (control_.encoding() == Encoding::kIoctl) wanted.flags |= kFlagCmdIoctlEncode;
@@ -95,7 +92,7 @@ Result<void> UblkTransport::add_device(const TransportOptions& options) {
   info_.id = static_cast<int>(device_.dev_id);
   info_.path = "/dev/ublkb" + std::to_string(device_.dev_id);
   info_.queues = device_.nr_hw_queues;
-  info_.depth = options.depth;
+  info_.depth = device_.queue_depth - 1u;
   // The flags that we asked for and the driver echoed; it may set others for its own use.
   const std::uint64_t flags = device_.flags & wanted.flags;
   if ((flags & kFlagCmdIoctlEncode) != 0) info_.features.emplace_back("CMD_IOCTL_ENCODE");
@@ -166,9 +163,9 @@ Result<void> UblkTransport::start_device() {
 // time-out makes them look, 30 s later (drivers/block/ublk_drv.c, ublk_timeout()). A request that a
 // living server is slow with is not harmed: its timer starts again. Neither is needed for service,
 // so a kernel that refuses them is left as it is.
-void UblkTransport::set_queue_limits(unsigned depth) {
+void UblkTransport::set_queue_limits() {
   const std::string folder = "/sys/block/ublkb" + std::to_string(device_.dev_id) + "/queue/";
-  write_file(folder + "nr_requests", std::to_string(depth));
+  write_file(folder + "nr_requests", std::to_string(info_.depth));
   write_file(folder + "io_timeout", "1000");
 }
 
@@ -178,12 +175,16 @@ std::vector<const QueueStats*> UblkTransport::queue_stats() const {
   return all;
 }
 
-Result<void> UblkTransport::stop() {
+Result<void> UblkTransport::stop() { return stop_claimed(UniqueFd()); }
+
+Result<void> UblkTransport::stop_claimed(UniqueFd claim) {
   if (!added_) return {};
   added_ = false;
   // The driver completes every command of the queues, which ends their threads; requests in flight
   // are served before that, so the threads must run until then.
   auto stopped = control_.stop_device(device_.dev_id);
+  // The disk is gone, so nobody can open it any more.
+  claim.reset();
   auto joined = join_queues();
   // DEL_DEV waits for the last descriptor of /dev/ublkcN, ours included.
   char_device_.reset();
@@ -228,7 +229,9 @@ Result<void> probe_ublk() {
 
 Result<std::unique_ptr<Transport>> start_ublk(store::Store& store,
                                               const TransportOptions& options) {
-  return ublk::UblkTransport::start(store, options);
+  auto control = ublk::Control::open();
+  if (!control) return std::move(control).error();
+  return ublk::UblkTransport::start(*std::move(control), store, options);
 }
 
 }  // namespace pleat::device

@@ -18,7 +18,8 @@ namespace pleat::device::ublk {
 
 class UblkTransport final : public Transport {
  public:
-  static Result<std::unique_ptr<Transport>> start(store::Store& store,
+  // What start_ublk() promises, through an open control device.
+  static Result<std::unique_ptr<Transport>> start(Control control, store::Store& store,
                                                   const TransportOptions& options);
   ~UblkTransport() override;
 
@@ -26,6 +27,7 @@ class UblkTransport final : public Transport {
   std::vector<const QueueStats*> queue_stats() const override;
   int ended_fd() const noexcept override { return ended_event_.get(); }
   Result<void> stop() override;
+  Result<void> stop_claimed(UniqueFd claim) override;
 
  private:
   explicit UblkTransport(Control control) : control_(std::move(control)) {}
@@ -34,7 +36,7 @@ class UblkTransport final : public Transport {
   Result<void> open_char_device();
   Result<void> start_queues(store::Store& store, const TransportOptions& options);
   Result<void> start_device();
-  void set_queue_limits(unsigned depth);
+  void set_queue_limits();
   Result<void> join_queues();
 
   Control control_;
