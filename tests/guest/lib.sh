@@ -9,10 +9,9 @@
 set -euo pipefail
 
 TRANSPORT=${TRANSPORT:-ublk}
-bin=$PLEAT_BUILD/apps
+bin=$PLEAT_BUILD/bin
 helpers=$PLEAT_BUILD/tests/guest
 long=${PLEAT_LONG:+1}
-export PLEATD=$bin/pleatd/pleatd
 work=/tmp/work
 mkdir -p "$work"
 
@@ -86,7 +85,7 @@ make_device() {
     echo "$id" >"$work/zram.$name"
     device=/dev/zram$id
   else
-    device=$(timeout 60 "$bin/pleat/pleat" create "$name" --size "$size" --transport "$TRANSPORT" "$@") ||
+    device=$(timeout 60 "$bin/pleat" create "$name" --size "$size" --transport "$TRANSPORT" "$@") ||
       fail "pleat create $name --size $size --transport $TRANSPORT $*: exit status $?"
   fi
   [ -b "$device" ] || fail "no block device at '$device'"
@@ -103,7 +102,7 @@ remove_device() {
     echo 1 >"/sys/block/zram$id/reset"
     echo "$id" >/sys/class/zram-control/hot_remove
   else
-    check "removing $name" timeout 60 "$bin/pleat/pleat" remove "$name" "$@"
+    check "removing $name" timeout 60 "$bin/pleat" remove "$name" "$@"
   fi
 }
 
@@ -112,14 +111,14 @@ mm_stat() {
   if [ "$TRANSPORT" = zram ]; then
     cat "/sys/block/zram$(cat "$work/zram.$1")/mm_stat"
   else
-    timeout 30 "$bin/pleat/pleat" stat "$1" --mm-stat
+    timeout 30 "$bin/pleat" stat "$1" --mm-stat
   fi
 }
 io_stat() {
   if [ "$TRANSPORT" = zram ]; then
     cat "/sys/block/zram$(cat "$work/zram.$1")/io_stat"
   else
-    timeout 30 "$bin/pleat/pleat" stat "$1" --io-stat
+    timeout 30 "$bin/pleat" stat "$1" --io-stat
   fi
 }
 
@@ -166,7 +165,7 @@ in_cgroup() {
 }
 
 # worker_of NAME and guardian_of NAME: process ids of a device's daemon.
-worker_of() { timeout 30 "$bin/pleat/pleat" stat "$1" --json | grep -Eo '"pid": *[0-9]+' | grep -Eo '[0-9]+'; }
+worker_of() { timeout 30 "$bin/pleat" stat "$1" --json | grep -Eo '"pid": *[0-9]+' | grep -Eo '[0-9]+'; }
 guardian_of() { awk '$1 == "PPid:" { print $2 }' "/proc/$(worker_of "$1")/status"; }
 
 # Bytes of memory that a process's memfds take.

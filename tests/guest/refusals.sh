@@ -6,7 +6,7 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
-pleat=$bin/pleat/pleat
+pleat=$bin/pleat
 before=$(leftovers)
 nothing_left() {
   wait_until 10 same_leftovers || fail "left behind after $1: $(diff <(echo "$before") <(leftovers))"

@@ -67,7 +67,7 @@ both "write-zeroes" blkdiscard --zeroout --offset 12M --length 2M DEVICE
 
 step "a limit below what is stored: writes fail and the old page stays"
 echo 4096 >"/sys/block/${theirs#/dev/}/mem_limit"
-check "setting mem_limit" "$bin/pleat/pleat" set ours mem-limit=4096
+check "setting mem_limit" "$bin/pleat" set ours mem-limit=4096
 for path in "$ours" "$theirs"; do
   for page in 4000 4001 4002; do
     before=$(dd if="$path" bs=4k count=1 skip=$page iflag=direct status=none | sha256sum)
