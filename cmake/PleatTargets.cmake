@@ -52,8 +52,8 @@ function(pleat_test name)
   target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE PLEAT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # One CTest entry a program: a process start for each of a thousand cases costs more than the cases.
-  add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "unit;${arg_LABELS}"
+  add_test(NAME ${PLEAT_TEST_PREFIX}${name} COMMAND ${name} --gtest_brief=1)
+  set_tests_properties(${PLEAT_TEST_PREFIX}${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "unit;${arg_LABELS}"
                        SKIP_RETURN_CODE 77)
 endfunction()
 

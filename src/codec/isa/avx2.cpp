@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The avx2 tier: AVX2, BMI1 and BMI2, which Intel and AMD cores have had together since 2013 and
+// 2015.
+#include <immintrin.h>
+
+#include <bit>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/page.h"
+#include "codec/isa/tables.h"
+#include "codec/lz4/format.h"
+
+// No header may be included from here on: what it defines inline would be compiled for this tier,
+// and the linker may hand that copy to callers on lesser processors.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,bmi,bmi2")
+#endif
+
+namespace pleat::codec {
+namespace {
+
+using Vec = __m256i;
+
+PLEAT_INLINE Vec vec_load(const std::byte* from) noexcept {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+}
+PLEAT_INLINE void vec_store(std::byte* to, Vec value) noexcept {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), value);
+}
+PLEAT_INLINE Vec vec_splat_u64(std::uint64_t word) noexcept {
+  return _mm256_set1_epi64x(static_cast<long long>(word));
+}
+PLEAT_INLINE Vec vec_xor(Vec a, Vec b) noexcept { return _mm256_xor_si256(a, b); }
+PLEAT_INLINE Vec vec_or(Vec a, Vec b) noexcept { return _mm256_or_si256(a, b); }
+PLEAT_INLINE bool vec_is_zero(Vec value) noexcept { return _mm256_testz_si256(value, value) != 0; }
+
+#include "codec/lz4/compress.inl"
+#include "codec/lz4/decompress.inl"
+#include "codec/scan/same_filled.inl"
+
+}  // namespace
+}  // namespace pleat::codec
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+namespace pleat::codec {
+
+const Kernels kAvx2Kernels = {"avx2", same_filled, fill, lz4_compress, lz4_decompress};
+
+}  // namespace pleat::codec

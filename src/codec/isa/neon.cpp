@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The neon tier: Advanced SIMD, which is part of every 64-bit ARM processor, so that no target
+// region is needed.
+#include <arm_neon.h>
+
+#include <bit>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/page.h"
+#include "codec/isa/tables.h"
+#include "codec/lz4/format.h"
+
+namespace pleat::codec {
+namespace {
+
+using Vec = uint64x2_t;
+
+PLEAT_INLINE Vec vec_load(const std::byte* from) noexcept {
+  return vreinterpretq_u64_u8(vld1q_u8(reinterpret_cast<const std::uint8_t*>(from)));
+}
+PLEAT_INLINE void vec_store(std::byte* to, Vec value) noexcept {
+  vst1q_u8(reinterpret_cast<std::uint8_t*>(to), vreinterpretq_u8_u64(value));
+}
+PLEAT_INLINE Vec vec_splat_u64(std::uint64_t word) noexcept { return vdupq_n_u64(word); }
+PLEAT_INLINE Vec vec_xor(Vec a, Vec b) noexcept { return veorq_u64(a, b); }
+PLEAT_INLINE Vec vec_or(Vec a, Vec b) noexcept { return vorrq_u64(a, b); }
+PLEAT_INLINE bool vec_is_zero(Vec value) noexcept {
+  return vmaxvq_u32(vreinterpretq_u32_u64(value)) == 0;
+}
+
+#include "codec/lz4/compress.inl"
+#include "codec/lz4/decompress.inl"
+#include "codec/scan/same_filled.inl"
+
+}  // namespace
+
+const Kernels kNeonKernels = {"neon", same_filled, fill, lz4_compress, lz4_decompress};
+
+}  // namespace pleat::codec

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The tier without requirements: the compiler's baseline, and 8-byte words as vectors.
+#include <bit>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/page.h"
+#include "codec/isa/tables.h"
+#include "codec/lz4/format.h"
+
+namespace pleat::codec {
+namespace {
+
+using Vec = std::uint64_t;
+
+PLEAT_INLINE Vec vec_load(const std::byte* from) noexcept { return load_u64(from); }
+PLEAT_INLINE void vec_store(std::byte* to, Vec value) noexcept { store(to, value); }
+PLEAT_INLINE Vec vec_splat_u64(std::uint64_t word) noexcept { return word; }
+PLEAT_INLINE Vec vec_xor(Vec a, Vec b) noexcept { return a ^ b; }
+PLEAT_INLINE Vec vec_or(Vec a, Vec b) noexcept { return a | b; }
+PLEAT_INLINE bool vec_is_zero(Vec value) noexcept { return value == 0; }
+
+#include "codec/lz4/compress.inl"
+#include "codec/lz4/decompress.inl"
+#include "codec/scan/same_filled.inl"
+
+}  // namespace
+
+const Kernels kScalarKernels = {"scalar", same_filled, fill, lz4_compress, lz4_decompress};
+
+}  // namespace pleat::codec

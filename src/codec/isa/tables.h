@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The tables that isa/*.cpp define, for dispatch.cpp and for the tiers above to point at.
+#pragma once
+
+#include "codec/kernels.h"
+
+// Kernels are inlined into one function a table entry, so that a tier leaves no other symbols.
+#define PLEAT_INLINE [[gnu::always_inline]] inline
+
+namespace pleat::codec {
+
+extern const Kernels kScalarKernels;
+#if defined(__x86_64__)
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
+#elif defined(__aarch64__)
+extern const Kernels kNeonKernels;
+#endif
+
+}  // namespace pleat::codec

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The LZ4 decompressor for one page, included by isa/*.cpp inside their target region.
+//
+// Two loops over sequences: a fast one while input and output leave room for copies of fixed size
+// (the slack is stated at its head), and an exact one for the rest, which is where the rules on the
+// end of a block are checked. Both check offsets against the start of the page.
+
+// Adds the length bytes at *in to `length`. False where the input ends within them, or where the
+// length is more than a page (which also keeps the sum from overflowing).
+PLEAT_INLINE bool lz4_get_length(const std::byte*& in, const std::byte* in_end,
+                                 std::size_t& length) noexcept {
+  for (;;) {
+    if (in == in_end) return false;
+    const auto more = static_cast<std::size_t>(*in++);
+    length += more;
+    if (more != 255) return length <= kPageSize;
+    if (length > kPageSize) return false;
+  }
+}
+
+// Copies a match of `length` bytes from `offset` bytes before `out`, which may overlap itself.
+PLEAT_INLINE void lz4_copy_match_exact(std::byte* out, std::size_t offset,
+                                       std::size_t length) noexcept {
+  const std::byte* const match = out - offset;
+  for (std::size_t i = 0; i < length; ++i) out[i] = match[i];
+}
+
+// The same, but may write up to 32 bytes behind the match.
+PLEAT_INLINE void lz4_copy_match_wide(std::byte* out, std::size_t offset,
+                                      std::size_t length) noexcept {
+  const std::byte* match = out - offset;
+  std::byte* const end = out + length;
+  if (offset >= 32) {
+    do {
+      std::memcpy(out, match, 32);
+      out += 32;
+      match += 32;
+    } while (out < end);
+    return;
+  }
+  if (offset < 8) {
+    // Spread the pattern to the first 8 bytes; from there on it repeats at a distance of at least 8
+    // that is a multiple of the offset.
+    for (int i = 0; i < 8; ++i) out[i] = match[i];
+    static constexpr std::uint8_t kDistance[8] = {0, 8, 8, 9, 8, 10, 12, 14};
+    out += 8;
+    match = out - kDistance[offset];
+  }
+  while (out < end) {
+    std::memcpy(out, match, 8);
+    out += 8;
+    match += 8;
+  }
+}
+
+bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
+  const std::byte* in = src;
+  const std::byte* const in_end = src + size;
+  std::byte* out = page;
+  std::byte* const out_end = page + kPageSize;
+
+  // A short sequence reads a token, 16 bytes of which up to 14 are literals, and an offset; it
+  // writes 14 literals and 18 bytes of match, which then ends kLastLiterals before the page's end.
+  constexpr std::size_t kInputSlack = 1 + 16 + 2;
+  constexpr std::size_t kOutputSlack = 14 + 18 + kLastLiterals;
+  const std::byte* const fast_in_end = size >= kInputSlack ? in_end - kInputSlack : nullptr;
+  std::byte* const fast_out_end = out_end - kOutputSlack;
+  std::size_t literal_count;
+  std::size_t length;
+  std::size_t offset;
+  if (fast_in_end != nullptr) {
+    while (in <= fast_in_end && out <= fast_out_end) {
+      const auto token = static_cast<std::size_t>(*in++);
+      literal_count = token >> 4;
+      length = token & 15;
+      if (literal_count != kLongLength) [[likely]] {
+        std::memcpy(out, in, 16);
+      } else {
+        if (!lz4_get_length(in, in_end, literal_count)) return false;
+        const auto in_room = static_cast<std::size_t>(in_end - in);
+        const auto out_room = static_cast<std::size_t>(out_end - out);
+        if (in_room < literal_count + 34 || out_room < literal_count + 50) {
+          goto exact_literals;
+        }
+        std::size_t at = 0;
+        do {
+          std::memcpy(out + at, in + at, 32);
+          at += 32;
+        } while (at < literal_count);
+      }
+      in += literal_count;
+      out += literal_count;
+      offset = load_u16(in);
+      in += 2;
+      if (offset - 1 >= static_cast<std::size_t>(out - page)) return false;
+      if (length != kLongLength) {
+        if (offset >= 8) [[likely]] {
+          const std::byte* const match = out - offset;
+          std::memcpy(out, match, 8);
+          std::memcpy(out + 8, match + 8, 8);
+          std::memcpy(out + 16, match + 16, 2);
+          out += length + kMinMatch;
+          continue;
+        }
+      } else {
+        if (!lz4_get_length(in, in_end, length)) return false;
+      }
+      length += kMinMatch;
+      if (static_cast<std::size_t>(out_end - out) < length + 32) {
+        goto exact_match;
+      }
+      lz4_copy_match_wide(out, offset, length);
+      out += length;
+    }
+  }
+  for (;;) {
+    if (in == in_end) return false;
+    {
+      const auto token = static_cast<std::size_t>(*in++);
+      literal_count = token >> 4;
+      length = token & 15;
+    }
+    if (literal_count == kLongLength && !lz4_get_length(in, in_end, literal_count)) return false;
+  exact_literals:
+    if (literal_count > static_cast<std::size_t>(in_end - in)) return false;
+    if (literal_count > static_cast<std::size_t>(out_end - out)) return false;
+    std::memcpy(out, in, literal_count);
+    in += literal_count;
+    out += literal_count;
+    if (in == in_end) {
+      // The block may end here only, and a sequence before it has left the last literals to it; a
+      // page is longer than a token's literals, so there always are some.
+      return out == out_end;
+    }
+    if (in_end - in < 2 || out > out_end - kMatchStartMargin) return false;
+    offset = load_u16(in);
+    in += 2;
+    if (offset - 1 >= static_cast<std::size_t>(out - page)) return false;
+    if (length == kLongLength && !lz4_get_length(in, in_end, length)) return false;
+    length += kMinMatch;
+  exact_match:
+    if (length + kLastLiterals > static_cast<std::size_t>(out_end - out)) return false;
+    lz4_copy_match_exact(out, offset, length);
+    out += length;
+  }
+}
