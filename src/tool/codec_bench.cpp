@@ -38,8 +38,8 @@ struct Samples {
 CallTimes summarise(Samples& samples, std::size_t pages, double ticks_per_second) {
   CallTimes times;
   if (samples.pass_ns.empty()) return times;
-  const auto best = static_cast<double>(
-      std::max<std::uint64_t>(1, *std::min_element(samples.pass_ns.begin(), samples.pass_ns.end())));
+  const auto best = static_cast<double>(std::max<std::uint64_t>(
+      1, *std::min_element(samples.pass_ns.begin(), samples.pass_ns.end())));
   times.gb_per_s = static_cast<double>(pages * kPageSize) / best;
   times.spread = static_cast<double>(median(samples.pass_ns)) / best - 1;
   const double ns_per_tick = 1e9 / ticks_per_second;
@@ -71,14 +71,15 @@ class Contestant {
     }
     for (std::size_t i = 0; i < set_->count; ++i) {
       if (sizes_[i] == 0 || sizes_[i] > kBlockStride) {
-        return Error{EBADMSG, fmt::format("{} does not compress page {} of {}", label(), i,
-                                          set_->name)};
+        return Error{EBADMSG,
+                     fmt::format("{} does not compress page {} of {}", label(), i, set_->name)};
       }
     }
     return {};
   }
 
-  // Decompresses the blocks of `from`, in `order`, page i to page place[i] of `pages`, and compares.
+  // Decompresses the blocks of `from`, in `order`, page i to page place[i] of `pages`, and
+  // compares.
   Result<void> decompress(const Contestant& from, const Order& order, const Order& place,
                           PageBuffer& pages) {
     Samples& samples = &from == this ? decompress_samples_ : foreign_samples_;
@@ -132,12 +133,12 @@ class Contestant {
   Result<void> verify(bool well_formed, const Order& place, const PageBuffer& pages) const {
     for (std::size_t i = 0; i < set_->count; ++i) {
       if (std::memcmp(pages.page(place[i]), set_->page(i), kPageSize) == 0) continue;
-      return Error{EBADMSG, fmt::format("page {} of {} comes back wrong from {}", i, set_->name,
-                                        label())};
+      return Error{EBADMSG,
+                   fmt::format("page {} of {} comes back wrong from {}", i, set_->name, label())};
     }
     if (!well_formed) {
-      return Error{EBADMSG, fmt::format("{} calls a valid block of {} corrupt", label(),
-                                        set_->name)};
+      return Error{EBADMSG,
+                   fmt::format("{} calls a valid block of {} corrupt", label(), set_->name)};
     }
     return {};
   }
@@ -166,8 +167,7 @@ Result<void> run_repeat(std::vector<Contestant>& contestants, std::size_t count,
   }
   for (const std::size_t turn : turns) {
     Contestant& contestant = contestants[turn];
-    Result<void> done =
-        contestant.decompress(contestant, decompress_order, page_place, pages);
+    Result<void> done = contestant.decompress(contestant, decompress_order, page_place, pages);
     if (done && turn != 0 && contestant.subject().lz4_format) {
       done = contestant.decompress(contestants[0], decompress_order, page_place, pages);
     }
@@ -202,6 +202,7 @@ Result<CorpusResult> run_corpus(const PageSet& set, const CodecSubject& peer,
   }
   CorpusResult result;
   result.name = set.name;
+  result.synthetic = set.synthetic;
   result.pages = set.count;
   result.same_filled = set.same_filled;
   for (Contestant& contestant : contestants) {
@@ -229,7 +230,13 @@ CallTimes mean_times(const std::vector<CallTimes>& times) {
 
 }  // namespace
 
-std::vector<CodecResult> mean_of(const std::vector<CorpusResult>& corpora) {
+std::vector<CodecResult> mean_of(const std::vector<CorpusResult>& all_corpora) {
+  // Zeros and random bytes are no workload: they would pull the mean of real pages anywhere.
+  std::vector<CorpusResult> corpora;
+  for (const CorpusResult& corpus : all_corpora) {
+    if (!corpus.synthetic) corpora.push_back(corpus);
+  }
+  if (corpora.empty()) corpora = all_corpora;
   std::vector<CodecResult> means;
   if (corpora.empty()) return means;
   for (std::size_t i = 0; i < corpora.front().codecs.size(); ++i) {

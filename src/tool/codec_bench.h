@@ -38,9 +38,9 @@ struct CodecBenchOptions {
 
 // One direction of one codec over one page set.
 struct CallTimes {
-  double gb_per_s = 0;    // uncompressed bytes, 1 GB = 1e9 bytes; of the best repeat
-  double of_liblz4 = 0;   // gb_per_s over liblz4's; 0 where there is nothing to compare with
-  double spread = 0;      // CPU time of the median repeat over that of the best, less 1
+  double gb_per_s = 0;   // uncompressed bytes, 1 GB = 1e9 bytes; of the best repeat
+  double of_liblz4 = 0;  // gb_per_s over liblz4's; 0 where there is nothing to compare with
+  double spread = 0;     // CPU time of the median repeat over that of the best, less 1
   double call_p50_ns = 0;
   double call_p99_ns = 0;
 };
@@ -59,6 +59,7 @@ struct CodecResult {
 
 struct CorpusResult {
   std::string name;
+  bool synthetic = false;
   std::size_t pages = 0;
   std::size_t same_filled = 0;
   std::vector<CodecResult> codecs;  // the peer first
@@ -67,7 +68,8 @@ struct CorpusResult {
 struct CodecBenchReport {
   unsigned repeats = 0;
   std::vector<CorpusResult> corpora;
-  // Over the corpora: geometric means; of spread and p50 the median, of p99 the largest.
+  // Over the corpora, without synthetic ones where there are real ones: geometric means; of spread
+  // and p50 the median, of p99 the largest.
   std::vector<CodecResult> mean;
 };
 

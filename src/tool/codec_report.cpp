@@ -26,10 +26,10 @@ std::string label(const CodecResult& codec) {
 }
 
 std::string mean_table(const CodecBenchReport& report) {
-  std::vector<std::vector<std::string>> rows = {
-      {"Codec", "Ratio", "of liblz4", "Compress GB/s", "of liblz4", "p50/p99 us", "spread",
-       "Decompress GB/s", "of liblz4", "p50/p99 us", "spread", "liblz4's blocks GB/s",
-       "of liblz4"}};
+  std::vector<std::vector<std::string>> rows = {{"Codec", "Ratio", "of liblz4", "Compress GB/s",
+                                                 "of liblz4", "p50/p99 us", "spread",
+                                                 "Decompress GB/s", "of liblz4", "p50/p99 us",
+                                                 "spread", "liblz4's blocks GB/s", "of liblz4"}};
   for (const CodecResult& codec : report.mean) {
     std::vector<std::string> row = {label(codec), fmt::format("{:.3f}", codec.ratio),
                                     number(codec.ratio_of_liblz4)};
@@ -53,7 +53,8 @@ std::string corpus_table(const CodecBenchReport& report, const std::string& meas
   for (const CorpusResult& corpus : report.corpora) rows[0].push_back(corpus.name);
   for (std::size_t i = 0; i < report.mean.size(); ++i) {
     std::vector<std::string> row = {label(report.mean[i]), number(value(report.mean[i]))};
-    for (const CorpusResult& corpus : report.corpora) row.push_back(number(value(corpus.codecs[i])));
+    for (const CorpusResult& corpus : report.corpora)
+      row.push_back(number(value(corpus.codecs[i])));
     rows.push_back(std::move(row));
   }
   return markdown_table(rows);
@@ -100,9 +101,12 @@ std::string to_text(const CodecBenchReport& report, const Machine& machine) {
   text += "Method: " + fmt::format(kMethod, report.repeats, kRawThresholdBytes) + "\n";
   text += "Pages: " + corpus_sizes(report) + "\n\n";
   text += mean_table(report);
-  text += "\nMeans over the page sets are geometric; p50 and spread are the median page set's, p99 "
-          "is the worst one's.\n";
-  const auto add = [&](const char* measure, const std::function<double(const CodecResult&)>& value) {
+  text +=
+      "\nMeans over the page sets (synthetic ones left out where there are real ones) are "
+      "geometric; p50 and spread are the median page set's, p99 "
+      "is the worst one's.\n";
+  const auto add = [&](const char* measure,
+                       const std::function<double(const CodecResult&)>& value) {
     text += "\n" + corpus_table(report, measure, value);
   };
   add("Ratio", [](const CodecResult& codec) { return codec.ratio; });
@@ -119,6 +123,7 @@ nlohmann::json to_json(const CodecBenchReport& report, const Machine& machine) {
   nlohmann::json corpora = nlohmann::json::array();
   for (const CorpusResult& corpus : report.corpora) {
     corpora.push_back({{"name", corpus.name},
+                       {"synthetic", corpus.synthetic},
                        {"pages", corpus.pages},
                        {"same_filled", corpus.same_filled},
                        {"codecs", to_json(corpus.codecs)}});

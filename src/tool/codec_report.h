@@ -15,7 +15,7 @@ namespace pleat::tool {
 // column a page set.
 std::string to_text(const CodecBenchReport& report, const Machine& machine);
 
-// {"machine":{...},"method":{...},"mean":[codec...],"corpora":[{"name","pages","same_filled",
+// {"machine":{...},"method":{...},"mean":[codec...],"corpora":[{"name","synthetic","pages","same_filled",
 // "codecs":[codec...]}]}; a codec's keys are the fields of CodecResult, a direction's those of
 // CallTimes.
 nlohmann::json to_json(const CodecBenchReport& report, const Machine& machine);

@@ -27,9 +27,9 @@ CodecSubject liblz4_subject() {
     return static_cast<std::size_t>(size);
   };
   subject.decompress = [](const std::byte* src, std::size_t size, std::byte* page) {
-    const int bytes = LZ4_decompress_safe(reinterpret_cast<const char*>(src),
-                                          reinterpret_cast<char*>(page), static_cast<int>(size),
-                                          static_cast<int>(kPageSize));
+    const int bytes =
+        LZ4_decompress_safe(reinterpret_cast<const char*>(src), reinterpret_cast<char*>(page),
+                            static_cast<int>(size), static_cast<int>(kPageSize));
     return bytes == static_cast<int>(kPageSize);
   };
   return subject;

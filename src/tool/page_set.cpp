@@ -127,6 +127,7 @@ std::vector<PageSet> synthetic_page_sets(std::size_t count, std::uint64_t seed) 
   for (const char* name : {"zeros", "text", "half", "random"}) {
     PageSet set;
     set.name = name;
+    set.synthetic = true;
     set.count = count;
     set.memory = PageBuffer(count * kPageSize);
     for (std::size_t i = 0; i < count; ++i) {

@@ -16,6 +16,7 @@ namespace pleat::tool {
 
 struct PageSet {
   std::string name;  // the file's name without its ending, or the synthetic kind
+  bool synthetic = false;
   std::size_t count = 0;
   // How many pages consist of one repeated 8-byte word.
   std::size_t same_filled = 0;
