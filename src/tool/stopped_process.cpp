@@ -2,6 +2,7 @@
 #include "tool/stopped_process.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <time.h>
 
 #include <cerrno>
@@ -20,20 +21,13 @@ bool stands_still(char state) { return state == 'T' || state == 't'; }
 
 }  // namespace
 
-StoppedProcess::StoppedProcess(pid_t pid) : pid_(pid) {
-  sigset_t wait;
-  sigemptyset(&wait);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&wait, signal);
-  ::pthread_sigmask(SIG_BLOCK, &wait, &old_mask_);
-}
-
 StoppedProcess::StoppedProcess(StoppedProcess&& other) noexcept
-    : pid_(std::exchange(other.pid_, 0)), resume_(other.resume_), old_mask_(other.old_mask_) {}
+    : signals_(std::move(other.signals_)),
+      pid_(std::exchange(other.pid_, 0)),
+      resume_(other.resume_) {}
 
 StoppedProcess::~StoppedProcess() {
-  if (pid_ == 0) return;
-  if (resume_) ::kill(pid_, SIGCONT);
-  ::pthread_sigmask(SIG_SETMASK, &old_mask_, nullptr);
+  if (pid_ != 0 && resume_) ::kill(pid_, SIGCONT);
 }
 
 Result<StoppedProcess> StoppedProcess::stop(pid_t pid) {

@@ -2,16 +2,15 @@
 // A process that stands still for as long as this object lives.
 #pragma once
 
-#include <signal.h>
 #include <sys/types.h>
 
 #include "base/result.h"
+#include "tool/blocked_signals.h"
 
 namespace pleat::tool {
 
-// Sends SIGSTOP, and SIGCONT when it is destroyed unless the process was stopped before. SIGINT,
-// SIGTERM and SIGHUP to the calling thread wait meanwhile, so that they cannot end this program
-// between the two.
+// Sends SIGSTOP, and SIGCONT when it is destroyed unless the process was stopped before. Signals
+// that would end this program between the two wait meanwhile.
 class StoppedProcess {
  public:
   // Returns once the process stands still. ESRCH, EPERM, ETIMEDOUT.
@@ -21,11 +20,11 @@ class StoppedProcess {
   ~StoppedProcess();
 
  private:
-  explicit StoppedProcess(pid_t pid);
+  explicit StoppedProcess(pid_t pid) : pid_(pid) {}
 
+  BlockedSignals signals_;
   pid_t pid_;  // 0 once moved from
   bool resume_ = false;
-  sigset_t old_mask_{};
 };
 
 }  // namespace pleat::tool
