@@ -43,7 +43,7 @@ int to_errno(StoreStatus status) noexcept;
 struct StoreOptions {
   // Size of the device, a positive multiple of 4096, at most 16 TiB.
   std::uint64_t device_bytes = 0;
-  // Bound on pool memory in bytes; 0 means none. Rounded down to whole pages, as zram does.
+  // Bound on pool memory in bytes; 0 means none. Rounded up to whole pages, as zram does.
   std::uint64_t mem_limit_bytes = 0;
   // Codec of written pages.
   std::string codec = "lz4";
@@ -111,6 +111,7 @@ class Store {
   struct State;  // shared with Session; store.cpp
 
  private:
+  friend struct StoreInspector;  // tests/store: injects corruption
   explicit Store(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Where everything lies in the store's memfd (docs/formats/store.md):
+//
+//   header page | slot table | page map | region words | pool
+//
+// There is no pointer and no lock in it: a process that gets the memfd can map it anywhere. Page
+// map and region words can be worked out again from slot words and object headers.
+//
+// Thread safety: immutable values.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/page.h"
+#include "store/size_class.h"
+#include "store/slot_word.h"
+
+namespace pleat::store {
+
+// A region is as many pool pages as a word has bits. A span lies within one.
+inline constexpr unsigned kRegionPages = 64;
+static_assert(kSpanPagesMax <= kRegionPages);
+
+// Object headers have 32 bits for the slot.
+inline constexpr std::uint64_t kDeviceBytesMax = kPageSize << 32;
+
+// First in the memfd; written once.
+struct StoreHeader {
+  static constexpr std::uint64_t kMagic = 0x5254535441454c50;  // "PLEATSTR" in memory
+  static constexpr std::uint32_t kVersion = 1;
+
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t page_bytes;
+  std::uint64_t device_bytes;
+  std::uint64_t slot_table_offset;
+  std::uint64_t page_map_offset;
+  std::uint64_t region_words_offset;
+  std::uint64_t pool_offset;
+  std::uint64_t pool_pages;
+};
+static_assert(sizeof(StoreHeader) == 64);
+
+// Which pages of a region are there, and which of these hold nothing. A ready page is present.
+struct RegionWords {
+  std::uint64_t present;
+  std::uint64_t ready;
+};
+
+struct Layout {
+  std::uint64_t slots = 0;
+  std::uint64_t slot_table_offset = 0;
+  std::uint64_t page_map_offset = 0;
+  std::uint64_t region_words_offset = 0;
+  std::uint64_t pool_offset = 0;
+  std::uint64_t pool_pages = 0;  // a multiple of kRegionPages
+  std::uint64_t total_bytes = 0;
+
+  constexpr std::uint64_t regions() const { return pool_pages / kRegionPages; }
+};
+
+constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+// `reserve_pages` is how much the background thread keeps ready.
+constexpr Layout make_layout(std::uint64_t device_bytes, std::uint64_t reserve_pages) {
+  Layout layout;
+  layout.slots = device_bytes / kPageSize;
+  // Address space only: every page of the device stored raw; a half-empty span of every class; an
+  // eighth for spans that discards have left sparse; twice the reserve.
+  const std::uint64_t wanted =
+      layout.slots + layout.slots / 8 + kSizeClasses.count * kSpanPagesMax + 2 * reserve_pages;
+  layout.pool_pages = std::min(round_up(wanted, kRegionPages), kPoolBytesMax / kPageSize);
+  layout.slot_table_offset = kPageSize;
+  layout.page_map_offset =
+      layout.slot_table_offset + round_up(layout.slots * sizeof(SlotWord), kPageSize);
+  layout.region_words_offset =
+      layout.page_map_offset + round_up(layout.pool_pages * sizeof(std::uint16_t), kPageSize);
+  layout.pool_offset =
+      layout.region_words_offset + round_up(layout.regions() * sizeof(RegionWords), kPageSize);
+  layout.total_bytes = layout.pool_offset + layout.pool_pages * kPageSize;
+  return layout;
+}
+
+}  // namespace pleat::store

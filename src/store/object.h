@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What an object of the pool looks like: a header of 8 bytes, then the data, the whole rounded up
+// to granules (docs/formats/store.md). Raw pages are not objects: they fill a pool page, and their
+// check is kept in the slot word and the page map.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/page.h"
+#include "store/check.h"
+#include "store/slot_word.h"
+
+namespace pleat::store {
+
+struct ObjectHeader {
+  // Whose object this is. With the slot words lost to nobody it is redundant; it tells a swapped
+  // object from the right one, and lets compaction find the word that points here.
+  std::uint32_t slot;
+  std::uint32_t check;
+};
+static_assert(sizeof(ObjectHeader) == 8);
+
+// Bytes of pool that an object with `length` bytes of data takes.
+constexpr std::size_t object_bytes(std::size_t length) {
+  return (sizeof(ObjectHeader) + length + kGranule - 1) / kGranule * kGranule;
+}
+
+// The check of `length` bytes that belong to `slot` and are of the kind that the word's kind bits
+// say. It covers all of these.
+inline std::uint64_t data_check(const std::byte* data, std::size_t length, std::uint64_t slot,
+                                SlotWord word) noexcept {
+  constexpr std::uint64_t kKindBits = std::uint64_t{0xF} << 48;
+  return check_bytes(data, length, slot ^ (word.bits() & kKindBits));
+}
+
+}  // namespace pleat::store

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Which pages of the pool are there, and which of them are in use. Each page is
+//
+//   absent --(background thread: claim_absent, populate, add_ready)--> ready
+//   ready --(writer: allocate)--> used --(writer: release)--> ready
+//   ready --(background thread: claim_surplus, give back)--> absent
+//
+// Writers take ready pages only, so they neither fault memory in nor wait for it. The pages of a
+// run lie in one region; regions are found through sets of region numbers, so that a search takes
+// as long in a pool of 1 TiB as in a small one.
+//
+// Thread safety: all functions from any thread, except that claim_absent(), add_ready() and
+// claim_surplus() are one thread's. Nothing is allocated after construction.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "store/bit_tree.h"
+#include "store/doorbell.h"
+#include "store/layout.h"
+#include "store/short_lock.h"
+
+namespace pleat::store {
+
+// A run of pool pages.
+struct PageRun {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
+
+enum class [[nodiscard]] AllocateStatus : std::uint8_t{kOk, kOverLimit, kNoReserve};
+
+class PageAllocator {
+ public:
+  // `words` belong to the memfd and are touched only for regions that add_ready() was told of.
+  // `bell` is rung when the number of ready pages leaves the band around `target_pages`, a multiple
+  // of kRegionPages.
+  PageAllocator(std::span<RegionWords> words, std::uint64_t target_pages, Doorbell& bell);
+
+  // Takes a run of 1 to kSpanPagesMax ready pages. With `limited`, mem_limit is obeyed.
+  AllocateStatus allocate(unsigned count, bool limited, std::uint64_t* first) noexcept;
+  void release(std::uint64_t first, unsigned count) noexcept;
+
+  // Whether more is in use than the limit, lowered meanwhile, allows.
+  bool over_limit() const noexcept {
+    const std::uint64_t limit = limit_pages_.load(std::memory_order_relaxed);
+    return limit != 0 && used_pages() > limit;
+  }
+  void set_limit_pages(std::uint64_t pages) noexcept {
+    limit_pages_.store(pages, std::memory_order_relaxed);
+  }
+  std::uint64_t limit_pages() const noexcept {
+    return limit_pages_.load(std::memory_order_relaxed);
+  }
+  std::uint64_t used_pages() const noexcept { return used_.load(std::memory_order_relaxed); }
+  std::uint64_t used_pages_max() const noexcept {
+    return used_max_.load(std::memory_order_relaxed);
+  }
+  std::uint64_t ready_pages() const noexcept { return ready_.load(std::memory_order_relaxed); }
+  void reset_used_max() noexcept;
+
+  // The background thread's side. Whether fewer pages are ready than the target.
+  bool wants_growth() noexcept;
+  // The region to populate next, if any has an absent page, and then the run in it. The region's
+  // words must have been populated in between.
+  std::optional<std::uint64_t> region_to_grow() noexcept;
+  PageRun absent_run(std::uint64_t region) noexcept;
+  void add_ready(PageRun run) noexcept;
+  // Makes a run of ready pages absent, to be given back, if there are more than the target; with
+  // `lazy` only if there are so many more that it is worth it.
+  std::optional<PageRun> claim_surplus(bool lazy) noexcept;
+
+  // Bytes of the sets, which are outside of the memfd.
+  std::size_t index_bytes() const noexcept;
+
+ private:
+  void update_sets(std::uint64_t region) noexcept;
+  std::optional<std::uint64_t> find_region(unsigned count) const noexcept;
+  std::uint64_t ready() const noexcept { return ready_.load(std::memory_order_relaxed); }
+  bool below(std::uint64_t pages) const noexcept {
+    return ready() < pages || large_count_ < large_target_;
+  }
+
+  std::span<RegionWords> words_;
+  Doorbell& bell_;
+  const std::uint64_t target_pages_;
+  // Below the first the bell is rung, above the second it is worth giving back.
+  const std::uint64_t low_pages_;
+  const std::uint64_t high_pages_;
+  // How many regions are to have a run of kSpanPagesMax ready pages, so that a span of any size can
+  // be allocated although the ready pages may be scattered.
+  const std::uint64_t large_target_;
+
+  ShortLock lock_;    // of all below; the atomics are written under it and read without
+  BitTree small_;     // regions with ready pages but no run of kSpanPagesMax
+  BitTree large_;     // regions with such a run
+  BitTree absent_;    // regions with absent pages
+  BitTree growable_;  // those among them that would have such a run if they were populated
+  std::uint64_t large_count_ = 0;
+  std::atomic<std::uint64_t> ready_{0};
+  std::atomic<std::uint64_t> used_{0};
+  std::atomic<std::uint64_t> used_max_{0};
+  std::atomic<std::uint64_t> limit_pages_{0};
+};
+
+}  // namespace pleat::store

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The page map: 16 bits a pool page that lead from an object to its span, or complete the check of
+// a raw page.
+//
+//   bit 15 set:   a raw page; bits 0-14 are the part of its check that the slot word lacks room for
+//   bit 15 clear: a page of a span; bits 0-7 size class, 8-11 distance in pages to the span's start
+//
+// Thread safety: an entry is written by who has just allocated its page and read by who owns an
+// object in it, or a raw page, which the slot word's publication puts in order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "store/size_class.h"
+#include "store/slot_word.h"
+
+namespace pleat::store {
+
+class PageMapEntry {
+ public:
+  constexpr PageMapEntry() = default;
+  static constexpr PageMapEntry of_span(unsigned size_class, unsigned distance) {
+    return PageMapEntry(static_cast<std::uint16_t>(size_class | distance << 8));
+  }
+  static constexpr PageMapEntry of_raw(std::uint64_t check) {
+    return PageMapEntry(
+        static_cast<std::uint16_t>(kRaw | (check >> SlotWord::kRawCheckBits & (kRaw - 1))));
+  }
+
+  constexpr bool raw() const { return (bits_ & kRaw) != 0; }
+  constexpr unsigned size_class() const { return bits_ & 0xFF; }
+  constexpr unsigned distance() const { return bits_ >> 8 & 0xF; }
+  constexpr bool operator==(const PageMapEntry&) const = default;
+
+ private:
+  static constexpr std::uint16_t kRaw = 1u << 15;
+  static_assert(kSpanPagesMax <= 16);
+
+  explicit constexpr PageMapEntry(std::uint16_t bits) : bits_(bits) {}
+  std::uint16_t bits_ = 0;
+};
+static_assert(sizeof(PageMapEntry) == 2);
+
+}  // namespace pleat::store

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "store/pool.h"
+
+#include <cstring>
+#include <mutex>
+
+#include "base/load.h"
+
+namespace pleat::store {
+namespace {
+
+// The list for a span with `used` of `objects` used: quarters, and none where it is full.
+unsigned group_of(unsigned used, unsigned objects) { return used * 4 / objects; }
+
+}  // namespace
+
+Pool::Pool(std::byte* base, std::span<PageMapEntry> map, PageAllocator& pages)
+    : base_(base), map_(map), pages_(pages) {}
+
+AllocateStatus Pool::allocate(std::size_t bytes, bool limited, std::uint64_t* location) noexcept {
+  // As zram does: once the limit was lowered below what is used, every write fails, also one that
+  // would need no further page.
+  if (limited && pages_.over_limit()) return AllocateStatus::kOverLimit;
+  const unsigned size_class = size_class_of(bytes);
+  ClassState& state = classes_[size_class];
+  const std::lock_guard guard(state.lock);
+  std::uint32_t name = 0;
+  for (unsigned group = kGroups; name == 0 && group-- > 0;) name = state.lists[group];
+  if (name == 0) {
+    const AllocateStatus status = make_span(size_class, limited, &name);
+    if (status != AllocateStatus::kOk) return status;
+    link(state, span(name), 0);
+  }
+  SpanHeader& header = span(name);
+  const std::uint64_t start = std::uint64_t{name - 1} * kGranulesPerPage;
+  unsigned position = header.free;
+  if (position != 0) {
+    header.free = load_u16(at(start + position));
+  } else {
+    position = header.carve;
+    header.carve =
+        static_cast<std::uint16_t>(position + kSizeClasses.classes[size_class].bytes / kGranule);
+  }
+  ++header.used;
+  regroup(state, header);
+  *location = start + position;
+  return AllocateStatus::kOk;
+}
+
+AllocateStatus Pool::make_span(unsigned size_class, bool limited, std::uint32_t* name) noexcept {
+  const unsigned count = kSizeClasses.classes[size_class].pages;
+  std::uint64_t first = 0;
+  const AllocateStatus status = pages_.allocate(count, limited, &first);
+  if (status != AllocateStatus::kOk) return status;
+  for (unsigned i = 0; i < count; ++i) map_[first + i] = PageMapEntry::of_span(size_class, i);
+  *name = static_cast<std::uint32_t>(first) + 1;
+  span(*name) = SpanHeader{0,
+                           0,
+                           0,
+                           kSpanHeaderBytes / kGranule,
+                           0,
+                           static_cast<std::uint8_t>(size_class),
+                           static_cast<std::uint8_t>(kGroups)};
+  spans_.fetch_add(1, std::memory_order_relaxed);
+  return AllocateStatus::kOk;
+}
+
+void Pool::free(std::uint64_t location) noexcept {
+  const std::uint64_t page = location / kGranulesPerPage;
+  const PageMapEntry entry = map_[page];
+  // A damaged slot word or map would make this page another's. Better to lose the object.
+  if (entry.raw() || entry.size_class() >= kSizeClasses.count || entry.distance() > page) return;
+  const std::uint64_t first = page - entry.distance();
+  ClassState& state = classes_[entry.size_class()];
+  const unsigned count = kSizeClasses.classes[entry.size_class()].pages;
+  {
+    const std::lock_guard guard(state.lock);
+    SpanHeader& header = span(static_cast<std::uint32_t>(first) + 1);
+    std::memcpy(at(location), &header.free, sizeof(header.free));
+    header.free = static_cast<std::uint16_t>(location - first * kGranulesPerPage);
+    --header.used;
+    if (header.used != 0) {
+      regroup(state, header);
+      return;
+    }
+    unlink(state, header);
+  }
+  spans_.fetch_sub(1, std::memory_order_relaxed);
+  pages_.release(first, count);
+}
+
+AllocateStatus Pool::allocate_page(std::uint64_t* page) noexcept {
+  if (pages_.over_limit()) return AllocateStatus::kOverLimit;
+  return pages_.allocate(1, true, page);
+}
+
+void Pool::free_page(std::uint64_t page) noexcept {
+  if (map_[page].raw()) pages_.release(page, 1);
+}
+
+void Pool::link(ClassState& state, SpanHeader& header, unsigned group) noexcept {
+  header.group = static_cast<std::uint8_t>(group);
+  header.previous = 0;
+  header.next = state.lists[group];
+  const std::uint32_t name = name_of(header);
+  if (header.next != 0) span(header.next).previous = name;
+  state.lists[group] = name;
+}
+
+void Pool::unlink(ClassState& state, SpanHeader& header) noexcept {
+  if (header.group == kGroups) return;
+  if (header.next != 0) span(header.next).previous = header.previous;
+  if (header.previous != 0) {
+    span(header.previous).next = header.next;
+  } else {
+    state.lists[header.group] = header.next;
+  }
+  header.group = kGroups;
+}
+
+void Pool::regroup(ClassState& state, SpanHeader& header) noexcept {
+  const unsigned group = group_of(header.used, kSizeClasses.classes[header.size_class].objects);
+  if (group == header.group) return;
+  unlink(state, header);
+  if (group != kGroups) link(state, header, group);
+}
+
+}  // namespace pleat::store

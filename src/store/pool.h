@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The pool: objects of any size up to kObjectBytesMax, and whole pages, in the pages that the page
+// allocator hands out.
+//
+// Objects of one size class share spans of 1 to 16 pages. A span's header knows how many of its
+// objects are used and where the free ones are: those freed form a list through the objects
+// themselves, those never used lie behind `carve`. The spans with room of a class are kept in four
+// lists by how full they are, and the fullest serve first, so that sparse ones become empty and go
+// back to the page allocator, which they do at once.
+//
+// Thread safety: all functions from any thread; a lock a size class. Nothing is allocated after
+// construction.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "store/page_allocator.h"
+#include "store/page_map.h"
+#include "store/short_lock.h"
+#include "store/size_class.h"
+#include "store/slot_word.h"
+
+namespace pleat::store {
+
+class Pool {
+ public:
+  // `base` is the pool's first byte; `map` has an entry for each of its pages.
+  Pool(std::byte* base, std::span<PageMapEntry> map, PageAllocator& pages);
+
+  // Takes an object of `bytes`, a multiple of kGranule up to kObjectBytesMax; *location is in
+  // granules. With `limited`, mem_limit is obeyed.
+  AllocateStatus allocate(std::size_t bytes, bool limited, std::uint64_t* location) noexcept;
+  void free(std::uint64_t location) noexcept;
+
+  // Takes a page for a raw page.
+  AllocateStatus allocate_page(std::uint64_t* page) noexcept;
+  void free_page(std::uint64_t page) noexcept;
+
+  std::byte* at(std::uint64_t location) const noexcept { return base_ + location * kGranule; }
+  std::byte* page(std::uint64_t page) const noexcept { return base_ + page * kPageSize; }
+  PageMapEntry& map_entry(std::uint64_t page) const noexcept { return map_[page]; }
+
+  // Whether `bytes` from `location` on lie in the pool: what a slot word says is believed only
+  // then.
+  bool contains(std::uint64_t location, std::size_t bytes) const noexcept {
+    return location * kGranule + bytes <= map_.size() * kPageSize;
+  }
+
+  // Brings what free(location) will read into the cache.
+  void prefetch_free(std::uint64_t location) const noexcept {
+    __builtin_prefetch(&map_[location / kGranulesPerPage]);
+    __builtin_prefetch(at(location), 1);
+  }
+
+  std::uint64_t spans() const noexcept { return spans_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr unsigned kGroups = 4;
+
+  // At the start of each span. Positions within it are in granules, 0 = none, as the header is
+  // there. Spans are named by their first page plus one, 0 = none.
+  struct SpanHeader {
+    std::uint32_t next;
+    std::uint32_t previous;
+    std::uint16_t free;   // the first object of the free list
+    std::uint16_t carve;  // the first object that was never used
+    std::uint16_t used;
+    std::uint8_t size_class;
+    std::uint8_t group;  // the list it is in; kGroups while it is full and in none
+  };
+  static_assert(sizeof(SpanHeader) == kSpanHeaderBytes && kSpanHeaderBytes % kGranule == 0);
+
+  struct alignas(64) ClassState {
+    ShortLock lock;  // of the lists and of the headers and free objects of the class's spans
+    std::array<std::uint32_t, kGroups> lists{};
+  };
+
+  SpanHeader& span(std::uint32_t name) const noexcept {
+    return *reinterpret_cast<SpanHeader*>(page(name - 1));
+  }
+  std::uint32_t name_of(const SpanHeader& header) const noexcept {
+    const auto offset = reinterpret_cast<const std::byte*>(&header) - base_;
+    return static_cast<std::uint32_t>(static_cast<std::uint64_t>(offset) / kPageSize) + 1;
+  }
+  AllocateStatus make_span(unsigned size_class, bool limited, std::uint32_t* name) noexcept;
+  void link(ClassState& state, SpanHeader& header, unsigned group) noexcept;
+  void unlink(ClassState& state, SpanHeader& header) noexcept;
+  void regroup(ClassState& state, SpanHeader& header) noexcept;
+
+  std::byte* const base_;
+  const std::span<PageMapEntry> map_;
+  PageAllocator& pages_;
+  std::array<ClassState, kSizeClasses.count> classes_;
+  std::atomic<std::uint64_t> spans_{0};
+};
+
+}  // namespace pleat::store

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "store/reserve.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <system_error>
+
+#include "base/clock.h"
+#include "base/process.h"
+#include "base/units.h"
+
+namespace pleat::store {
+namespace {
+
+constexpr std::uint64_t kMapEntriesPerPage = kPageSize / sizeof(std::uint16_t);
+constexpr std::uint64_t kRegionsPerPage = kPageSize / sizeof(RegionWords);
+static_assert(kMapEntriesPerPage % kRegionPages == 0);
+
+void nap(long duration_ns) {
+  const timespec duration{0, duration_ns};
+  nanosleep(&duration, nullptr);
+}
+
+}  // namespace
+
+Reserve::Reserve(Memory& memory, const Layout& layout, PageAllocator& pages, Doorbell& bell)
+    : memory_(memory),
+      layout_(layout),
+      pages_(pages),
+      bell_(bell),
+      map_pages_((layout.pool_pages + kMapEntriesPerPage - 1) / kMapEntriesPerPage),
+      region_pages_((layout.regions() + kRegionsPerPage - 1) / kRegionsPerPage) {}
+
+Reserve::~Reserve() {
+  if (!thread_.joinable()) return;
+  stop_.store(true, std::memory_order_release);
+  bell_.ring();
+  thread_.join();
+}
+
+Result<void> Reserve::start(bool io_flusher) {
+  if (const int code = fill(); code != 0) {
+    return errno_error(code,
+                       "cannot get memory for the store's first reserve; free some memory "
+                       "or ask for a smaller reserve");
+  }
+  // The daemon's signals are for its other threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::atomic<int> started{0};
+  Result<void> flusher;
+  try {
+    thread_ = std::thread([&] {
+      pthread_setname_np(pthread_self(), "pleat-reserve");
+      if (io_flusher) flusher = set_io_flusher();
+      const bool failed = !flusher;
+      started.store(1, std::memory_order_release);
+      started.notify_one();
+      if (!failed) run();
+    });
+  } catch (const std::system_error& error) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return errno_error(error.code().value(), "cannot start the store's background thread");
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  started.wait(0, std::memory_order_acquire);
+  if (!flusher) thread_.join();
+  return flusher;
+}
+
+bool Reserve::settle(unsigned timeout_ms) noexcept {
+  const std::uint64_t end_ns = monotonic_ns() + std::uint64_t{timeout_ms} * 1'000'000;
+  while (true) {
+    const std::uint64_t mine = asked_.fetch_add(1, std::memory_order_acq_rel) + 1;
+    bell_.ring();
+    while (answered_.load(std::memory_order_acquire) < mine) {
+      if (monotonic_ns() >= end_ns) return false;
+      nap(200'000);
+    }
+    if (reached_.load(std::memory_order_acquire)) return true;
+    if (monotonic_ns() >= end_ns) return false;
+  }
+}
+
+void Reserve::run() noexcept {
+  constexpr long kFirstPause_ns = 5'000'000;
+  constexpr long kLongestPause_ns = 160'000'000;
+  long pause_ns = kFirstPause_ns;
+  while (true) {
+    bell_.wait();
+    if (stop_.load(std::memory_order_acquire)) return;
+    const std::uint64_t asked = asked_.load(std::memory_order_acquire);
+    const bool exact = asked != answered_.load(std::memory_order_relaxed);
+    const int failure = fill();
+    trim(!exact);
+    if (exact) {
+      reached_.store(failure == 0, std::memory_order_release);
+      answered_.store(asked, std::memory_order_release);
+    }
+    if (failure == 0) {
+      pause_ns = kFirstPause_ns;
+    } else {
+      // The system has no memory for us, or the pool's address space is used up. Writers ring at
+      // each write that fails for it; trying each time would only burn the processor.
+      nap(pause_ns);
+      pause_ns = std::min(2 * pause_ns, kLongestPause_ns);
+      bell_.ring();
+    }
+  }
+}
+
+int Reserve::fill() noexcept {
+  while (pages_.wants_growth()) {
+    if (stop_.load(std::memory_order_relaxed)) return 0;
+    const auto region = pages_.region_to_grow();
+    if (!region) return ENOSPC;
+    if (const int code = populate_metadata(*region); code != 0) return code;
+    const PageRun run = pages_.absent_run(*region);
+    const int code =
+        memory_.populate(layout_.pool_offset + run.first * kPageSize, run.count * kPageSize);
+    if (code != 0) return code;
+    pages_.add_ready(run);
+  }
+  return 0;
+}
+
+void Reserve::trim(bool lazy) noexcept {
+  if (lazy) {
+    // Whether there is enough to be worth it; once begun it goes down to the target.
+    const auto run = pages_.claim_surplus(true);
+    if (!run) return;
+    (void)memory_.give_back(layout_.pool_offset + run->first * kPageSize, run->count * kPageSize);
+  }
+  while (const auto run = pages_.claim_surplus(false)) {
+    // A failure leaves the memory with the store; the pages count as absent and are found there
+    // when they are populated again.
+    (void)memory_.give_back(layout_.pool_offset + run->first * kPageSize, run->count * kPageSize);
+    if (stop_.load(std::memory_order_relaxed)) return;
+  }
+}
+
+int Reserve::populate_metadata(std::uint64_t region) noexcept {
+  const std::uint64_t map_page = region * kRegionPages / kMapEntriesPerPage;
+  if (const int code = populate_once(map_pages_, map_page, layout_.page_map_offset); code != 0) {
+    return code;
+  }
+  return populate_once(region_pages_, region / kRegionsPerPage, layout_.region_words_offset);
+}
+
+int Reserve::populate_once(std::vector<bool>& done, std::uint64_t page,
+                           std::uint64_t offset) noexcept {
+  if (done[page]) return 0;
+  const int code = memory_.populate(offset + page * kPageSize, kPageSize);
+  if (code != 0) return code;
+  done[page] = true;
+  metadata_bytes_.fetch_add(kPageSize, std::memory_order_relaxed);
+  return 0;
+}
+
+}  // namespace pleat::store

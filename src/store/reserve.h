@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The reserve: a thread that keeps pool memory ready ahead of the writers and gives back what is
+// too much, so that neither ever happens on the I/O path.
+//
+// The kernel may keep this thread waiting for memory, and may have none: then writers find the
+// reserve empty and fail at once, and the thread tries again.
+//
+// Thread safety: settle() from any thread; start() and the destructor once. The thread itself is
+// the only one that populates and gives back.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "store/doorbell.h"
+#include "store/layout.h"
+#include "store/memory.h"
+#include "store/page_allocator.h"
+
+namespace pleat::store {
+
+class Reserve {
+ public:
+  Reserve(Memory& memory, const Layout& layout, PageAllocator& pages, Doorbell& bell);
+  ~Reserve();
+  Reserve(const Reserve&) = delete;
+  Reserve& operator=(const Reserve&) = delete;
+
+  // Fills the reserve for the first time and starts the thread. ENOMEM, or EPERM where
+  // `io_flusher` cannot be set.
+  Result<void> start(bool io_flusher);
+
+  // Waits, at most `timeout_ms`, until the thread has brought the number of ready pages to the
+  // target; whether it got there.
+  bool settle(unsigned timeout_ms) noexcept;
+
+  // Bytes of page map and region words that have been populated.
+  std::uint64_t metadata_bytes() const noexcept {
+    return metadata_bytes_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  void run() noexcept;
+  int fill() noexcept;
+  void trim(bool lazy) noexcept;
+  int populate_metadata(std::uint64_t region) noexcept;
+  int populate_once(std::vector<bool>& done, std::uint64_t page, std::uint64_t offset) noexcept;
+
+  Memory& memory_;
+  const Layout& layout_;
+  PageAllocator& pages_;
+  Doorbell& bell_;
+  // Which pages of the page map and of the region words are there.
+  std::vector<bool> map_pages_;
+  std::vector<bool> region_pages_;
+  std::atomic<std::uint64_t> metadata_bytes_{0};
+  std::atomic<bool> stop_{false};
+  // settle(): what was asked for, what was done, and whether that reached the target.
+  std::atomic<std::uint64_t> asked_{0};
+  std::atomic<std::uint64_t> answered_{0};
+  std::atomic<bool> reached_{false};
+  std::thread thread_;
+};
+
+}  // namespace pleat::store

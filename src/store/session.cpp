@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "store/session.h"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <utility>
+
+#include "base/load.h"
+
+namespace pleat::store {
+namespace {
+
+using AtomicWord = std::atomic<std::uint64_t>;
+using Kind = SlotWord::Kind;
+
+// The word as it is when nobody holds its lock.
+SlotWord wait_unlocked(const AtomicWord& word) noexcept {
+  SlotWord seen(word.load(std::memory_order_acquire));
+  for (Backoff backoff; seen.locked(); seen = SlotWord(word.load(std::memory_order_acquire))) {
+    backoff.wait();
+  }
+  return seen;
+}
+
+// Replaces the word by `fresh` and returns what it was. Acquires what the last reader or writer of
+// the old object released, since the caller goes on to free it.
+SlotWord publish(AtomicWord& word, SlotWord fresh) noexcept {
+  while (true) {
+    const SlotWord old = wait_unlocked(word);
+    std::uint64_t expected = old.bits();
+    if (word.compare_exchange_weak(expected, fresh.after(old).bits(), std::memory_order_acq_rel,
+                                   std::memory_order_relaxed)) {
+      return old;
+    }
+  }
+}
+
+// Locks the word if it is `seen`.
+bool try_lock(AtomicWord& word, SlotWord seen) noexcept {
+  std::uint64_t expected = seen.bits();
+  return word.compare_exchange_weak(expected, seen.with_lock().bits(), std::memory_order_acquire,
+                                    std::memory_order_relaxed);
+}
+
+void unlock(AtomicWord& word, SlotWord value) noexcept {
+  word.store(value.bits(), std::memory_order_release);
+}
+
+StoreStatus to_status(AllocateStatus status) noexcept {
+  switch (status) {
+    case AllocateStatus::kOk:
+      return StoreStatus::kOk;
+    case AllocateStatus::kOverLimit:
+      return StoreStatus::kOverLimit;
+    case AllocateStatus::kNoReserve:
+      break;
+  }
+  return StoreStatus::kNoReserve;
+}
+
+}  // namespace
+
+Store::Session::Impl::Impl(State& store_state, std::size_t session_index,
+                           codec::PageCodec page_codec)
+    : state(store_state),
+      pool(store_state.pool),
+      counters(store_state.counters[session_index]),
+      index(session_index),
+      codec(std::move(page_codec)) {
+  // Everything that an operation touches is touched here, the codec's working memory and the code
+  // itself among it, by way of one page that goes through it all.
+  partial.fill(std::byte{1});
+  compressed.fill(std::byte{0});
+  std::uint64_t pattern = 0;
+  (void)codec.kernels().same_filled(partial.data(), &pattern);
+  const std::size_t length = codec.compress(partial.data(), compressed.data(), kCompressedBytesMax);
+  (void)codec.decompress(compressed.data(), length, partial.data());
+  codec.kernels().fill(partial.data(), 0);
+}
+
+Store::Session::Impl::~Impl() {
+  const std::lock_guard guard(state.sessions_mutex);
+  state.session_open[index] = false;
+}
+
+StoreStatus Store::Session::Impl::encode(std::uint64_t slot, const std::byte* page,
+                                         SlotWord* word) noexcept {
+  std::uint64_t pattern = 0;
+  if (codec.kernels().same_filled(page, &pattern)) return encode_same(slot, pattern, word);
+  const std::size_t length = codec.compress(page, compressed.data(), kCompressedBytesMax);
+  if (length == 0) return encode_raw(slot, page, word);
+  std::uint64_t location = 0;
+  const AllocateStatus status = pool.allocate(object_bytes(length), true, &location);
+  if (status != AllocateStatus::kOk) return to_status(status);
+  *word = SlotWord::compressed(codec.id(), location, length);
+  fill_object(slot, *word, compressed.data(), length);
+  return StoreStatus::kOk;
+}
+
+StoreStatus Store::Session::Impl::encode_same(std::uint64_t slot, std::uint64_t pattern,
+                                              SlotWord* word) noexcept {
+  if (const auto inlined = SlotWord::same_filled(pattern)) {
+    *word = *inlined;
+    return StoreStatus::kOk;
+  }
+  std::uint64_t location = 0;
+  const AllocateStatus status = pool.allocate(object_bytes(sizeof(pattern)), false, &location);
+  if (status != AllocateStatus::kOk) return to_status(status);
+  *word = SlotWord::same_object(location);
+  fill_object(slot, *word, reinterpret_cast<const std::byte*>(&pattern), sizeof(pattern));
+  return StoreStatus::kOk;
+}
+
+StoreStatus Store::Session::Impl::encode_raw(std::uint64_t slot, const std::byte* page,
+                                             SlotWord* word) noexcept {
+  std::uint64_t pool_page = 0;
+  const AllocateStatus status = pool.allocate_page(&pool_page);
+  if (status != AllocateStatus::kOk) return to_status(status);
+  std::byte* const stored = pool.page(pool_page);
+  std::memcpy(stored, page, kPageSize);
+  // Of the copy, which nobody can change any more, and which is in the cache now.
+  const std::uint64_t check = data_check(stored, kPageSize, slot, SlotWord::raw(pool_page, 0));
+  pool.map_entry(pool_page) = PageMapEntry::of_raw(check);
+  *word = SlotWord::raw(pool_page, check);
+  return StoreStatus::kOk;
+}
+
+void Store::Session::Impl::fill_object(std::uint64_t slot, SlotWord word, const std::byte* data,
+                                       std::size_t length) noexcept {
+  std::byte* const object = pool.at(word.location());
+  const auto check = static_cast<std::uint32_t>(data_check(data, length, slot, word));
+  const ObjectHeader header{static_cast<std::uint32_t>(slot), check};
+  std::memcpy(object, &header, sizeof(header));
+  std::memcpy(object + sizeof(ObjectHeader), data, length);
+}
+
+StoreStatus Store::Session::Impl::decode(std::uint64_t slot, SlotWord word,
+                                         std::byte* page) noexcept {
+  StoreStatus status = StoreStatus::kOk;
+  if (word.inlined()) {
+    codec.kernels().fill(page, word.pattern());
+  } else if (word.kind() == Kind::kRaw) {
+    status = decode_raw(slot, word, page);
+  } else {
+    status = decode_object(slot, word, page);
+  }
+  if (status == StoreStatus::kCorrupt) {
+    std::memset(page, 0, kPageSize);
+    Counters::add(counters.corrupt, 1);
+  }
+  return status;
+}
+
+StoreStatus Store::Session::Impl::decode_object(std::uint64_t slot, SlotWord word,
+                                                std::byte* page) noexcept {
+  const bool same = word.kind() == Kind::kSameObject;
+  const std::size_t length = same ? sizeof(std::uint64_t) : word.length();
+  if (!pool.contains(word.location(), sizeof(ObjectHeader) + length)) return StoreStatus::kCorrupt;
+  const std::byte* const object = pool.at(word.location());
+  const std::byte* const data = object + sizeof(ObjectHeader);
+  const auto header = load<ObjectHeader>(object);
+  const auto check = static_cast<std::uint32_t>(data_check(data, length, slot, word));
+  if (header.slot != slot || header.check != check) return StoreStatus::kCorrupt;
+  if (same) {
+    codec.kernels().fill(page, load_u64(data));
+    return StoreStatus::kOk;
+  }
+  if (word.codec() != codec.id()) return StoreStatus::kCorrupt;
+  return codec.decompress(data, length, page) ? StoreStatus::kOk : StoreStatus::kCorrupt;
+}
+
+StoreStatus Store::Session::Impl::decode_raw(std::uint64_t slot, SlotWord word,
+                                             std::byte* page) noexcept {
+  const std::uint64_t pool_page = word.pool_page();
+  if (!pool.contains(pool_page * kGranulesPerPage, kPageSize)) return StoreStatus::kCorrupt;
+  std::memcpy(page, pool.page(pool_page), kPageSize);
+  // Of the copy: what is returned is what was checked.
+  const std::uint64_t check = data_check(page, kPageSize, slot, SlotWord::raw(pool_page, 0));
+  const bool sound = SlotWord::raw(pool_page, check).raw_check() == word.raw_check() &&
+                     pool.map_entry(pool_page) == PageMapEntry::of_raw(check);
+  return sound ? StoreStatus::kOk : StoreStatus::kCorrupt;
+}
+
+void Store::Session::Impl::free_object(SlotWord word) noexcept {
+  if (word.inlined()) return;
+  // A word that was damaged may point anywhere; then the object is lost and nothing else.
+  if (!pool.contains(word.location(), kGranule)) return;
+  if (word.kind() == Kind::kRaw) {
+    pool.free_page(word.pool_page());
+  } else {
+    pool.free(word.location());
+  }
+}
+
+void Store::Session::Impl::replaced(SlotWord old, SlotWord fresh) noexcept {
+  WordCounts counts;
+  counts.add(fresh, 1);
+  counts.add(old, -1);
+  counts.count_in(counters);
+  if (fresh.kind() == Kind::kRaw) Counters::add(counters.raw_ever, 1);
+  free_object(old);
+}
+
+StoreStatus Store::Session::Impl::failed_write(StoreStatus status) noexcept {
+  Counters::add(counters.failed_writes, 1);
+  if (status == StoreStatus::kNoReserve) Counters::add(counters.no_reserve, 1);
+  return status;
+}
+
+Store::Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::Session::~Session() = default;
+
+StoreStatus Store::Session::write(std::uint64_t slot, const std::byte* page) noexcept {
+  AtomicWord& word = impl_->state.slot_word(slot);
+  __builtin_prefetch(&word, 1);
+  SlotWord fresh;
+  const StoreStatus status = impl_->encode(slot, page, &fresh);
+  if (status != StoreStatus::kOk) return impl_->failed_write(status);
+  impl_->replaced(publish(word, fresh), fresh);
+  return StoreStatus::kOk;
+}
+
+StoreStatus Store::Session::read(std::uint64_t slot, std::byte* page) noexcept {
+  AtomicWord& word = impl_->state.slot_word(slot);
+  SlotWord seen = wait_unlocked(word);
+  while (!seen.inlined() && !try_lock(word, seen)) seen = wait_unlocked(word);
+  const StoreStatus status = impl_->decode(slot, seen, page);
+  if (!seen.inlined()) unlock(word, seen);
+  if (status != StoreStatus::kOk) Counters::add(impl_->counters.failed_reads, 1);
+  return status;
+}
+
+StoreStatus Store::Session::write_part(std::uint64_t slot, std::size_t offset,
+                                       const std::byte* bytes, std::size_t length) noexcept {
+  if (length == kPageSize) return write(slot, bytes);
+  AtomicWord& word = impl_->state.slot_word(slot);
+  // The lock is held throughout, also where the word is inlined, so that two writers of parts of
+  // one page do not undo each other.
+  SlotWord old = wait_unlocked(word);
+  while (!try_lock(word, old)) old = wait_unlocked(word);
+  std::byte* const page = impl_->partial.data();
+  SlotWord fresh;
+  StoreStatus status = impl_->decode(slot, old, page);
+  if (status == StoreStatus::kOk) {
+    std::memcpy(page + offset, bytes, length);
+    status = impl_->encode(slot, page, &fresh);
+  }
+  if (status != StoreStatus::kOk) {
+    unlock(word, old);
+    return impl_->failed_write(status);
+  }
+  unlock(word, fresh.after(old));
+  impl_->replaced(old, fresh);
+  return StoreStatus::kOk;
+}
+
+void Store::Session::discard(std::uint64_t slot, std::uint64_t count) noexcept {
+  WordCounts counts;
+  for (std::uint64_t i = slot; i < slot + count; ++i) {
+    AtomicWord& word = impl_->state.slot_word(i);
+    if (SlotWord(word.load(std::memory_order_acquire)).empty()) continue;
+    const SlotWord old = publish(word, SlotWord());
+    counts.add(old, -1);
+    impl_->free_object(old);
+  }
+  counts.count_in(impl_->counters);
+  Counters::add(impl_->counters.freed, static_cast<std::int64_t>(count));
+}
+
+}  // namespace pleat::store

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A session: one thread's way through the store. Here a page becomes a slot word and an object, and
+// back.
+//
+// Thread safety: one thread at a time. What it does on a slot it publishes by one compare-and-swap
+// of the slot word, or while it holds the word's lock bit.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "codec/page_codec.h"
+#include "store/counters.h"
+#include "store/object.h"
+#include "store/size_class.h"
+#include "store/slot_word.h"
+#include "store/state.h"
+#include "store/store.h"
+
+namespace pleat::store {
+
+struct Store::Session::Impl {
+  Impl(State& store_state, std::size_t session_index, codec::PageCodec page_codec);
+  ~Impl();
+
+  // Makes an object of the page where it needs one, and the word for it, which nobody sees until it
+  // is published.
+  StoreStatus encode(std::uint64_t slot, const std::byte* page, SlotWord* word) noexcept;
+  StoreStatus encode_same(std::uint64_t slot, std::uint64_t pattern, SlotWord* word) noexcept;
+  StoreStatus encode_raw(std::uint64_t slot, const std::byte* page, SlotWord* word) noexcept;
+  void fill_object(std::uint64_t slot, SlotWord word, const std::byte* data,
+                   std::size_t length) noexcept;
+
+  // The page that a word says; the word is inlined or its lock held.
+  StoreStatus decode(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
+  StoreStatus decode_object(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
+  StoreStatus decode_raw(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
+
+  void free_object(SlotWord word) noexcept;
+  // Counts that `fresh` has replaced `old`, and frees what `old` had.
+  void replaced(SlotWord old, SlotWord fresh) noexcept;
+  StoreStatus failed_write(StoreStatus status) noexcept;
+
+  State& state;
+  Pool& pool;
+  Counters& counters;
+  const std::size_t index;
+  codec::PageCodec codec;
+  alignas(
+      64) std::array<std::byte, kPageSize> compressed;   // the first kCompressedBytesMax are used
+  alignas(64) std::array<std::byte, kPageSize> partial;  // write_part()'s page
+};
+
+}  // namespace pleat::store

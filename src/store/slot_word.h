@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The slot word: all that the store knows of one page of the device, in 64 bits
+// (docs/formats/store.md).
+//
+//   bits  0-35  location of the object, in granules of 16 bytes from the pool's start (1 TiB)
+//        36-47  length - 1 of the compressed page, in bytes
+//        48-51  kind: empty, same-filled, raw, or compressed by codec n
+//        52-54  age; zero, reserved
+//        55-62  version: one more, modulo 256, at each publication
+//           63  lock
+//
+// A raw page begins at a page of the pool, so the low 8 bits of its location and the 12 of its
+// length are free for part of its check. A same-filled page keeps its pattern in the low 48 bits
+// where it fits: as a sign-extended number, which every pointer is, or as a repeated 32-bit value.
+//
+// Thread safety: a value type.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/page.h"
+#include "codec/page_codec.h"
+
+namespace pleat::store {
+
+// The pool's unit of allocation and of locations.
+inline constexpr std::size_t kGranule = 16;
+inline constexpr std::size_t kGranulesPerPage = kPageSize / kGranule;
+inline constexpr unsigned kLocationBits = 36;
+inline constexpr std::uint64_t kPoolBytesMax = kGranule << kLocationBits;
+static_assert(kPoolBytesMax == std::uint64_t{1} << 40);
+
+class SlotWord {
+ public:
+  enum class Kind : std::uint8_t {
+    kEmpty = 0,
+    kSameWord = 1,    // same-filled; the pattern is the low 48 bits, sign-extended
+    kSameHalf = 2,    // same-filled; the pattern is the low 32 bits, twice
+    kSameObject = 3,  // same-filled; the pattern is in an object of 8 bytes
+    kRaw = 4,         // an incompressible page, in a pool page of its own
+    kCompressed = 5,  // this and all above it: kCompressed + CodecId - 1
+  };
+  // Bits of a raw page's check that the word keeps.
+  static constexpr unsigned kRawCheckBits = 20;
+
+  constexpr SlotWord() = default;  // empty
+  explicit constexpr SlotWord(std::uint64_t bits) : bits_(bits) {}
+
+  // The word that keeps `pattern` itself, where that is possible.
+  static constexpr std::optional<SlotWord> same_filled(std::uint64_t pattern) {
+    const std::uint64_t low = pattern & kPayloadMask;
+    if (sign_extended(low) == pattern) return SlotWord(low | kind_bits(Kind::kSameWord));
+    if (pattern >> 32 == (pattern & 0xFFFFFFFF)) {
+      return SlotWord((pattern & 0xFFFFFFFF) | kind_bits(Kind::kSameHalf));
+    }
+    return std::nullopt;
+  }
+  static constexpr SlotWord same_object(std::uint64_t location) {
+    return SlotWord(location | kind_bits(Kind::kSameObject));
+  }
+  // `check`: its low kRawCheckBits are kept.
+  static constexpr SlotWord raw(std::uint64_t pool_page, std::uint64_t check) {
+    const std::uint64_t low = check & (kGranulesPerPage - 1);
+    const std::uint64_t high = (check / kGranulesPerPage) & kLengthMask;
+    return SlotWord(pool_page * kGranulesPerPage | low | high << kLocationBits |
+                    kind_bits(Kind::kRaw));
+  }
+  // Precondition: 1 <= length <= 4096.
+  static constexpr SlotWord compressed(codec::CodecId codec, std::uint64_t location,
+                                       std::size_t length) {
+    const auto kind =
+        static_cast<std::uint64_t>(Kind::kCompressed) - 1 + static_cast<std::uint64_t>(codec);
+    return SlotWord(location | std::uint64_t{length - 1} << kLocationBits | kind << kKindShift);
+  }
+
+  constexpr std::uint64_t bits() const { return bits_; }
+  constexpr Kind kind() const {
+    return nibble() < static_cast<unsigned>(Kind::kCompressed) ? static_cast<Kind>(nibble())
+                                                               : Kind::kCompressed;
+  }
+  constexpr bool empty() const { return kind() == Kind::kEmpty; }
+  constexpr bool same_filled() const {
+    return kind() >= Kind::kSameWord && kind() <= Kind::kSameObject;
+  }
+  // Whether the word says all there is to say: no object, and so no lock needed to read the page.
+  constexpr bool inlined() const { return kind() <= Kind::kSameHalf; }
+
+  // Of kSameWord and kSameHalf; 0 of kEmpty, which reads as zeros.
+  constexpr std::uint64_t pattern() const {
+    if (kind() == Kind::kSameHalf) return (bits_ & 0xFFFFFFFF) * 0x1'0000'0001;
+    return kind() == Kind::kSameWord ? sign_extended(bits_ & kPayloadMask) : 0;
+  }
+  // Of kSameObject and kCompressed, in granules.
+  constexpr std::uint64_t location() const { return bits_ & kLocationMask; }
+  // Of kRaw, in pages of the pool.
+  constexpr std::uint64_t pool_page() const { return location() / kGranulesPerPage; }
+  constexpr std::uint64_t raw_check() const {
+    return (bits_ & (kGranulesPerPage - 1)) |
+           (bits_ >> kLocationBits & kLengthMask) * kGranulesPerPage;
+  }
+  // Of kCompressed, in bytes.
+  constexpr std::size_t length() const {
+    return static_cast<std::size_t>(bits_ >> kLocationBits & kLengthMask) + 1;
+  }
+  constexpr codec::CodecId codec() const {
+    return static_cast<codec::CodecId>(nibble() - static_cast<unsigned>(Kind::kCompressed) + 1);
+  }
+
+  constexpr std::uint8_t version() const { return static_cast<std::uint8_t>(bits_ >> 55); }
+  // This word with the version that follows that of `old`, the word it is to replace. The version
+  // runs on through empty and same-filled words: who copied a page and comes back later sees from
+  // it that the slot was written meanwhile, although the new object may lie where the old one did.
+  constexpr SlotWord after(SlotWord old) const {
+    const std::uint64_t version = static_cast<std::uint8_t>(old.version() + 1);
+    return SlotWord((bits_ & ~(std::uint64_t{0xFF} << 55)) | version << 55);
+  }
+
+  constexpr bool locked() const { return (bits_ & kLock) != 0; }
+  constexpr SlotWord with_lock() const { return SlotWord(bits_ | kLock); }
+
+  constexpr bool operator==(const SlotWord&) const = default;
+
+ private:
+  static constexpr std::uint64_t kLocationMask = (std::uint64_t{1} << kLocationBits) - 1;
+  static constexpr std::uint64_t kLengthMask = 0xFFF;
+  static constexpr std::uint64_t kPayloadMask = (std::uint64_t{1} << 48) - 1;
+  static constexpr unsigned kKindShift = 48;
+  static constexpr std::uint64_t kLock = std::uint64_t{1} << 63;
+  static_assert(kLengthMask + 1 == kPageSize);
+
+  static constexpr std::uint64_t kind_bits(Kind kind) {
+    return static_cast<std::uint64_t>(kind) << kKindShift;
+  }
+  static constexpr std::uint64_t sign_extended(std::uint64_t low) {
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(low << 16) >> 16);
+  }
+  constexpr unsigned nibble() const { return bits_ >> kKindShift & 0xF; }
+
+  std::uint64_t bits_ = 0;
+};
+
+static_assert(sizeof(SlotWord) == 8);
+// The word's 20 bits are the 8 of the location below a page and the 12 of the length.
+static_assert(kGranulesPerPage * 4096 == 1u << SlotWord::kRawCheckBits);
+
+}  // namespace pleat::store

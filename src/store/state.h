@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What the store and its sessions share.
+//
+// Thread safety: see each member. The members are in the order in which they depend on each other:
+// the background thread, last, ends first.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "store/counters.h"
+#include "store/doorbell.h"
+#include "store/layout.h"
+#include "store/memory.h"
+#include "store/page_allocator.h"
+#include "store/pool.h"
+#include "store/reserve.h"
+#include "store/store.h"
+
+namespace pleat::store {
+
+struct Store::State {
+  State(const StoreOptions& store_options, const Layout& store_layout, Memory store_memory,
+        std::uint64_t reserve_pages);
+
+  std::atomic<std::uint64_t>& slot_word(std::uint64_t slot) const noexcept { return slots[slot]; }
+
+  const StoreOptions options;
+  const Layout layout;
+  Memory memory;
+  std::atomic<std::uint64_t>* const slots;  // layout.slots of them, each a SlotWord
+
+  // sessions_max of each; a session owns one while it is open.
+  std::vector<Counters> counters;
+  std::mutex sessions_mutex;
+  std::vector<bool> session_open;  // under sessions_mutex
+
+  Doorbell bell;
+  PageAllocator pages;
+  Pool pool;
+  Reserve reserve;
+};
+
+}  // namespace pleat::store

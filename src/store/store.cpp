@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "store/store.h"
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+#include "base/units.h"
+#include "store/session.h"
+#include "store/state.h"
+
+namespace pleat::store {
+namespace {
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
+              sizeof(std::atomic<std::uint64_t>) == sizeof(SlotWord));
+
+std::uint64_t reserve_pages_of(const StoreOptions& options) {
+  const std::uint64_t pages = round_up(options.reserve_bytes, kPageSize) / kPageSize;
+  return std::max<std::uint64_t>(kRegionPages, round_up(pages, kRegionPages));
+}
+
+// zram's PAGE_ALIGN() of mem_limit: a limit below a page is not "no limit".
+std::uint64_t limit_pages_of(std::uint64_t bytes) {
+  return bytes / kPageSize + (bytes % kPageSize != 0 ? 1 : 0);
+}
+
+Result<void> check_options(const StoreOptions& options) {
+  if (options.device_bytes == 0 || options.device_bytes % kPageSize != 0) {
+    return Error{EINVAL, "a device of " + std::to_string(options.device_bytes) +
+                             " bytes is not possible; the size must be a positive multiple of " +
+                             std::to_string(kPageSize)};
+  }
+  if (options.device_bytes > kDeviceBytesMax) {
+    return Error{EINVAL, "a device of " + format_size(options.device_bytes) +
+                             " is not possible; the largest is " + format_size(kDeviceBytesMax)};
+  }
+  if (options.reserve_bytes > kPoolBytesMax / 4) {
+    return Error{EINVAL, "a reserve of " + format_size(options.reserve_bytes) +
+                             " is not possible; the largest is " + format_size(kPoolBytesMax / 4)};
+  }
+  if (options.kernels == nullptr) return Error{EINVAL, "the store needs a table of codec kernels"};
+  if (options.sessions_max == 0) {
+    return Error{EINVAL, "a store without sessions is of no use; sessions_max must be at least 1"};
+  }
+  auto codec = codec::PageCodec::open(options.codec, *options.kernels);
+  if (!codec) return std::move(codec).error();
+  return {};
+}
+
+void write_header(const Memory& memory, const Layout& layout, std::uint64_t device_bytes) {
+  new (memory.base()) StoreHeader{StoreHeader::kMagic,
+                                  StoreHeader::kVersion,
+                                  static_cast<std::uint32_t>(kPageSize),
+                                  device_bytes,
+                                  layout.slot_table_offset,
+                                  layout.page_map_offset,
+                                  layout.region_words_offset,
+                                  layout.pool_offset,
+                                  layout.pool_pages};
+}
+
+}  // namespace
+
+int to_errno(StoreStatus status) noexcept {
+  switch (status) {
+    case StoreStatus::kOk:
+      return 0;
+    case StoreStatus::kOverLimit:
+    case StoreStatus::kNoReserve:
+      return -ENOSPC;
+    case StoreStatus::kCorrupt:
+      return -EIO;
+  }
+  return -EIO;
+}
+
+Store::State::State(const StoreOptions& store_options, const Layout& store_layout,
+                    Memory store_memory, std::uint64_t reserve_pages)
+    : options(store_options),
+      layout(store_layout),
+      memory(std::move(store_memory)),
+      slots(
+          reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + layout.slot_table_offset)),
+      counters(options.sessions_max),
+      session_open(options.sessions_max),
+      pages({reinterpret_cast<RegionWords*>(memory.base() + layout.region_words_offset),
+             layout.regions()},
+            reserve_pages, bell),
+      pool(memory.base() + layout.pool_offset,
+           {reinterpret_cast<PageMapEntry*>(memory.base() + layout.page_map_offset),
+            layout.pool_pages},
+           pages),
+      reserve(memory, layout, pages, bell) {
+  pages.set_limit_pages(limit_pages_of(options.mem_limit_bytes));
+}
+
+Result<std::unique_ptr<Store>> Store::create(const StoreOptions& options) {
+  if (auto checked = check_options(options); !checked) return std::move(checked).error();
+  const std::uint64_t reserve_pages = reserve_pages_of(options);
+  const Layout layout = make_layout(options.device_bytes, reserve_pages);
+  // Asked before it is taken: past this point the system would kill programs to provide it.
+  const std::uint64_t first_bytes = layout.page_map_offset + reserve_pages * kPageSize;
+  if (const std::uint64_t available = available_memory(); first_bytes > available) {
+    return Error{ENOMEM, "slot table and reserve of a device of " +
+                             format_size(options.device_bytes) + " take " +
+                             format_size(first_bytes) + " but only " + format_size(available) +
+                             " of memory are available; make it smaller"};
+  }
+  auto memory = Memory::create(layout.total_bytes, options.lock_memory);
+  if (!memory) return std::move(memory).error();
+  if (const int code = memory->populate(0, layout.page_map_offset); code != 0) {
+    return errno_error(code, "cannot get memory for the slot table; make the device smaller");
+  }
+  write_header(*memory, layout, options.device_bytes);
+  auto state = std::make_unique<State>(options, layout, std::move(*memory), reserve_pages);
+  if (auto started = state->reserve.start(options.io_flusher); !started) {
+    return std::move(started).error();
+  }
+  return std::unique_ptr<Store>(new Store(std::move(state)));
+}
+
+Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store::Session>> Store::open_session() {
+  auto codec = codec::PageCodec::open(state_->options.codec, *state_->options.kernels);
+  if (!codec) return std::move(codec).error();
+  std::size_t index = 0;
+  {
+    const std::lock_guard guard(state_->sessions_mutex);
+    while (index < state_->session_open.size() && state_->session_open[index]) ++index;
+    if (index == state_->session_open.size()) {
+      return Error{ENFILE, "all " + std::to_string(index) + " sessions of the store are open"};
+    }
+    state_->session_open[index] = true;
+  }
+  return std::unique_ptr<Session>(
+      new Session(std::make_unique<Session::Impl>(*state_, index, std::move(*codec))));
+}
+
+std::uint64_t Store::slots() const noexcept { return state_->layout.slots; }
+
+StoreStats Store::stats() const noexcept {
+  std::int64_t objects = 0;
+  StoreStats stats;
+  const auto read = [](const Counters::Count& count) {
+    return static_cast<std::uint64_t>(count.load(std::memory_order_relaxed));
+  };
+  // Sums of parts that may be below zero: unsigned arithmetic wraps back.
+  for (const Counters& part : state_->counters) {
+    stats.orig_data_size += read(part.pages) * kPageSize;
+    stats.compr_data_size += read(part.compressed_bytes);
+    stats.same_pages += read(part.same_filled);
+    stats.huge_pages += read(part.raw);
+    stats.huge_pages_since += read(part.raw_ever);
+    stats.failed_reads += read(part.failed_reads);
+    stats.failed_writes += read(part.failed_writes);
+    stats.notify_free += read(part.freed);
+    stats.corrupt_pages += read(part.corrupt);
+    stats.no_reserve_writes += read(part.no_reserve);
+    objects += part.objects.load(std::memory_order_relaxed);
+  }
+  const PageAllocator& pages = state_->pages;
+  stats.mem_used_total = pages.used_pages() * kPageSize;
+  stats.mem_used_max = pages.used_pages_max() * kPageSize;
+  stats.mem_limit = pages.limit_pages() * kPageSize;
+  stats.reserve_bytes = pages.ready_pages() * kPageSize;
+  stats.device_bytes = state_->options.device_bytes;
+  stats.slot_table_bytes = state_->layout.slots * sizeof(SlotWord);
+  stats.metadata_bytes = static_cast<std::uint64_t>(objects) * sizeof(ObjectHeader) +
+                         state_->pool.spans() * kSpanHeaderBytes +
+                         state_->reserve.metadata_bytes() + pages.index_bytes();
+  return stats;
+}
+
+void Store::set_mem_limit(std::uint64_t bytes) noexcept {
+  state_->pages.set_limit_pages(limit_pages_of(bytes));
+}
+
+void Store::reset_mem_used_max() noexcept { state_->pages.reset_used_max(); }
+
+bool Store::settle(unsigned timeout_ms) noexcept { return state_->reserve.settle(timeout_ms); }
+
+}  // namespace pleat::store

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The tests' way into a store's memory: to damage it, and to ask the kernel about it.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "store/state.h"
+#include "store/store.h"
+
+namespace pleat::store {
+
+struct StoreInspector {
+  static Store::State& state(Store& store) { return *store.state_; }
+  static Pool& pool(Store& store) { return store.state_->pool; }
+  static SlotWord word(Store& store, std::uint64_t slot) {
+    return SlotWord(store.state_->slot_word(slot).load());
+  }
+  static void set_word(Store& store, std::uint64_t slot, SlotWord word) {
+    store.state_->slot_word(slot).store(word.bits());
+  }
+  // The bytes of the slot's object: of a raw page the page, else header and data.
+  static std::byte* object(Store& store, std::uint64_t slot) {
+    const SlotWord at = word(store, slot);
+    return at.kind() == SlotWord::Kind::kRaw ? pool(store).page(at.pool_page())
+                                             : pool(store).at(at.location());
+  }
+  // Memory that the memfd really has.
+  static std::uint64_t memory_bytes(Store& store) {
+    struct stat status {};
+    fstat(store.state_->memory.fd(), &status);
+    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+  }
+};
+
+}  // namespace pleat::store
