@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "bench_command.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,8 @@
 #include "tool/codec_report.h"
 #include "tool/machine.h"
 #include "tool/page_set.h"
+#include "tool/store_bench.h"
+#include "tool/store_report.h"
 
 namespace pleat {
 namespace {
@@ -29,6 +33,14 @@ struct CodecArguments {
   std::vector<std::string> specs = {"lz4"};
   std::vector<std::string> isas;
   unsigned repeats = 9;
+  bool json = false;
+};
+
+struct StoreArguments {
+  PageArguments pages;
+  tool::StoreBenchOptions options;
+  std::string isa;
+  std::vector<unsigned> threads;
   bool json = false;
 };
 
@@ -128,12 +140,62 @@ void add_codec_command(CLI::App& bench, std::function<Result<void>()>* action) {
   command->callback([=] { *action = [arguments] { return run_codec(*arguments); }; });
 }
 
+Result<void> run_store(const StoreArguments& arguments) {
+  Result<std::vector<tool::PageSet>> sets = load(arguments.pages);
+  if (!sets) return std::move(sets).error();
+  Result<const codec::Kernels*> kernels = arguments.isa.empty()
+                                              ? codec::select_kernels()
+                                              : codec::select_kernels(arguments.isa.c_str());
+  if (!kernels) return std::move(kernels).error();
+  tool::StoreBenchOptions options = arguments.options;
+  options.kernels = *kernels;
+  options.seed = arguments.pages.seed;
+  options.threads = arguments.threads;
+  if (options.threads.empty()) {
+    options.threads = {1, 2, std::max(1u, std::thread::hardware_concurrency())};
+  }
+  std::sort(options.threads.begin(), options.threads.end());
+  options.threads.erase(std::unique(options.threads.begin(), options.threads.end()),
+                        options.threads.end());
+  Result<tool::StoreBenchReport> report = tool::run_store_bench(*sets, options);
+  if (!report) return std::move(report).error();
+  const tool::Machine machine = tool::this_machine();
+  const std::string text =
+      arguments.json ? to_json(*report, machine).dump(2) + "\n" : to_text(*report, machine);
+  std::fputs(text.c_str(), stdout);
+  return {};
+}
+
+void add_store_command(CLI::App& bench, std::function<Result<void>()>* action) {
+  const auto arguments = std::make_shared<StoreArguments>();
+  CLI::App* command = bench.add_subcommand(
+      "store", "Measure the store against its codec, memcpy and kernel zram in the same run");
+  add_page_options(*command, arguments->pages);
+  command->add_option("--codec", arguments->options.codec, "Codec of the store")
+      ->type_name("SPEC")
+      ->capture_default_str();
+  command->add_option("--isa", arguments->isa, "Instruction-set tier")->type_name("NAME");
+  command
+      ->add_option("--threads", arguments->threads,
+                   "Threads at once; may be repeated; 1, 2 and as many as CPUs by default")
+      ->check(CLI::Range(1u, 256u))
+      ->type_name("N");
+  command->add_option("--repeats", arguments->options.repeats, "Interleaved repeats")
+      ->check(CLI::Range(1u, 10000u))
+      ->capture_default_str();
+  command->add_flag("--zram", arguments->options.zram,
+                    "Also against a kernel zram device, made for this and removed (root)");
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->callback([=] { *action = [arguments] { return run_store(*arguments); }; });
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& app, std::function<Result<void>()>* action) {
   CLI::App* bench = app.add_subcommand("bench", "Measure this machine: codecs and the store");
   bench->require_subcommand(1);
   add_codec_command(*bench, action);
+  add_store_command(*bench, action);
 }
 
 }  // namespace pleat

@@ -21,10 +21,6 @@
 namespace pleat::tool {
 namespace {
 
-bool same_filled(const std::byte* page) {
-  return std::memcmp(page, page + sizeof(std::uint64_t), kPageSize - sizeof(std::uint64_t)) == 0;
-}
-
 void count_same_filled(PageSet& set) {
   for (std::size_t i = 0; i < set.count; ++i) set.same_filled += same_filled(set.page(i)) ? 1 : 0;
 }
@@ -79,6 +75,10 @@ void fill_random(std::span<std::byte> out, std::mt19937_64& random) {
 }
 
 }  // namespace
+
+bool same_filled(const std::byte* page) {
+  return std::memcmp(page, page + sizeof(std::uint64_t), kPageSize - sizeof(std::uint64_t)) == 0;
+}
 
 std::vector<std::size_t> uniform_sample(std::size_t total, std::size_t count, std::uint64_t seed) {
   std::vector<std::size_t> chosen;

@@ -18,12 +18,15 @@ struct PageSet {
   std::string name;  // the file's name without its ending, or the synthetic kind
   bool synthetic = false;
   std::size_t count = 0;
-  // How many pages consist of one repeated 8-byte word.
+  // How many of them are same-filled.
   std::size_t same_filled = 0;
   PageBuffer memory;  // count pages
 
   const std::byte* page(std::size_t index) const noexcept { return memory.page(index); }
 };
+
+// Whether the page consists of one repeated 8-byte word.
+bool same_filled(const std::byte* page);
 
 // Loads one file, or each `*.pages` file of a directory in the order of their names. A file that
 // holds more than pages_max pages gives a uniform sample of them without replacement, drawn with

@@ -11,7 +11,7 @@
 
 #include "base/page.h"
 #include "codec/page_codec.h"
-#include "tool/codec_bench.h"
+#include "store/size_class.h"
 
 namespace pleat::tool {
 namespace {
@@ -44,7 +44,7 @@ void pack(const PageSet& set, std::uint64_t seed, PackedBlocks& packed) {
     std::size_t size =
         packed.codec.compress(set.page(i), packed.scratch.data(), packed.scratch.size());
     const std::byte* bytes = packed.scratch.data();
-    if (size == 0 || size > kRawThresholdBytes) {
+    if (size == 0 || size > store::kCompressedBytesMax) {
       size = kPageSize;
       bytes = set.page(i);
     }
@@ -88,7 +88,7 @@ Result<StoreSubject> codec_alone_subject(const PageSet& set, std::string_view sp
   subject.name = packed->codec.spec() + "/" + kernels.name + " alone";
   subject.write = [packed](std::uint64_t, const std::byte* page) {
     // 0 is an answer too: a page that does not fit is stored raw.
-    packed->codec.compress(page, packed->scratch.data(), kRawThresholdBytes);
+    packed->codec.compress(page, packed->scratch.data(), store::kCompressedBytesMax);
     return true;
   };
   subject.read = [packed](std::uint64_t slot, std::byte* page) {

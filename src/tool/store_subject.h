@@ -35,8 +35,8 @@ Result<StoreSubject> store_subject(std::string name, store::Store& store, std::u
 
 // The codec alone: write compresses the page into a buffer that is used again and again; read
 // decompresses the block of page `slot` of `set`, made beforehand and packed with the others in an
-// order of `seed`, as in a pool. A page that is over kRawThresholdBytes compressed is read by
-// memcpy, as a store that keeps it raw does.
+// order of `seed`, as in a pool. A page that the store would keep raw is read by
+// memcpy.
 Result<StoreSubject> codec_alone_subject(const PageSet& set, std::string_view spec,
                                          const codec::Kernels& kernels, std::uint64_t seed);
 
