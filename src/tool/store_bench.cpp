@@ -22,6 +22,9 @@ namespace {
 constexpr std::array kAllOperations = {StoreOperation::kWrite, StoreOperation::kOverwrite,
                                        StoreOperation::kRead, StoreOperation::kDiscard};
 
+// Slots of the store, at least, in which memory is measured: 256 MiB.
+constexpr std::size_t kMemoryPages = 65536;
+
 std::uint64_t process_cpu_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
@@ -103,51 +106,67 @@ Result<StoreResult> measure_threads(const PageSet& set, unsigned threads,
   for (unsigned i = 0; i < threads; ++i) {
     passes.emplace_back(subjects[i], set, options.clock, [&begin] { begin.arrive_and_wait(); });
   }
-  std::vector<Result<void>> failures(threads);
   const auto work = [&](unsigned i) {
     std::mt19937_64 random(options.seed + i);
     PageBuffer pages(set.count * kPageSize);
     for (unsigned repeat = 0; repeat < options.repeats; ++repeat) {
-      failures[i] = passes[i].turn(random, pages);
+      for (const bool by_call : {false, true}) {
+        for (const StoreOperation operation : kAllOperations) {
+          passes[i].pass(operation, by_call, random, pages);
+        }
+      }
     }
   };
   std::vector<std::jthread> others;
   for (unsigned i = 1; i < threads; ++i) others.emplace_back(work, i);
   work(0);
   others.clear();
-  for (Result<void>& failure : failures) {
-    if (!failure) return std::move(failure).error();
+  for (const StorePasses& one : passes) {
+    if (!one.failure()) return one.failure().error();
   }
   return result_of_threads(passes, set.count, options.clock);
 }
 
-// Writes each page once and reads the statistics, then discards them, with the process's CPU time
-// beside the thread's.
+// How often the pages of a set are written to measure the memory they take. In a small store the
+// part-filled pages of each size class weigh more than they do in one of a useful size.
+std::size_t copies_of(const PageSet& set) {
+  return std::max<std::size_t>(1, kMemoryPages / set.count);
+}
+
+// Fills a store with copies of the pages and reads its statistics, then discards them all, with the
+// process's CPU time beside the thread's.
 Result<StoreMemory> measure_memory(const PageSet& set, const StoreBenchOptions& options) {
-  Result<std::unique_ptr<store::Store>> store = make_store(set.count, 1, options);
+  const std::size_t slots = set.count * copies_of(set);
+  store::StoreOptions store_options;
+  store_options.device_bytes = std::uint64_t{slots} * kPageSize;
+  store_options.codec = options.codec;
+  store_options.kernels = options.kernels;
+  Result<std::unique_ptr<store::Store>> store = store::Store::create(store_options);
   if (!store) return std::move(store).error();
   Result<StoreSubject> subject = store_subject("store", **store, 0);
   if (!subject) return std::move(subject).error();
   StoreMemory memory;
   const std::uint64_t process_begin = process_cpu_ns();
   const std::uint64_t thread_begin = thread_cpu_ns();
-  for (std::size_t i = 0; i < set.count; ++i) {
-    if (!subject->write(i, set.page(i)))
-      return Error{EIO, "store: a write of " + set.name + " failed"};
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    const std::byte* page = set.page(slot % set.count);
+    if (subject->write(slot, page)) continue;
+    // The reserve is used up.
+    subject->settle();
+    if (!subject->write(slot, page)) return Error{EIO, "store: a write of " + set.name + " failed"};
   }
   subject->settle();
   const store::StoreStats stats = (*store)->stats();
-  for (std::size_t i = 0; i < set.count; ++i) subject->discard(i);
+  for (std::size_t slot = 0; slot < slots; ++slot) subject->discard(slot);
   subject->settle();
   const std::uint64_t thread_ns = thread_cpu_ns() - thread_begin;
   const std::uint64_t process_ns = process_cpu_ns() - process_begin;
   memory.background_us = static_cast<double>(process_ns - std::min(process_ns, thread_ns)) / 1000 /
-                         static_cast<double>(set.count);
+                         static_cast<double>(slots);
   if (stats.mem_used_total > 0) {
-    memory.ratio =
-        static_cast<double>(stats.orig_data_size) / static_cast<double>(stats.mem_used_total);
-    memory.metadata_share =
-        static_cast<double>(stats.metadata_bytes) / static_cast<double>(stats.mem_used_total);
+    const auto used = static_cast<double>(stats.mem_used_total);
+    memory.ratio = static_cast<double>(stats.orig_data_size) / used;
+    memory.metadata_share = static_cast<double>(stats.metadata_bytes) / used;
   }
   memory.slot_table_share =
       static_cast<double>(stats.slot_table_bytes) / static_cast<double>(stats.device_bytes);
@@ -156,15 +175,17 @@ Result<StoreMemory> measure_memory(const PageSet& set, const StoreBenchOptions& 
 
 Result<double> zram_ratio(const PageSet& set, ZramPeer& zram) {
   const StoreSubject subject = zram.subject(0);
-  for (std::size_t i = 0; i < set.count; ++i) {
-    if (!subject.write(i, set.page(i))) return errno_error("kernel zram: a write failed");
+  const std::size_t slots = set.count * copies_of(set);
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    if (!subject.write(slot, set.page(slot % set.count))) {
+      return errno_error("kernel zram: a write failed");
+    }
   }
   Result<ZramPeer::Memory> memory = zram.memory();
-  for (std::size_t i = 0; i < set.count; ++i) subject.discard(i);
+  for (std::size_t slot = 0; slot < slots; ++slot) subject.discard(slot);
   if (!memory) return std::move(memory).error();
-  return memory->used_bytes == 0
-             ? 0
-             : static_cast<double>(memory->stored_bytes) / static_cast<double>(memory->used_bytes);
+  if (memory->used_bytes == 0) return 0;
+  return static_cast<double>(memory->stored_bytes) / static_cast<double>(memory->used_bytes);
 }
 
 Result<StoreCorpusResult> run_corpus(const PageSet& whole, const StoreBenchOptions& options) {
@@ -180,11 +201,12 @@ Result<StoreCorpusResult> run_corpus(const PageSet& whole, const StoreBenchOptio
                                         std::move(*ours)};
   std::unique_ptr<ZramPeer> zram;
   if (options.zram) {
-    Result<std::unique_ptr<ZramPeer>> created = ZramPeer::create(2 * set.count * kPageSize, "lz4");
+    Result<std::unique_ptr<ZramPeer>> created =
+        ZramPeer::create((copies_of(set) + 1) * set.count * kPageSize, "lz4");
     if (!created) return std::move(created).error();
     zram = std::move(*created);
     subjects.push_back(zram->subject(0));
-    subjects.push_back(zram->same_filled_subject(set.count));
+    subjects.push_back(zram->same_filled_subject(copies_of(set) * set.count));
   }
   Result<std::vector<StoreResult>> measured =
       measure_subjects(set, subjects, options.repeats, options.seed, options.clock);
@@ -242,12 +264,15 @@ Result<std::vector<StoreResult>> measure_subjects(const PageSet& set,
   for (const StoreSubject& subject : subjects) passes.emplace_back(subject, set, clock);
   std::vector<std::size_t> turns(subjects.size());
   std::iota(turns.begin(), turns.end(), std::size_t{0});
-  for (unsigned repeat = 0; repeat < repeats; ++repeat) {
-    std::shuffle(turns.begin(), turns.end(), random);
-    for (const std::size_t turn : turns) {
-      Result<void> done = passes[turn].turn(random, pages);
-      if (!done) return std::move(done).error();
-      if (BlockedSignals::pending()) return Error{EINTR, "interrupted"};
+  // The repeats, with and without timing of single calls, and in each the operations in order.
+  for (unsigned round = 0; round < 2 * repeats; ++round) {
+    for (const StoreOperation operation : kAllOperations) {
+      std::shuffle(turns.begin(), turns.end(), random);
+      for (const std::size_t turn : turns) {
+        passes[turn].pass(operation, round % 2 == 1, random, pages);
+        if (!passes[turn].failure()) return passes[turn].failure().error();
+        if (BlockedSignals::pending()) return Error{EINTR, "interrupted"};
+      }
     }
   }
   std::vector<StoreResult> results;

@@ -2,10 +2,10 @@
 // Measures the store page by page against the codec alone, memcpy and, where asked for, a kernel
 // zram device in the same run: `pleat bench store`.
 //
-// For each page set and repeat the subjects take turns in an order that differs each repeat. A turn
-// writes all pages into empty slots, writes them again over the old ones, reads them and compares,
-// and discards them, each over pages in an order shuffled anew: first under the CPU clock of the
-// thread, then again with every call timed by itself. CPU time is that of the best repeat,
+// A repeat writes all pages of a set into empty slots, writes them again over the old ones, reads
+// them and compares, and discards them, each over pages in an order shuffled anew: once under the
+// CPU clock of the thread, and once with every call timed by itself. In each of these passes the
+// subjects take turns in an order that differs each time. CPU time is that of the best repeat,
 // quantiles are over the single calls of all repeats. System time is included. Same-filled pages
 // are left out unless the set has no others, since a store compresses none of them.
 //
@@ -51,7 +51,7 @@ struct StoreResult {
   }
 };
 
-// What the store takes for the pages of a set, each written once.
+// What the store takes for the pages of a set, written so often that they fill 256 MiB.
 struct StoreMemory {
   double ratio = 0;             // stored pages over pool pages, page headers and the like included
   double metadata_share = 0;    // metadata_bytes over mem_used_total

@@ -14,9 +14,6 @@
 namespace pleat::tool {
 namespace {
 
-constexpr std::array kAllOperations = {StoreOperation::kWrite, StoreOperation::kOverwrite,
-                                       StoreOperation::kRead, StoreOperation::kDiscard};
-
 std::vector<std::size_t> shuffled(std::size_t count, std::mt19937_64& random) {
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -47,8 +44,8 @@ bool StorePasses::call(StoreOperation operation, std::size_t i, PageBuffer& page
   return subject_->discard(i);
 }
 
-void StorePasses::cpu_pass(StoreOperation operation, std::mt19937_64& random, PageBuffer& pages) {
-  const std::vector<std::size_t> order = shuffled(set_->count, random);
+void StorePasses::cpu_pass(StoreOperation operation, const std::vector<std::size_t>& order,
+                           PageBuffer& pages) {
   Samples& samples = samples_[static_cast<std::size_t>(operation)];
   bool succeeded = true;
   barrier_();
@@ -59,15 +56,11 @@ void StorePasses::cpu_pass(StoreOperation operation, std::mt19937_64& random, Pa
   samples.pass_ns.push_back(clock_->cpu_ns() - begin);
   wall.end_ns = monotonic_ns();
   samples.wall.push_back(wall);
-  if (!succeeded && failure_) {
-    failure_ = Error{
-        EIO, fmt::format("{}: a {} of {} failed", subject_->name,
-                         kStoreOperationNames[static_cast<std::size_t>(operation)], set_->name)};
-  }
+  note(operation, succeeded);
 }
 
-void StorePasses::call_pass(StoreOperation operation, std::mt19937_64& random, PageBuffer& pages) {
-  const std::vector<std::size_t> order = shuffled(set_->count, random);
+void StorePasses::call_pass(StoreOperation operation, const std::vector<std::size_t>& order,
+                            PageBuffer& pages) {
   Samples& samples = samples_[static_cast<std::size_t>(operation)];
   bool succeeded = true;
   barrier_();
@@ -76,9 +69,14 @@ void StorePasses::call_pass(StoreOperation operation, std::mt19937_64& random, P
     succeeded &= call(operation, i, pages);
     samples.call_ticks.push_back(clock_->ticks() - tick);
   }
-  if (!succeeded && failure_) {
-    failure_ = Error{EIO, fmt::format("{}: a call on {} failed", subject_->name, set_->name)};
-  }
+  note(operation, succeeded);
+}
+
+void StorePasses::note(StoreOperation operation, bool succeeded) {
+  if (succeeded || !failure_) return;
+  failure_ = Error{
+      EIO, fmt::format("{}: a {} of {} failed", subject_->name,
+                       kStoreOperationNames[static_cast<std::size_t>(operation)], set_->name)};
 }
 
 void StorePasses::verify(const PageBuffer& pages) {
@@ -89,22 +87,22 @@ void StorePasses::verify(const PageBuffer& pages) {
   }
 }
 
-Result<void> StorePasses::turn(std::mt19937_64& random, PageBuffer& pages) {
-  place_ = shuffled(set_->count, random);
-  for (const bool by_call : {false, true}) {
-    subject_->settle();
-    std::memset(pages.data(), by_call ? 0xa5 : 0x5a, pages.bytes());
-    for (const StoreOperation operation : kAllOperations) {
-      if (!available(operation)) continue;
-      if (by_call) {
-        call_pass(operation, random, pages);
-      } else {
-        cpu_pass(operation, random, pages);
-      }
-      if (operation == StoreOperation::kRead) verify(pages);
-    }
+void StorePasses::pass(StoreOperation operation, bool by_call, std::mt19937_64& random,
+                       PageBuffer& pages) {
+  if (!available(operation)) return;
+  if (operation == StoreOperation::kWrite) subject_->settle();
+  if (operation == StoreOperation::kRead) {
+    // What the last subject read must not pass for what this one reads.
+    std::memset(pages.data(), 0xa5, pages.bytes());
+    place_ = shuffled(set_->count, random);
   }
-  return failure_;
+  const std::vector<std::size_t> order = shuffled(set_->count, random);
+  if (by_call) {
+    call_pass(operation, order, pages);
+  } else {
+    cpu_pass(operation, order, pages);
+  }
+  if (operation == StoreOperation::kRead) verify(pages);
 }
 
 OperationTimes StorePasses::times(StoreOperation operation) const {

@@ -31,9 +31,14 @@ class StorePasses {
       const StoreSubject& subject, const PageSet& set, const BenchClock& clock,
       Barrier barrier = [] {});
 
-  // One turn. It makes the same number of passes whether or not they fail, so that other threads
-  // that wait at the barrier go on.
-  Result<void> turn(std::mt19937_64& random, PageBuffer& pages);
+  // One pass over all pages, with each call timed by itself or not. The operations of a repeat come
+  // in the order of StoreOperation. Nothing happens where the subject has no such operation. After
+  // a read the pages are compared. A pass after a failed one is made all the same, so that other
+  // threads that wait at the barrier go on.
+  void pass(StoreOperation operation, bool by_call, std::mt19937_64& random, PageBuffer& pages);
+
+  // The first failure of all passes.
+  const Result<void>& failure() const { return failure_; }
 
   // The samples of all turns.
   OperationTimes times(StoreOperation operation) const;
@@ -54,8 +59,10 @@ class StorePasses {
 
   bool available(StoreOperation operation) const;
   bool call(StoreOperation operation, std::size_t i, PageBuffer& pages) const;
-  void cpu_pass(StoreOperation operation, std::mt19937_64& random, PageBuffer& pages);
-  void call_pass(StoreOperation operation, std::mt19937_64& random, PageBuffer& pages);
+  void cpu_pass(StoreOperation operation, const std::vector<std::size_t>& order, PageBuffer& pages);
+  void call_pass(StoreOperation operation, const std::vector<std::size_t>& order,
+                 PageBuffer& pages);
+  void note(StoreOperation operation, bool succeeded);
   void verify(const PageBuffer& pages);
 
   const StoreSubject* subject_;

@@ -28,6 +28,9 @@ class ZramPeer {
   ZramPeer(const ZramPeer&) = delete;
   ZramPeer& operator=(const ZramPeer&) = delete;
 
+  // N of /dev/zramN.
+  int id() const { return id_; }
+
   // Direct reads and writes of a page, and discards, in slots from first_slot on.
   StoreSubject subject(std::uint64_t first_slot);
   // The same with a page of one repeated word, whatever page is given.
