@@ -10,6 +10,7 @@
 #include "base/page.h"
 #include "codec/isa/tables.h"
 #include "codec/lz4/format.h"
+#include "codec/lz4/repeat.h"
 
 // No header may be included from here on: what it defines inline would be compiled for this tier,
 // and the linker may hand that copy to callers on lesser processors.
@@ -37,6 +38,22 @@ PLEAT_INLINE Vec vec_splat_u64(std::uint64_t word) noexcept {
 PLEAT_INLINE Vec vec_xor(Vec a, Vec b) noexcept { return _mm256_xor_si256(a, b); }
 PLEAT_INLINE Vec vec_or(Vec a, Vec b) noexcept { return _mm256_or_si256(a, b); }
 PLEAT_INLINE bool vec_is_zero(Vec value) noexcept { return _mm256_testz_si256(value, value) != 0; }
+
+using Block = __m128i;
+
+PLEAT_INLINE Block block_load(const std::byte* from) noexcept {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+}
+PLEAT_INLINE void block_store(std::byte* to, Block value) noexcept {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), value);
+}
+PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexcept {
+  return _mm_shuffle_epi8(block_load(from),
+                          block_load(reinterpret_cast<const std::byte*>(kRepeat16.index[period])));
+}
+PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
+  return kRepeat16.step[period];
+}
 
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"

@@ -10,6 +10,7 @@
 #include "base/page.h"
 #include "codec/isa/tables.h"
 #include "codec/lz4/format.h"
+#include "codec/lz4/repeat.h"
 
 namespace pleat::codec {
 namespace {
@@ -27,6 +28,21 @@ PLEAT_INLINE Vec vec_xor(Vec a, Vec b) noexcept { return veorq_u64(a, b); }
 PLEAT_INLINE Vec vec_or(Vec a, Vec b) noexcept { return vorrq_u64(a, b); }
 PLEAT_INLINE bool vec_is_zero(Vec value) noexcept {
   return vmaxvq_u32(vreinterpretq_u32_u64(value)) == 0;
+}
+
+using Block = uint8x16_t;
+
+PLEAT_INLINE Block block_load(const std::byte* from) noexcept {
+  return vld1q_u8(reinterpret_cast<const std::uint8_t*>(from));
+}
+PLEAT_INLINE void block_store(std::byte* to, Block value) noexcept {
+  vst1q_u8(reinterpret_cast<std::uint8_t*>(to), value);
+}
+PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexcept {
+  return vqtbl1q_u8(block_load(from), vld1q_u8(kRepeat16.index[period]));
+}
+PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
+  return kRepeat16.step[period];
 }
 
 #include "codec/lz4/compress.inl"

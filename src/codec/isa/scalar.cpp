@@ -7,6 +7,7 @@
 #include "base/page.h"
 #include "codec/isa/tables.h"
 #include "codec/lz4/format.h"
+#include "codec/lz4/repeat.h"
 
 namespace pleat::codec {
 namespace {
@@ -19,6 +20,17 @@ PLEAT_INLINE Vec vec_splat_u64(std::uint64_t word) noexcept { return word; }
 PLEAT_INLINE Vec vec_xor(Vec a, Vec b) noexcept { return a ^ b; }
 PLEAT_INLINE Vec vec_or(Vec a, Vec b) noexcept { return a | b; }
 PLEAT_INLINE bool vec_is_zero(Vec value) noexcept { return value == 0; }
+
+using Block = std::uint64_t;
+
+PLEAT_INLINE Block block_load(const std::byte* from) noexcept { return load_u64(from); }
+PLEAT_INLINE void block_store(std::byte* to, Block value) noexcept { store(to, value); }
+PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexcept {
+  return (load_u64(from) & kRepeat8.mask[period]) * kRepeat8.factor[period];
+}
+PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
+  return kRepeat8.step[period];
+}
 
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"

@@ -18,14 +18,24 @@ PLEAT_INLINE bool lz4_get_length(const std::byte*& in, const std::byte* in_end,
   }
 }
 
-// Copies a match of `length` bytes from `offset` bytes before `out`, which may overlap itself.
-PLEAT_INLINE void lz4_copy_match_exact(std::byte* out, std::size_t offset,
-                                       std::size_t length) noexcept {
-  const std::byte* const match = out - offset;
-  for (std::size_t i = 0; i < length; ++i) out[i] = match[i];
+// Copies 18 bytes of a match, the longest that a token alone states. Offsets of words (8) and of
+// records mix in one page, so there is no branch on the offset here.
+PLEAT_INLINE void lz4_copy_match_short(std::byte* out, std::size_t offset) noexcept {
+  const std::size_t period = offset < sizeof(Block) ? offset : sizeof(Block);
+  block_store(out, block_repeat(out - offset, period));
+  // The rest continues the first block: at a distance that is a multiple of the offset and reaches
+  // back over what the rest writes.
+  if constexpr (sizeof(Block) == 16) {
+    store(out + 16, load_u16(out + 16 - offset - (offset == 1)));
+  } else {
+    const std::size_t distance = offset < 8 ? kRepeat8.distance[offset] : offset;
+    store(out + 8, load_u64(out + 8 - distance));
+    store(out + 16, load_u16(out + 16 - distance));
+  }
 }
 
-// The same, but may write up to 32 bytes behind the match.
+// Copies a match of `length` bytes from `offset` bytes before `out`, which may overlap itself. May
+// write up to 32 bytes behind it.
 PLEAT_INLINE void lz4_copy_match_wide(std::byte* out, std::size_t offset,
                                       std::size_t length) noexcept {
   const std::byte* match = out - offset;
@@ -38,19 +48,41 @@ PLEAT_INLINE void lz4_copy_match_wide(std::byte* out, std::size_t offset,
     } while (out < end);
     return;
   }
-  if (offset < 8) {
-    // Spread the pattern to the first 8 bytes; from there on it repeats at a distance of at least 8
-    // that is a multiple of the offset.
-    for (int i = 0; i < 8; ++i) out[i] = match[i];
-    static constexpr std::uint8_t kDistance[8] = {0, 8, 8, 9, 8, 10, 12, 14};
-    out += 8;
-    match = out - kDistance[offset];
+  if (offset >= sizeof(Block)) {
+    do {
+      block_store(out, block_load(match));
+      out += sizeof(Block);
+      match += sizeof(Block);
+    } while (out < end);
+    return;
   }
-  while (out < end) {
-    std::memcpy(out, match, 8);
-    out += 8;
-    match += 8;
+  const Block pattern = block_repeat(match, offset);
+  const std::size_t step = block_repeat_step(offset);
+  do {
+    block_store(out, pattern);
+    out += step;
+  } while (out < end);
+}
+
+// The same, but writes nothing behind the match.
+PLEAT_INLINE void lz4_copy_match_exact(std::byte* out, std::size_t offset,
+                                       std::size_t length) noexcept {
+  std::byte* const end = out + length;
+  if (length >= 64) {
+    lz4_copy_match_wide(out, offset, length - 32);
+    out += length - 32;
   }
+  if (offset >= 8) {
+    while (end - out >= 8) {
+      store(out, load_u64(out - offset));
+      out += 8;
+    }
+    if (length >= 8) {
+      store(end - 8, load_u64(end - 8 - offset));
+      return;
+    }
+  }
+  for (; out < end; ++out) *out = *(out - offset);
 }
 
 bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
@@ -94,17 +126,11 @@ bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noe
       in += 2;
       if (offset - 1 >= static_cast<std::size_t>(out - page)) return false;
       if (length != kLongLength) {
-        if (offset >= 8) [[likely]] {
-          const std::byte* const match = out - offset;
-          std::memcpy(out, match, 8);
-          std::memcpy(out + 8, match + 8, 8);
-          std::memcpy(out + 16, match + 16, 2);
-          out += length + kMinMatch;
-          continue;
-        }
-      } else {
-        if (!lz4_get_length(in, in_end, length)) return false;
+        lz4_copy_match_short(out, offset);
+        out += length + kMinMatch;
+        continue;
       }
+      if (!lz4_get_length(in, in_end, length)) return false;
       length += kMinMatch;
       if (static_cast<std::size_t>(out_end - out) < length + 32) {
         goto exact_match;

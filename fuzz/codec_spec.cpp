@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Any text to the C API's open: a codec that works, or -EINVAL and null; nothing leaks.
+#include <cerrno>
+#include <string>
+
+#include "fuzz_target.h"
+#include "pleat/pleat.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string spec(reinterpret_cast<const char*>(data), size);
+  pleat_codec* codec = nullptr;
+  const int result = pleat_codec_open(spec.c_str(), &codec);
+  fuzz_check(result == 0 || result == -EINVAL, "open answers 0 or -EINVAL");
+  fuzz_check((result == 0) == (codec != nullptr), "there is a codec exactly on success");
+  fuzz_check((result == 0) == (std::string(spec.c_str()) == "lz4"), "lz4 is the only codec");
+  if (codec != nullptr) {
+    static unsigned char page[PLEAT_PAGE_SIZE];
+    static unsigned char block[2 * PLEAT_PAGE_SIZE];
+    const ssize_t block_size = pleat_compress_page(codec, page, block, sizeof(block));
+    fuzz_check(block_size > 0, "the codec compresses");
+    fuzz_check(pleat_decompress_page(codec, block, static_cast<std::size_t>(block_size), page) == 0,
+               "the codec decompresses");
+  }
+  pleat_codec_close(codec);
+  return 0;
+}

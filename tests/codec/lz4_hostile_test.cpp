@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The decoder against blocks that no compressor made: each rule of the format broken once, damaged
+// blocks and random bytes. The reference decoder says which are still good.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <random>
+
+#include "codec/guarded_buffer.h"
+#include "codec/kernels.h"
+#include "codec/lz4/format.h"
+#include "codec/sample_pages.h"
+#include "reference/lz4_reference.h"
+
+namespace pleat::codec {
+namespace {
+
+using Block = std::vector<std::byte>;
+
+// Builds blocks sequence by sequence, right or wrong.
+class BlockBuilder {
+ public:
+  BlockBuilder& sequence(std::size_t literals, std::size_t offset, std::size_t match) {
+    put_literals(literals, match - kMinMatch);
+    put(offset & 255);
+    put(offset >> 8);
+    if (match - kMinMatch >= 15) put_length(match - kMinMatch - 15);
+    produced_ += literals + match;
+    return *this;
+  }
+  // The last sequence: as many literals as a page still needs, and `more`.
+  BlockBuilder& last(std::ptrdiff_t more = 0) {
+    put_literals(kPageSize - produced_ + static_cast<std::size_t>(more), 0);
+    return *this;
+  }
+  BlockBuilder& put(std::size_t byte) {
+    block_.push_back(static_cast<std::byte>(byte & 255));
+    return *this;
+  }
+  BlockBuilder& cut(std::size_t bytes) {
+    block_.resize(block_.size() - bytes);
+    return *this;
+  }
+  operator Block() const { return block_; }  // NOLINT: implicit on purpose
+
+ private:
+  void put_literals(std::size_t literals, std::size_t match_code) {
+    put(std::min<std::size_t>(literals, 15) << 4 | std::min<std::size_t>(match_code, 15));
+    if (literals >= 15) put_length(literals - 15);
+    for (std::size_t i = 0; i < literals; ++i) put(i * 7 + 1);
+  }
+  void put_length(std::size_t rest) {
+    for (; rest >= 255; rest -= 255) put(255);
+    put(rest);
+  }
+  Block block_;
+  std::size_t produced_ = 0;
+};
+
+struct Golden {
+  const char* name;
+  Block block;
+  // Null for a good block; else what the reference decoder says.
+  const char* error;
+};
+
+// Pairs of a block that keeps a rule to the limit and one that breaks it by one.
+std::vector<Golden> golden_blocks() {
+  using B = BlockBuilder;
+  const std::size_t n = kPageSize;
+  const Block literals = B().last();
+  Block long_lengths(20'000, std::byte{255});
+  Block endless_match = B().sequence(4, 4, 19);
+  endless_match.back() = std::byte{255};
+  endless_match.insert(endless_match.end(), long_lengths.begin(), long_lengths.end());
+  return {
+      {"all literals", literals, nullptr},
+      {"empty", {}, "the block ends without last literals"},
+      {"one literal missing", Block(literals.begin(), literals.end() - 1),
+       "the block ends in literals"},
+      {"one byte more than the page", B().last(1), "literals behind the page's end"},
+      {"one byte less than the page", B().last(-1), "less than a page"},
+      {"a byte behind the last literals", B().last().put(0), "a match starts in the last 12 bytes"},
+      {"literal length cut off", Block{std::byte{0xf0}}, "the block ends in a literal length"},
+      {"literal length without end", long_lengths, "the block ends in a literal length"},
+
+      {"a match", B().sequence(20, 20, 1000).last(), nullptr},
+      {"no last literals", B().sequence(20, 20, n - 25).last().cut(6),
+       "the block ends without last literals"},
+      {"an empty last sequence too early", B().sequence(20, 20, n - 25).last().cut(6).put(0),
+       "less than a page"},
+      {"offset cut off", B().sequence(20, 20, 18).cut(1), "the block ends in an offset"},
+      {"offset missing", B().sequence(20, 20, 18).cut(2), "less than a page"},
+      {"match length cut off", B().sequence(20, 20, 19).cut(1), "the block ends in a match length"},
+      {"match length without end", endless_match, "the block ends in a match length"},
+
+      {"offset reaches the page's first byte", B().sequence(20, 20, 18).last(), nullptr},
+      {"offset reaches before the page", B().sequence(20, 21, 18).last(),
+       "an offset reaches before the page"},
+      {"offset is zero", B().sequence(20, 0, 18).last(), "an offset is zero"},
+      {"offset of a long match is zero", B().sequence(20, 0, 100).last(), "an offset is zero"},
+      {"offset in the first bytes of the page", B().sequence(0, 1, 4).last(),
+       "an offset reaches before the page"},
+      {"largest offset", B().sequence(n - 12, n - 12, 7).last(), nullptr},
+      {"offset of 65535", B().sequence(n - 12, 65535, 7).last(),
+       "an offset reaches before the page"},
+
+      {"match ends before the last 5 bytes", B().sequence(20, 20, n - 25).last(), nullptr},
+      {"match ends in the last 5 bytes", B().sequence(20, 20, n - 24).last(),
+       "a match reaches into the last 5 bytes"},
+      {"short match ends in the last 5 bytes", B().sequence(n - 12, 20, 8).last(),
+       "a match reaches into the last 5 bytes"},
+      {"match ends behind the page", B().sequence(20, 20, n).put(0x50),
+       "a match reaches into the last 5 bytes"},
+      {"match starts 12 bytes before the end", B().sequence(n - 12, 20, 4).last(), nullptr},
+      {"match starts 11 bytes before the end", B().sequence(n - 11, 20, 4).last(),
+       "a match starts in the last 12 bytes"},
+  };
+}
+
+// Decodes with the block and the page at the given edges of accessible memory.
+bool decode(const Kernels& tier, const Block& block, bool end, const test::GuardedBuffer& in,
+            const test::GuardedBuffer& out, Block& page) {
+  std::byte* const src = in.at_edge(end, block.size());
+  if (!block.empty()) std::memcpy(src, block.data(), block.size());
+  std::byte* const dst = out.at_edge(end, kPageSize);
+  const bool good = tier.lz4_decompress(src, block.size(), dst);
+  page.assign(dst, dst + kPageSize);
+  return good;
+}
+
+// All tiers, both edges: the reference's verdict, and its page.
+void expect_as_reference(const Block& block, const test::GuardedBuffer& in,
+                         const test::GuardedBuffer& out) {
+  const auto reference = reference::decode_lz4(block);
+  Block page;
+  for (const Kernels* tier : available_kernels()) {
+    for (const bool end : {false, true}) {
+      const bool good = decode(*tier, block, end, in, out, page);
+      ASSERT_EQ(good, reference.error == nullptr)
+          << tier->name << ": " << (good ? reference.error : "refused a good block");
+      if (good) {
+        ASSERT_EQ(page, reference.page) << tier->name;
+      }
+    }
+  }
+}
+
+class Lz4Hostile : public testing::Test {
+ protected:
+  test::GuardedBuffer in_;
+  test::GuardedBuffer out_;
+};
+
+TEST_F(Lz4Hostile, EachRuleBrokenOnceIsRefused) {
+  const Block endless(test::GuardedBuffer::kBytes, std::byte{255});
+  for (Golden& golden : golden_blocks()) {
+    SCOPED_TRACE(golden.name);
+    if (golden.block.size() > endless.size()) golden.block.resize(endless.size());
+    const auto reference = reference::decode_lz4(golden.block);
+    ASSERT_STREQ(reference.error == nullptr ? "" : reference.error,
+                 golden.error == nullptr ? "" : golden.error);
+    expect_as_reference(golden.block, in_, out_);
+  }
+}
+
+TEST_F(Lz4Hostile, OverlappingMatchesOfEveryOffsetAndLength) {
+  for (std::size_t offset = 1; offset <= 64; ++offset) {
+    for (std::size_t length = 4; length <= 100; ++length) {
+      SCOPED_TRACE("offset " + std::to_string(offset) + ", length " + std::to_string(length));
+      // In the middle of the page, and as the last match.
+      expect_as_reference(BlockBuilder().sequence(offset, offset, length).last(), in_, out_);
+      expect_as_reference(
+          BlockBuilder()
+              .sequence(kPageSize - 5 - std::max<std::size_t>(length, 7), offset, length)
+              .last(),
+          in_, out_);
+      if (HasFatalFailure()) return;
+    }
+    expect_as_reference(BlockBuilder().sequence(offset, offset, kPageSize - offset - 5).last(), in_,
+                        out_);
+  }
+}
+
+TEST_F(Lz4Hostile, TruncatedBlocksAreRefused) {
+  auto workspace = std::make_unique<Lz4Workspace>();
+  const Kernels& tier = *available_kernels().back();
+  Block block(kLz4Bound);
+  for (const auto& sample : test::real_pages(1)) {
+    SCOPED_TRACE(sample.name);
+    block.resize(kLz4Bound);
+    block.resize(tier.lz4_compress(sample.bytes.data(), block.data(), kLz4Bound, *workspace));
+    while (!block.empty()) {
+      block.pop_back();
+      ASSERT_NE(reference::decode_lz4(block).error, nullptr);
+      expect_as_reference(block, in_, out_);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_F(Lz4Hostile, DamagedBlocksAreDecodedAsTheReferenceDoesOrRefused) {
+  auto workspace = std::make_unique<Lz4Workspace>();
+  const Kernels& tier = *available_kernels().back();
+  std::mt19937 random(1);
+  std::size_t good = 0;
+  std::size_t bad = 0;
+  for (const auto& sample : test::real_pages(4)) {
+    Block block(kLz4Bound);
+    block.resize(tier.lz4_compress(sample.bytes.data(), block.data(), kLz4Bound, *workspace));
+    for (int round = 0; round < 300; ++round) {
+      Block damaged = block;
+      for (std::size_t flips = 1 + random() % 3; flips > 0; --flips) {
+        damaged[random() % damaged.size()] ^= static_cast<std::byte>(1u << random() % 8);
+      }
+      expect_as_reference(damaged, in_, out_);
+      if (HasFatalFailure()) return;
+      ++(reference::decode_lz4(damaged).error == nullptr ? good : bad);
+    }
+  }
+  EXPECT_GT(good, 100u);
+  EXPECT_GT(bad, 100u);
+}
+
+TEST_F(Lz4Hostile, RandomBytesAndRandomSequences) {
+  std::mt19937 random(2);
+  for (int round = 0; round < 20'000; ++round) {
+    Block block(random() % 200);
+    for (std::byte& byte : block) byte = static_cast<std::byte>(random());
+    expect_as_reference(block, in_, out_);
+    if (HasFatalFailure()) return;
+  }
+  for (int round = 0; round < 5'000; ++round) {
+    BlockBuilder builder;
+    std::size_t room = kPageSize - 5;
+    // Mostly right, so that the decoder gets far; one match in a thousand is not.
+    while (room > 600 || (room > 40 && random() % 4 != 0)) {
+      const std::size_t literals = random() % 4 == 0 ? random() % 40 : random() % 8;
+      const std::size_t match = 4 + (random() % 4 == 0 ? random() % 500 : random() % 20);
+      if (literals + match > room) break;
+      const std::size_t produced = kPageSize - 5 - room + literals;
+      if (produced == 0) continue;
+      const std::size_t near = 1 + random() % 40;
+      std::size_t offset = random() % 2 == 0 ? near : 1 + random() % produced;
+      if (random() % 1000 != 0) offset = std::min(offset, produced);
+      builder.sequence(literals, offset, match);
+      room -= literals + match;
+    }
+    builder.last(random() % 50 == 0 ? static_cast<std::ptrdiff_t>(random() % 3) - 1 : 0);
+    expect_as_reference(builder, in_, out_);
+    if (HasFatalFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace pleat::codec
