@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Objects must not overlap, keep their bytes while others come and go, and leave nothing behind.
+#include "store/pool.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+namespace pleat::store {
+namespace {
+
+class PoolTest : public testing::Test {
+ protected:
+  static constexpr std::uint64_t kRegions = 128;
+
+  PoolTest() {
+    for (std::uint64_t region = 0; region < kRegions; ++region) {
+      pages_.add_ready({region * kRegionPages, kRegionPages});
+    }
+  }
+
+  std::vector<RegionWords> words_ = std::vector<RegionWords>(kRegions);
+  std::vector<PageMapEntry> map_ = std::vector<PageMapEntry>(kRegions * kRegionPages);
+  struct alignas(4096) Page {
+    std::byte bytes[kPageSize];
+  };
+  std::vector<Page> memory_ = std::vector<Page>(kRegions * kRegionPages);
+  Doorbell bell_;
+  PageAllocator pages_{std::span(words_), 64, bell_};
+  Pool pool_{memory_[0].bytes, std::span(map_), pages_};
+};
+
+struct Object {
+  std::uint64_t location;
+  std::size_t bytes;
+  int fill;
+};
+
+TEST_F(PoolTest, RandomObjectsKeepTheirBytes) {
+  std::mt19937_64 random(8);
+  std::vector<Object> objects;
+  const auto free_one = [&](std::size_t index) {
+    const Object object = objects[index];
+    for (std::size_t i = 0; i < object.bytes; ++i) {
+      ASSERT_EQ(pool_.at(object.location)[i], static_cast<std::byte>(object.fill));
+    }
+    pool_.free(object.location);
+    objects[index] = objects.back();
+    objects.pop_back();
+  };
+  for (int step = 0; step < 60'000; ++step) {
+    const bool growing = step / 6000 % 2 == 0;
+    if (random() % 100 < (growing ? 70 : 30)) {
+      const std::size_t bytes = kGranule * (1 + random() % (kObjectBytesMax / kGranule));
+      Object object{0, bytes, static_cast<int>(random() % 256)};
+      ASSERT_EQ(pool_.allocate(bytes, true, &object.location), AllocateStatus::kOk);
+      ASSERT_TRUE(pool_.contains(object.location, bytes));
+      std::memset(pool_.at(object.location), object.fill, bytes);
+      objects.push_back(object);
+    } else if (!objects.empty()) {
+      free_one(random() % objects.size());
+    }
+  }
+  while (!objects.empty()) free_one(objects.size() - 1);
+  EXPECT_EQ(pool_.spans(), 0u);
+  EXPECT_EQ(pages_.used_pages(), 0u);
+}
+
+TEST_F(PoolTest, EveryClassFillsItsSpanCompletely) {
+  for (std::size_t index = 0; index < kSizeClasses.count; ++index) {
+    const SizeClass& size_class = kSizeClasses.classes[index];
+    std::vector<std::uint64_t> locations(size_class.objects + 1u);
+    for (unsigned i = 0; i < size_class.objects; ++i) {
+      ASSERT_EQ(pool_.allocate(size_class.bytes, true, &locations[i]), AllocateStatus::kOk);
+    }
+    EXPECT_EQ(pages_.used_pages(), size_class.pages);
+    ASSERT_EQ(pool_.allocate(size_class.bytes, true, &locations.back()), AllocateStatus::kOk);
+    EXPECT_EQ(pages_.used_pages(), 2u * size_class.pages);
+    for (const std::uint64_t location : locations) pool_.free(location);
+    EXPECT_EQ(pages_.used_pages(), 0u);
+  }
+}
+
+TEST_F(PoolTest, FullestSpansServeFirst) {
+  const std::size_t bytes = 1024;
+  const SizeClass& size_class = kSizeClasses.classes[size_class_of(bytes)];
+  std::vector<std::uint64_t> locations(4u * size_class.objects);
+  for (auto& location : locations) {
+    ASSERT_EQ(pool_.allocate(bytes, true, &location), AllocateStatus::kOk);
+  }
+  ASSERT_EQ(pool_.spans(), 4u);
+  // The first span keeps one object, the second lacks one.
+  for (unsigned i = 1; i < size_class.objects; ++i) pool_.free(locations[i]);
+  const std::uint64_t hole = locations[size_class.objects];
+  pool_.free(hole);
+  std::uint64_t location = 0;
+  ASSERT_EQ(pool_.allocate(bytes, true, &location), AllocateStatus::kOk);
+  EXPECT_EQ(location, hole);
+  // So the first becomes empty and goes back when its last object goes.
+  pool_.free(locations[0]);
+  EXPECT_EQ(pool_.spans(), 3u);
+}
+
+TEST_F(PoolTest, LoweredLimitRefusesEvenWhereASpanHasRoom) {
+  std::uint64_t location = 0;
+  ASSERT_EQ(pool_.allocate(2048, true, &location), AllocateStatus::kOk);
+  const std::uint64_t used = pages_.used_pages();
+  pages_.set_limit_pages(used);
+  std::uint64_t other = 0;
+  EXPECT_EQ(pool_.allocate(2048, true, &other), AllocateStatus::kOk);
+  pages_.set_limit_pages(used - 1);
+  EXPECT_EQ(pool_.allocate(2048, true, &other), AllocateStatus::kOverLimit);
+  EXPECT_EQ(pool_.allocate(2048, false, &other), AllocateStatus::kOk);
+  EXPECT_EQ(pool_.allocate_page(&other), AllocateStatus::kOverLimit);
+}
+
+TEST_F(PoolTest, FreeingWhatIsNoObjectsPageLosesNothingElse) {
+  std::uint64_t page = 0;
+  ASSERT_EQ(pool_.allocate_page(&page), AllocateStatus::kOk);
+  pool_.map_entry(page) = PageMapEntry::of_raw(~0ull);
+  pool_.free(page * kGranulesPerPage);
+  EXPECT_EQ(pages_.used_pages(), 1u);
+  pool_.free_page(page);
+  EXPECT_EQ(pages_.used_pages(), 0u);
+}
+
+}  // namespace
+}  // namespace pleat::store

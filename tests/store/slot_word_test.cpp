@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Fields of the slot word must not run into each other: the format is on the other side of a crash.
+#include "store/slot_word.h"
+
+#include <gtest/gtest.h>
+
+namespace pleat::store {
+namespace {
+
+constexpr std::uint64_t kLocationMax = (std::uint64_t{1} << 36) - 1;
+
+TEST(SlotWord, ZeroIsEmpty) {
+  EXPECT_TRUE(SlotWord(0).empty());
+  EXPECT_TRUE(SlotWord().inlined());
+  EXPECT_EQ(SlotWord().pattern(), 0u);
+  EXPECT_FALSE(SlotWord().same_filled());
+}
+
+TEST(SlotWord, CompressedKeepsItsFieldsAtTheirExtremes) {
+  for (const std::uint64_t location : {std::uint64_t{0}, std::uint64_t{1}, kLocationMax}) {
+    for (const std::size_t length : {1, 2, 255, 256, 3624, 4095, 4096}) {
+      const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, location, length);
+      EXPECT_EQ(word.kind(), SlotWord::Kind::kCompressed);
+      EXPECT_EQ(word.codec(), codec::CodecId::kLz4);
+      EXPECT_EQ(word.location(), location);
+      EXPECT_EQ(word.length(), length);
+      EXPECT_EQ(word.version(), 0);
+      EXPECT_FALSE(word.locked());
+      EXPECT_FALSE(word.inlined());
+    }
+  }
+}
+
+TEST(SlotWord, BitsAreWhereTheFormatSays) {
+  const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, 3, 2);
+  EXPECT_EQ(word.bits(), 3 | std::uint64_t{1} << 36 | std::uint64_t{5} << 48);
+  EXPECT_EQ(word.with_lock().bits(), word.bits() | std::uint64_t{1} << 63);
+  EXPECT_EQ(word.after(SlotWord()).bits(), word.bits() | std::uint64_t{1} << 55);
+}
+
+TEST(SlotWord, RawKeepsPageAndTwentyBitsOfCheck) {
+  for (const std::uint64_t page : {std::uint64_t{0}, std::uint64_t{1}, kLocationMax / 256}) {
+    for (const std::uint64_t check : {0ull, 1ull, 0xFFull, 0x100ull, 0xFFFFFull, ~0ull}) {
+      const SlotWord word = SlotWord::raw(page, check);
+      EXPECT_EQ(word.kind(), SlotWord::Kind::kRaw);
+      EXPECT_EQ(word.pool_page(), page);
+      EXPECT_EQ(word.raw_check(), check & 0xFFFFF);
+      EXPECT_FALSE(word.locked());
+      EXPECT_EQ(word.version(), 0);
+    }
+  }
+}
+
+TEST(SlotWord, PatternsComeBackOrAreRefused) {
+  const std::uint64_t fits[] = {0,
+                                1,
+                                ~0ull,
+                                0x0000'7FFF'FFFF'FFFF,
+                                0xFFFF'8000'0000'0000,
+                                0x1234'5678'1234'5678,
+                                0x8000'0000'8000'0000,
+                                0xFFFF'FFFE'FFFF'FFFE,
+                                0x0101'0101'0101'0101};
+  for (const std::uint64_t pattern : fits) {
+    const auto word = SlotWord::same_filled(pattern);
+    ASSERT_TRUE(word) << std::hex << pattern;
+    EXPECT_EQ(word->pattern(), pattern);
+    EXPECT_EQ(word->after(SlotWord(~0ull >> 1)).pattern(), pattern);
+    EXPECT_TRUE(word->same_filled());
+    EXPECT_TRUE(word->inlined());
+    EXPECT_FALSE(word->empty());
+    EXPECT_FALSE(word->locked());
+  }
+  for (const std::uint64_t pattern : {0x0000'8000'0000'0000ull, 0xFFFF'7FFF'FFFF'FFFFull,
+                                      0x0123'4567'89AB'CDEFull, 0x8000'0000'0000'0000ull}) {
+    EXPECT_FALSE(SlotWord::same_filled(pattern)) << std::hex << pattern;
+  }
+}
+
+TEST(SlotWord, SameObjectIsSameFilledButNotInlined) {
+  const SlotWord word = SlotWord::same_object(kLocationMax);
+  EXPECT_TRUE(word.same_filled());
+  EXPECT_FALSE(word.inlined());
+  EXPECT_EQ(word.location(), kLocationMax);
+}
+
+TEST(SlotWord, VersionRunsThroughEveryKindAndWraps) {
+  SlotWord word;
+  for (unsigned step = 1; step <= 600; ++step) {
+    const SlotWord fresh = step % 3 == 0   ? SlotWord()
+                           : step % 3 == 1 ? *SlotWord::same_filled(~0ull)
+                                           : SlotWord::raw(5, 7);
+    word = fresh.after(word);
+    ASSERT_EQ(word.version(), step % 256);
+    ASSERT_EQ(word.kind(), fresh.kind());
+    ASSERT_FALSE(word.locked());
+  }
+}
+
+TEST(SlotWord, LockChangesNothingElse) {
+  const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, kLocationMax, 4096)
+                            .after(SlotWord(std::uint64_t{0xFE} << 55));
+  const SlotWord locked = word.with_lock();
+  EXPECT_TRUE(locked.locked());
+  EXPECT_EQ(locked.version(), 0xFF);
+  EXPECT_EQ(locked.location(), word.location());
+  EXPECT_EQ(locked.length(), word.length());
+  EXPECT_EQ(locked.codec(), word.codec());
+}
+
+}  // namespace
+}  // namespace pleat::store
