@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-#include "bench_command.h"
-
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "codec/kernels.h"
+#include "commands.h"
 #include "tool/codec_bench.h"
 #include "tool/codec_report.h"
 #include "tool/machine.h"
@@ -123,7 +122,7 @@ Result<void> run_codec(const CodecArguments& arguments) {
   return {};
 }
 
-void add_codec_command(CLI::App& bench, std::function<Result<void>()>* action) {
+void add_codec_command(CLI::App& bench, Action* action) {
   const auto arguments = std::make_shared<CodecArguments>();
   CLI::App* command =
       bench.add_subcommand("codec", "Measure page codecs against liblz4 in the same run");
@@ -166,7 +165,7 @@ Result<void> run_store(const StoreArguments& arguments) {
   return {};
 }
 
-void add_store_command(CLI::App& bench, std::function<Result<void>()>* action) {
+void add_store_command(CLI::App& bench, Action* action) {
   const auto arguments = std::make_shared<StoreArguments>();
   CLI::App* command = bench.add_subcommand(
       "store", "Measure the store against its codec, memcpy and kernel zram in the same run");
@@ -191,7 +190,7 @@ void add_store_command(CLI::App& bench, std::function<Result<void>()>* action) {
 
 }  // namespace
 
-void add_bench_command(CLI::App& app, std::function<Result<void>()>* action) {
+void add_bench_command(CLI::App& app, Action* action) {
   CLI::App* bench = app.add_subcommand("bench", "Measure this machine: codecs and the store");
   bench->require_subcommand(1);
   add_codec_command(*bench, action);

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-#include "capture_command.h"
-
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -9,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "commands.h"
 #include "tool/capture.h"
 
 namespace pleat {
@@ -42,7 +41,7 @@ Result<void> run_capture(const CaptureArguments& arguments) {
 
 }  // namespace
 
-void add_capture_command(CLI::App& app, std::function<Result<void>()>* action) {
+void add_capture_command(CLI::App& app, Action* action) {
   const auto arguments = std::make_shared<CaptureArguments>();
   CLI::App* command = app.add_subcommand(
       "capture", "Write a sample of a process's anonymous private pages to a file");

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Starting a daemon and hearing from it: what `pleat create` does before there is a socket.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "tool/interruption.h"
+
+namespace pleat::tool {
+
+// Options of pleatd; one that is not set is left to the daemon's default.
+struct DaemonOptions {
+  std::string name;
+  std::uint64_t size_bytes = 0;
+  std::string algorithm = "lz4";
+  std::uint64_t mem_limit_bytes = 0;  // 0 = none
+  std::optional<unsigned> queues;
+  std::optional<unsigned> depth;
+  std::optional<unsigned> block_bytes;
+  std::string transport = "auto";
+  std::optional<int> id;
+};
+
+// The command line of pleatd, without --ready-fd.
+std::vector<std::string> daemon_arguments(const std::string& program, const DaemonOptions& options);
+
+// PLEATD of the environment, or pleatd beside this program (also in the sbin beside its bin), or in
+// PATH.
+Result<std::string> find_daemon();
+
+struct RunningDaemon {
+  pid_t pid = 0;
+  std::string path;  // of the device
+  std::string transport;
+  std::string reason;  // why this transport
+};
+
+struct LaunchOptions {
+  std::string program;
+  DaemonOptions daemon;
+  bool log_to_terminal = false;  // else to /run/pleat/NAME.log
+  unsigned ready_timeout_ms = 30'000;
+};
+
+// Starts the daemon in a session of its own and waits until its device is there. Where it fails,
+// dies, is silent for too long or the user interrupts (EINTR), nothing of it is left.
+Result<RunningDaemon> launch_daemon(const LaunchOptions& options, Interruption& interruption);
+
+// Ends a daemon that launch_daemon() started and whose device nobody is to have: asks it, then
+// makes it, and sweeps up.
+void undo_launch(const LaunchOptions& options, pid_t daemon);
+
+// Replaces this process by the daemon. Returns only where that fails.
+Error become_daemon(const std::string& program, const DaemonOptions& options);
+
+// Has `program` remove what dead daemons left, at most 30 s.
+Result<void> sweep_leftovers(const std::string& program);
+
+// /run/pleat/NAME.log
+std::string log_path(const std::string& name);
+
+}  // namespace pleat::tool
