@@ -37,9 +37,10 @@ function(pleat_library name)
 endfunction()
 
 # One GoogleTest program whose cases CTest runs one by one:
-# pleat_test(store_test SOURCES ... LINKS store [LIBRARIES ...] [LABELS ...] [TIMEOUT seconds]).
+# pleat_test(store_test SOURCES ... LINKS store [LIBRARIES ...] [LABELS ...] [TIMEOUT seconds] [SERIAL]).
+# SERIAL: it uses something that the machine has once, so no other test runs beside it.
 function(pleat_test name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINKS;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "SERIAL" "TIMEOUT" "SOURCES;LINKS;LIBRARIES;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
@@ -55,6 +56,9 @@ function(pleat_test name)
   add_test(NAME ${PLEAT_TEST_PREFIX}${name} COMMAND ${name} --gtest_brief=1)
   set_tests_properties(${PLEAT_TEST_PREFIX}${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "unit;${arg_LABELS}"
                        SKIP_RETURN_CODE 77)
+  if(arg_SERIAL)
+    set_tests_properties(${PLEAT_TEST_PREFIX}${name} PROPERTIES RUN_SERIAL ON)
+  endif()
 endfunction()
 
 function(pleat_subdirectories)

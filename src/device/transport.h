@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "device/request.h"
 
 namespace pleat::device {
@@ -54,6 +55,14 @@ class Transport {
   // Ends service and removes the kernel's device, within 10 s. The caller has made sure that
   // nothing uses it. Called once; the destructor calls it where nobody did.
   virtual Result<void> stop() = 0;
+  // The same while the caller holds the device open with O_EXCL (`claim`), so that no swapon or
+  // mount slips in between its check and the end: the claim is closed when the kernel takes no new
+  // users any more, which must be before the device is deleted, since that waits for the last close.
+  // This default closes it first.
+  virtual Result<void> stop_claimed(UniqueFd claim) {
+    claim.reset();
+    return stop();
+  }
 };
 
 // Whether the kernel has the transport and this process may use it; else an error that says what to

@@ -3,8 +3,9 @@
 //
 //   header page | slot table | page map | region words | pool
 //
-// There is no pointer and no lock in it: a process that gets the memfd can map it anywhere. Page
-// map and region words can be worked out again from slot words and object headers.
+// There is no pointer in it, and no lock but a slot word's: a process that gets the memfd can map
+// it anywhere. Page map and region words can be worked out again from slot words and object
+// headers, except the bits of a raw page's check that the page map keeps.
 //
 // Thread safety: immutable values.
 #pragma once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Which pages of the pool are there, and which of them are in use. Each page is
 //
-//   absent --(background thread: claim_absent, populate, add_ready)--> ready
+//   absent --(background thread: absent_run, populate, add_ready)--> ready
 //   ready --(writer: allocate)--> used --(writer: release)--> ready
 //   ready --(background thread: claim_surplus, give back)--> absent
 //
@@ -9,7 +9,7 @@
 // run lie in one region; regions are found through sets of region numbers, so that a search takes
 // as long in a pool of 1 TiB as in a small one.
 //
-// Thread safety: all functions from any thread, except that claim_absent(), add_ready() and
+// Thread safety: all functions from any thread, except that absent_run(), add_ready() and
 // claim_surplus() are one thread's. Nothing is allocated after construction.
 #pragma once
 

@@ -84,8 +84,6 @@ TEST(MemLimit, IsRoundedUpToPages) {
   EXPECT_EQ(session->write(0, random_page(0).data()), StoreStatus::kOk);
 }
 
-// Takes what is ready faster than the background thread provides it: it cannot, since the allocator
-// it would add to is emptied under it.
 TEST(ReserveExhaustion, WritesFailAtOnceKeepTheOldPageAndRecover) {
   constexpr std::uint64_t kSlots = 16384;
   StoreOptions options = small_store(kSlots);
@@ -100,15 +98,15 @@ TEST(ReserveExhaustion, WritesFailAtOnceKeepTheOldPageAndRecover) {
       status = session->write(slot, old.data());
     }
   }
-  // The pool's pages are taken without its knowing until none is left, ready or absent.
+  // The pool's pages are taken from under the writers until none is left, ready or absent.
   PageAllocator& pages = StoreInspector::state(*store).pages;
   std::vector<std::uint64_t> taken;
-  while (true) {
+  while (pages.ready_pages() != 0 || pages.region_to_grow()) {
     std::uint64_t page = 0;
     if (pages.allocate(1, false, &page) == AllocateStatus::kOk) {
       taken.push_back(page);
-    } else if (!store->settle(50)) {
-      break;
+    } else {
+      (void)store->settle(50);
     }
   }
   const StoreStats before = store->stats();

@@ -162,7 +162,10 @@ struct Size {
 class OwnSlots : public testing::TestWithParam<Size> {};
 
 TEST_P(OwnSlots, AgreeWithTheMapAndTheCountersWithTheSum) {
-  const auto [threads, slots, steps] = GetParam();
+  // Not a structured binding: clang-14 does not capture those.
+  const unsigned threads = GetParam().threads;
+  const std::uint64_t slots = GetParam().slots;
+  const int steps = GetParam().steps;
   const std::uint64_t seed = test_seed();
   StoreOptions options = small_store(slots);
   options.reserve_bytes = 1 << 20;  // small, so that memory comes and goes all the time

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What the service manager is told (sd_notify(3)): one datagram to the socket that NOTIFY_SOCKET
+// names. Spoken here because libsystemd would lock several MiB of libraries for it.
+#pragma once
+
+#include <string_view>
+
+namespace pleat::daemon {
+
+// Sends "READY=1", "STATUS=...", "STOPPING=1", "MAINPID=..." lines, separated by newlines. Does
+// nothing without NOTIFY_SOCKET, and never waits. Whether the message was taken.
+bool notify_service_manager(std::string_view message) noexcept;
+
+}  // namespace pleat::daemon

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What a daemon is asked to be: filled in by apps/pleatd, read by the guardian and the worker.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace pleat::daemon {
+
+struct Options {
+  std::string name;                   // the device's name, control::valid_name()
+  std::uint64_t size_bytes = 0;       // size of the device
+  std::string algorithm = "lz4";      // specification of the codec
+  std::uint64_t mem_limit_bytes = 0;  // bound on pool memory, 0 = none
+  unsigned queues = 0;                // 0 = one a processor, at most kQueuesByDefaultMax
+  unsigned depth = 64;                // requests in flight a queue
+  unsigned block_bytes = 4096;        // logical block size, 512 or 4096
+  std::string transport = "auto";     // "auto", "ublk" or "loop"
+  int id = -1;                        // number of the device, -1 = the first free one
+  int ready_fd = -1;                  // where the ready line goes, -1 = nowhere
+};
+
+// More queues than this bring little to swap and cost buffers and a session each.
+inline constexpr unsigned kQueuesByDefaultMax = 4;
+inline constexpr unsigned kQueuesMax = 64;
+inline constexpr unsigned kDepthMax = 4096;  // UBLK_MAX_QUEUE_DEPTH, linux/ublk_cmd.h
+inline constexpr std::uint64_t kSizeBytesMax = std::uint64_t{16} << 40;  // store/store.h
+
+}  // namespace pleat::daemon

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What the worker tells its guardian: one datagram of JSON an event, over a socket pair that also
+// shows each side the other's death.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "device/transport.h"
+
+namespace pleat::daemon {
+
+enum class Event {
+  kReady,     // the device takes requests; device and reason are set
+  kFailed,    // the start failed; error is set
+  kRefused,   // a stop was refused; error is set
+  kStopping,  // nothing uses the device, and it is being removed
+  kStopped,   // the device is gone
+  kEnded,     // the device ended by itself; error is set
+};
+
+struct Report {
+  Event event = Event::kReady;
+  Error error;
+  device::TransportInfo device;
+  std::string reason;  // why this transport
+};
+
+// Two ends of a socket pair: the guardian's and the worker's.
+struct ReportChannel {
+  UniqueFd guardian;
+  UniqueFd worker;
+};
+Result<ReportChannel> make_report_channel();
+
+// Sends without waiting. Whether it was taken: not where the guardian is dead.
+bool send_report(int fd, const Report& report) noexcept;
+
+// Takes one report without waiting. EAGAIN where there is none, EPIPE where the worker is gone,
+// EBADMSG for what is no report.
+Result<Report> receive_report(int fd);
+
+}  // namespace pleat::daemon

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "daemon/service.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/page.h"
+#include "base/units.h"
+#include "codec/kernels.h"
+#include "control/status.h"
+#include "daemon/report.h"
+#include "daemon/status.h"
+#include "daemon/users.h"
+
+namespace pleat::daemon {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// Programs that merely have the device open, udev above all, get this long to close it.
+constexpr unsigned kOpenersPatienceMs = 1500;
+// A slot word a page (store/store.h).
+constexpr std::uint64_t kSlotBytes = 8;
+
+unsigned queues_of(const Options& options) {
+  if (options.queues != 0) return options.queues;
+  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  return static_cast<unsigned>(std::clamp<long>(processors, 1, kQueuesByDefaultMax));
+}
+
+Result<std::unique_ptr<store::Store>> make_store(const Options& options,
+                                                 const codec::Kernels& kernels, bool io_flusher) {
+  store::StoreOptions store_options;
+  store_options.device_bytes = options.size_bytes;
+  store_options.mem_limit_bytes = options.mem_limit_bytes;
+  store_options.codec = options.algorithm;
+  store_options.kernels = &kernels;
+  store_options.sessions_max = queues_of(options);
+  store_options.lock_memory = true;
+  store_options.io_flusher = io_flusher;
+  return store::Store::create(store_options);
+}
+
+Result<std::unique_ptr<device::Transport>> start_transport(device::TransportKind kind,
+                                                           const Options& options, bool io_flusher,
+                                                           store::Store& store) {
+  device::TransportOptions transport_options;
+  transport_options.name = options.name;
+  transport_options.id = options.id;
+  transport_options.queues = queues_of(options);
+  transport_options.depth = options.depth;
+  transport_options.block_bytes = options.block_bytes;
+  transport_options.io_flusher = io_flusher;
+  return kind == device::TransportKind::kUblk ? device::start_ublk(store, transport_options)
+                                              : device::start_loop(store, transport_options);
+}
+
+}  // namespace
+
+Result<void> check_memory(const Options& options, const KernelRoots& roots) {
+  const std::uint64_t needed_bytes =
+      options.size_bytes / kPageSize * kSlotBytes + store::StoreOptions{}.reserve_bytes;
+  const auto available_bytes = available_memory_bytes(roots);
+  if (!available_bytes || needed_bytes <= *available_bytes) return {};
+  return Error{ENOMEM, "not enough memory: a device of " + format_size(options.size_bytes) +
+                           " needs " + format_size(needed_bytes) + " from the start and " +
+                           format_size(*available_bytes) +
+                           " are available; choose a smaller --size"};
+}
+
+Service::Service(Setup setup, TransportChoice choice, std::string isa, UniqueFd stopped,
+                 std::unique_ptr<store::Store> store, std::unique_ptr<device::Transport> transport)
+    : setup_(std::move(setup)),
+      choice_(std::move(choice)),
+      isa_(std::move(isa)),
+      start_ns_(monotonic_ns()),
+      stopped_(std::move(stopped)),
+      store_(std::move(store)),
+      transport_(std::move(transport)) {}
+
+Service::~Service() {
+  transport_.reset();
+  store_.reset();
+}
+
+Result<std::unique_ptr<Service>> Service::start(Setup setup) {
+  const Options& options = setup.options;
+  ticks_per_second();  // measured here, so that the first stat does not wait for it
+  const auto kernels = codec::select_kernels();
+  if (!kernels) return kernels.error();
+  auto choice = choose_transport(options.transport);
+  if (!choice) return choice.error();
+  if (choice->kind == device::TransportKind::kLoop && options.id >= 0) {
+    return Error{EINVAL, "the number of a loop device cannot be chosen; leave out --id (" +
+                             choice->reason + ")"};
+  }
+  if (auto enough = check_memory(options); !enough) return enough.error();
+  UniqueFd stopped(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stopped) return errno_error("cannot make an eventfd");
+
+  auto store = make_store(options, **kernels, setup.io_flusher);
+  if (!store) return store.error();
+
+  // Written before the kernel's device is made: whoever kills us from here on, the guardian and a
+  // sweep know what to look for.
+  setup.state.transport = device::to_string(choice->kind);
+  setup.state.id = options.id;
+  if (auto saved = save_state(setup.state); !saved) return saved.error();
+  auto transport = start_transport(choice->kind, options, setup.io_flusher, **store);
+  if (!transport) {
+    remove_state(options.name);
+    return transport.error();
+  }
+  setup.state.id = (*transport)->info().id;
+  setup.state.path = (*transport)->info().path;
+  if (auto saved = save_state(setup.state); !saved) {
+    transport->reset();
+    remove_state(options.name);
+    return saved.error();
+  }
+  return std::unique_ptr<Service>(new Service(std::move(setup), std::move(*choice),
+                                              (*kernels)->name, std::move(stopped),
+                                              std::move(*store), std::move(*transport)));
+}
+
+Result<Json> Service::handle(const Json& request) {
+  const auto op = request.find("op");
+  if (op == request.end() || !op->is_string()) {
+    return Error{EINVAL, "a request needs an op: stat, set or stop"};
+  }
+  const auto& name = op->get_ref<const std::string&>();
+  if (name == "stat") return stat();
+  if (name == "set") return set(request);
+  if (name == "stop") {
+    if (auto stopped = stop(); !stopped) return stopped.error();
+    return Json{{"ok", true}};
+  }
+  return Error{EINVAL, "unknown op " + name + "; the ops are stat, set and stop"};
+}
+
+Result<Json> Service::stat() {
+  const std::lock_guard lock(stop_mutex_);
+  if (is_stopped_) return Error{ENODEV, "the device is gone"};
+  std::uint64_t pss = 0;
+  for (const pid_t pid : {getpid(), setup_.state.guardian.pid}) {
+    if (pid == setup_.state.guardian.pid && !is_alive(setup_.state.guardian)) continue;
+    if (const auto bytes = pss_bytes(pid)) pss += *bytes;
+  }
+  const StatusSources sources{setup_.options, transport_->info(),         choice_.reason,
+                              setup_.notes,   transport_->queue_stats(),  store_->stats(),
+                              isa_,           monotonic_ns() - start_ns_, pss};
+  return Json{{"ok", true}, {"status", control::to_json(compose_status(sources))}};
+}
+
+Result<Json> Service::set(const Json& request) {
+  const auto key = request.find("key");
+  const auto value = request.find("value");
+  if (key == request.end() || !key->is_string() || value == request.end() ||
+      !value->is_number_unsigned()) {
+    return Error{EINVAL, "set needs a key and a value that is a number of bytes"};
+  }
+  const auto& name = key->get_ref<const std::string&>();
+  if (name == "mem_limit") {
+    store_->set_mem_limit(value->get<std::uint64_t>());
+  } else if (name == "mem_used_max") {
+    // As zram has it: 0 starts the peak anew, anything else is refused.
+    if (value->get<std::uint64_t>() != 0) return Error{EINVAL, "mem_used_max can only be set to 0"};
+    store_->reset_mem_used_max();
+  } else {
+    return Error{EINVAL, "unknown key " + name + "; the keys are mem_limit and mem_used_max"};
+  }
+  return Json{{"ok", true}};
+}
+
+Result<UniqueFd> Service::claim() {
+  const std::string& path = transport_->info().path;
+  auto device = block_device(path);
+  if (!device) return device.error();
+  return claim_device(*device, setup_.options.name, {getpid(), setup_.state.guardian.pid},
+                      kOpenersPatienceMs);
+}
+
+Result<void> Service::stop() {
+  const std::lock_guard lock(stop_mutex_);
+  if (is_stopped_) return stop_result_;
+  auto claimed = claim();
+  if (!claimed) {
+    // A device that is no longer there has no users.
+    const int code = claimed.error().code;
+    if (code != ENOENT && code != ENXIO && code != ENODEV) return claimed.error();
+    claimed = UniqueFd();
+  }
+  Report stopping;
+  stopping.event = Event::kStopping;
+  if (setup_.report_fd >= 0) send_report(setup_.report_fd, stopping);
+  // Where this fails the transport no longer serves: the worker ends, and the guardian or a sweep
+  // finishes with what the state file says.
+  stop_result_ = transport_->stop_claimed(std::move(*claimed));
+  is_stopped_ = true;
+  if (stop_result_) remove_state(setup_.options.name);
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(stopped_.get(), &one, sizeof(one));
+  return stop_result_;
+}
+
+}  // namespace pleat::daemon

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The worker's device: the store, the transport over it, and the answers to the control socket.
+//
+//   start: memory checked -> store -> transport chosen -> state file -> transport -> state file
+//   stop:  uses looked for -> claim held -> transport gone -> state file gone
+//
+// Thread safety: handle() and stop() from any thread, one after the other; the rest from the
+// thread that started the service.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "daemon/options.h"
+#include "daemon/state_file.h"
+#include "daemon/transport_choice.h"
+#include "device/transport.h"
+#include "store/store.h"
+
+namespace pleat::daemon {
+
+class Service {
+ public:
+  struct Setup {
+    Options options;
+    bool io_flusher = true;          // whether the process may mark its threads
+    std::vector<std::string> notes;  // what is not as it should be, for people
+    State state;                     // with both processes; the service fills in the device
+    int report_fd = -1;              // the worker's end of the report channel
+  };
+
+  // Leaves nothing behind where it fails.
+  static Result<std::unique_ptr<Service>> start(Setup setup);
+  // Takes the device away, in use or not, where nobody stopped it.
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  const device::TransportInfo& device() const noexcept { return transport_->info(); }
+  const std::string& transport_reason() const noexcept { return choice_.reason; }
+  // Becomes readable when the device has ended by itself.
+  int ended_fd() const noexcept { return transport_->ended_fd(); }
+  // Becomes readable when stop() has taken the device out of service; its result is then final.
+  int stopped_fd() const noexcept { return stopped_.get(); }
+
+  // Answers one request of the control socket.
+  Result<nlohmann::json> handle(const nlohmann::json& request);
+
+  // Takes the device away, or EBUSY and the service goes on. Success where it is gone already.
+  Result<void> stop();
+
+ private:
+  Service(Setup setup, TransportChoice choice, std::string isa, UniqueFd stopped,
+          std::unique_ptr<store::Store> store, std::unique_ptr<device::Transport> transport);
+
+  Result<nlohmann::json> stat();
+  Result<nlohmann::json> set(const nlohmann::json& request);
+  // Frees the device for removal, or says who uses it.
+  Result<UniqueFd> claim();
+
+  const Setup setup_;
+  const TransportChoice choice_;
+  const std::string isa_;
+  const std::uint64_t start_ns_;
+  UniqueFd stopped_;  // an eventfd
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<device::Transport> transport_;  // its queues use the store
+  std::mutex stop_mutex_;
+  bool is_stopped_ = false;
+  Result<void> stop_result_;  // once it is
+};
+
+// Whether the memory that a device needs from the start is there: ENOMEM says how much is not.
+Result<void> check_memory(const Options& options, const KernelRoots& roots = {});
+
+}  // namespace pleat::daemon

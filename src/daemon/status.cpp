@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "daemon/status.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/histogram.h"
+
+namespace pleat::daemon {
+
+namespace {
+
+control::LatencyStatus latency(const Histogram& ticks, std::uint64_t bytes) {
+  control::LatencyStatus status;
+  status.requests = ticks.count();
+  status.bytes = bytes;
+  status.p50_ns = ticks_to_ns(ticks.quantile(0.5));
+  status.p90_ns = ticks_to_ns(ticks.quantile(0.9));
+  status.p99_ns = ticks_to_ns(ticks.quantile(0.99));
+  status.p999_ns = ticks_to_ns(ticks.quantile(0.999));
+  status.max_ns = ticks_to_ns(ticks.quantile(1.0));
+  return status;
+}
+
+void add_queues(const std::vector<const device::QueueStats*>& queues,
+                control::DeviceStatus& status) {
+  Histogram reads;
+  Histogram writes;
+  std::uint64_t read_bytes = 0;
+  std::uint64_t write_bytes = 0;
+  std::uint64_t busy_ticks = 0;
+  for (const device::QueueStats* const queue : queues) {
+    reads.add(queue->read_ticks);
+    writes.add(queue->write_ticks);
+    read_bytes += queue->read_bytes.load(std::memory_order_relaxed);
+    write_bytes += queue->write_bytes.load(std::memory_order_relaxed);
+    busy_ticks += queue->busy_ticks.load(std::memory_order_relaxed);
+    status.invalid_io += queue->invalid_requests.load(std::memory_order_relaxed);
+  }
+  status.read = latency(reads, read_bytes);
+  status.write = latency(writes, write_bytes);
+  status.busy_ns = ticks_to_ns(busy_ticks);
+}
+
+void add_store(const store::StoreStats& store, control::DeviceStatus& status) {
+  status.disksize = store.device_bytes;
+  status.orig_data_size = store.orig_data_size;
+  status.compr_data_size = store.compr_data_size;
+  status.mem_used_total = store.mem_used_total;
+  status.mem_limit = store.mem_limit;
+  status.mem_used_max = store.mem_used_max;
+  status.same_pages = store.same_pages;
+  status.pages_compacted = store.pages_compacted;
+  status.huge_pages = store.huge_pages;
+  status.huge_pages_since = store.huge_pages_since;
+  status.failed_reads = store.failed_reads;
+  status.failed_writes = store.failed_writes;
+  status.notify_free = store.notify_free;
+  status.corrupt_pages = store.corrupt_pages;
+  status.no_reserve_writes = store.no_reserve_writes;
+  status.slot_table_bytes = store.slot_table_bytes;
+  status.metadata_bytes = store.metadata_bytes;
+  status.reserve_bytes = store.reserve_bytes;
+}
+
+}  // namespace
+
+control::DeviceStatus compose_status(const StatusSources& sources) {
+  control::DeviceStatus status;
+  status.name = sources.options.name;
+  status.path = sources.transport.path;
+  status.transport = device::to_string(sources.transport.kind);
+  status.transport_reason = sources.transport_reason;
+  status.features = sources.transport.features;
+  status.features.insert(status.features.end(), sources.notes.begin(), sources.notes.end());
+  status.id = sources.transport.id;
+  status.pid = getpid();
+  status.version = PLEAT_VERSION;
+  status.isa = sources.isa;
+  status.algorithm = sources.options.algorithm;
+  status.queues = sources.transport.queues;
+  status.queue_depth = sources.transport.depth;
+  status.block_bytes = sources.options.block_bytes;
+  status.uptime_ms = sources.uptime_ns / 1'000'000;
+  add_store(sources.store, status);
+  add_queues(sources.queues, status);
+  const std::uint64_t stored_bytes = sources.store.slot_table_bytes + sources.store.mem_used_total;
+  status.daemon_bytes = sources.pss_bytes > stored_bytes ? sources.pss_bytes - stored_bytes : 0;
+  return status;
+}
+
+}  // namespace pleat::daemon

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A FUSE file system with one file, which has the size of the device and whose bytes are the
+// store's.
+//
+//   loop device -> kernel's FUSE -> a serving thread's read() -> RequestServer -> its writev()
+//
+// Serving threads start with create() and end with the connection. Each has a RequestServer, a
+// buffer and, where the kernel can clone it, a descriptor of the connection. All of it is allocated
+// and touched before create() returns.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "device/loop/fuse_mount.h"
+#include "device/request.h"
+#include "device/transport.h"
+#include "store/store.h"
+
+struct fuse_session;
+
+namespace pleat::device {
+
+class FuseFile {
+ public:
+  // The largest read or write that the kernel sends in one request; it splits larger ones. Linux
+  // swaps in clusters of 32 pages and, with larger folios, up to 2 MiB.
+  static constexpr std::size_t kTransferBytes = std::size_t{256} << 10;
+
+  // Makes the file system with a file called `file_name`. `options` gives queues, depth and
+  // io_flusher.
+  static Result<std::unique_ptr<FuseFile>> create(store::Store& store, const std::string& file_name,
+                                                  const TransportOptions& options);
+  // Ends the connection, as stop() does.
+  ~FuseFile();
+  FuseFile(const FuseFile&) = delete;
+  FuseFile& operator=(const FuseFile&) = delete;
+
+  // Opens the file for direct I/O, and gives up the mount: from then on the file system lasts as
+  // long as the file is open somewhere. Called once.
+  Result<UniqueFd> open_file();
+
+  // Ends the connection at once: what is in flight fails, and so does every later access to the
+  // file. Joins the threads.
+  Result<void> stop();
+
+  std::vector<const QueueStats*> queue_stats() const;
+  // Readable once the serving threads have ended without stop().
+  int ended_fd() const noexcept { return ended_.get(); }
+  bool cloned() const noexcept;
+  bool async_direct_io() const noexcept { return async_direct_io_; }
+
+ private:
+  struct Queue;
+  struct Operations;  // what libfuse calls
+
+  FuseFile(store::Store& store, std::string file_name, const TransportOptions& options);
+  Result<void> open_session();
+  Result<void> answer_init();
+  Result<void> start_queues(store::Store& store);
+  Result<void> prepare_thread(unsigned index) const;
+  void serve(Queue& queue) noexcept;
+
+  const std::string file_name_;
+  const std::uint64_t file_bytes_;
+  const TransportOptions options_;
+  FuseMount mount_;
+  fuse_session* session_ = nullptr;  // owns the first descriptor of the connection
+  int session_fd_ = -1;
+  UniqueFd ended_;
+  std::atomic<bool> stopping_{false};
+  bool initialised_ = false;
+  bool async_direct_io_ = false;
+  std::vector<std::unique_ptr<Queue>> queues_;
+};
+
+}  // namespace pleat::device

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// One loop device over an open file (linux/loop.h).
+//
+// Every device is attached with LO_FLAGS_AUTOCLEAR: it detaches itself at its last close. The owner
+// keeps it open, so it lives as long as the owner or its users do, and dies with a killed process.
+//
+// How it is kept open matters to that death. The last close of a block device writes its dirty
+// pages and waits for them; where the dying process is the one that serves the device, and still
+// has the connection open over which it does, that wait never ends. So the descriptor is kept as a
+// message that waits in a socket: the kernel closes it when it destroys the socket, and puts that
+// off until the process's own descriptors are all closed, whatever their order (fs/file_table.c:
+// fput, kernel/task_work.c: task_work_run).
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace pleat::device {
+
+struct LoopOptions {
+  std::string tag;  // recorded in the device (lo_file_name); at most 63 characters
+  unsigned block_bytes = 4096;
+  bool configure = true;  // LOOP_CONFIGURE (Linux 5.8); off to use what was there before
+};
+
+class LoopDevice {
+ public:
+  // Attaches the first free loop device to `file`, with direct I/O or not at all. ENOSPC where none
+  // is free.
+  static Result<LoopDevice> attach(int file, const LoopOptions& options);
+  LoopDevice(LoopDevice&&) noexcept = default;
+  LoopDevice& operator=(LoopDevice&&) noexcept = default;
+
+  int id() const noexcept { return id_; }
+  std::string path() const;
+
+  // Detaches the device and waits until it is, at most `timeout_ms`; EBUSY where something else
+  // still has it open then. It ends at that one's last close in any case.
+  Result<void> detach(unsigned timeout_ms);
+
+ private:
+  LoopDevice(UniqueFd holder, int id, std::string tag);
+
+  UniqueFd holder_;  // the socket in which the open device waits
+  int id_;
+  std::string tag_;
+};
+
+// Whether loop devices can be made. Leaves nothing.
+Result<void> probe_loop_control();
+
+std::string loop_path(int id);
+
+// Tells loop device `id` to detach if it carries `tag`, and waits for it as detach() does. Success
+// where it does not, or no longer.
+Result<void> detach_loop(int id, const std::string& tag, unsigned timeout_ms);
+
+}  // namespace pleat::device

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "device/transport.h"
+
+#include "device/loop/leftovers.h"
+#include "device/ublk/leftovers.h"
+
+namespace pleat::device {
+
+const char* to_string(TransportKind kind) noexcept {
+  return kind == TransportKind::kUblk ? "ublk" : "loop";
+}
+
+Result<void> remove_leftovers(const TransportInfo& info, const std::string& name) {
+  return info.kind == TransportKind::kUblk ? remove_ublk_leftovers(info)
+                                           : remove_loop_leftovers(info, name);
+}
+
+}  // namespace pleat::device

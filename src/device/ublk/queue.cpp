@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "device/ublk/queue.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/page.h"
+#include "base/process.h"
+
+// linux/io_uring.h: since 5.19 and 6.0.
+#ifndef IORING_SETUP_COOP_TASKRUN
+#define IORING_SETUP_COOP_TASKRUN (1U << 8)
+#endif
+#ifndef IORING_SETUP_SINGLE_ISSUER
+#define IORING_SETUP_SINGLE_ISSUER (1U << 12)
+#endif
+
+namespace pleat::device::ublk {
+namespace {
+
+// Completions are sent at the latest after this many requests: enough that io_uring_enter() costs
+// little a request, few enough that the first does not wait long for the last.
+constexpr unsigned kBatch = 16;
+// With USER_COPY a request goes through the store in pieces of at most this size.
+constexpr std::size_t kChunkBytes = std::size_t{64} << 10;
+static_assert(kChunkBytes % kPageSize == 0);
+// The thread's calls are shallow and have no large frames; the sessions hold the codec's memory.
+constexpr std::size_t kStackBytes = std::size_t{256} << 10;
+constexpr std::size_t kStackTouchedBytes = std::size_t{64} << 10;
+// user_data of the poll for end_event_; of all others it is the tag.
+constexpr std::uint64_t kEndData = ~std::uint64_t{0};
+
+// Faults in the stack below the caller's frame.
+[[gnu::noinline]] void touch_stack() {
+  volatile char area[kStackTouchedBytes];
+  for (std::size_t i = 0; i < kStackTouchedBytes; i += 1024) area[i] = 0;
+  static_cast<void>(area[0]);
+}
+
+void add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) noexcept {
+  // One writer, so no read-modify-write is needed.
+  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
+void signal_event(int fd) noexcept {
+  const std::uint64_t one = 1;
+  // Fails only where the counter is at its end, and then it is readable already.
+  [[maybe_unused]] const ssize_t written = write(fd, &one, sizeof(one));
+}
+
+}  // namespace
+
+Queue::Queue(const QueueConfig& config, RequestServer server)
+    : config_(config),
+      server_(std::move(server)),
+      fetching_(fetching_promise_.get_future()),
+      ended_(ended_promise_.get_future()) {}
+
+Queue::~Queue() = default;
+
+Result<std::unique_ptr<Queue>> Queue::start(const QueueConfig& config, store::Store& store) {
+  auto server = RequestServer::open(store);
+  if (!server) return std::move(server).error();
+  std::unique_ptr<Queue> queue(new Queue(config, *std::move(server)));
+  queue->end_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!queue->end_event_) return errno_error("cannot make an eventfd");
+  if (auto mapped = queue->map_memory(); !mapped) return std::move(mapped).error();
+  if (auto started = queue->start_thread(); !started) return std::move(started).error();
+  return queue;
+}
+
+Result<void> Queue::map_memory() {
+  const auto page_bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t bytes =
+      (config_.tags * sizeof(IoDescriptor) + page_bytes - 1) / page_bytes * page_bytes;
+  auto descriptors =
+      Mapping::of_device(config_.char_fd, descriptor_offset(config_.index, page_bytes), bytes);
+  if (!descriptors) return std::move(descriptors).error();
+  descriptors_ = *std::move(descriptors);
+
+  auto buffers = Mapping::locked(
+      config_.user_copy ? kChunkBytes : std::size_t{config_.tags} * config_.request_bytes_max);
+  if (!buffers) return std::move(buffers).error();
+  buffers_ = *std::move(buffers);
+  return {};
+}
+
+Result<void> Queue::start_thread() {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  // Signals are the main thread's.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error = pthread_create(&thread_, &attributes, thread_main, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (error != 0) return errno_error(error, "cannot start the thread of a ublk queue");
+  joinable_ = true;
+  const std::string name =
+      "ublk" + std::to_string(config_.device_id) + "-q" + std::to_string(config_.index);
+  pthread_setname_np(thread_, name.substr(0, 15).c_str());
+  return {};
+}
+
+Result<void> Queue::wait_until_fetching(unsigned timeout_ms) {
+  if (fetching_.wait_for(std::chrono::milliseconds(timeout_ms)) != std::future_status::ready) {
+    return Error{ETIMEDOUT, "the thread of a ublk queue did not become ready in time"};
+  }
+  return fetching_.get();
+}
+
+void Queue::tell_to_end() noexcept { signal_event(end_event_.get()); }
+
+bool Queue::join(unsigned timeout_ms) {
+  if (!joinable_) return true;
+  if (ended_.wait_for(std::chrono::milliseconds(timeout_ms)) != std::future_status::ready) {
+    return false;
+  }
+  pthread_join(thread_, nullptr);
+  joinable_ = false;
+  // A mapping of /dev/ublkcN keeps it open, and DEL_DEV waits for its last close.
+  descriptors_ = {};
+  buffers_ = {};
+  return true;
+}
+
+void* Queue::thread_main(void* argument) {
+  Queue& queue = *static_cast<Queue*>(argument);
+  auto prepared = queue.prepare();
+  const bool serving = prepared.has_value();
+  const int ended_fd = queue.config_.ended_fd;
+  queue.fetching_promise_.set_value(std::move(prepared));
+  if (serving) queue.serve_until_ended();
+  if (queue.ring_open_) io_uring_queue_exit(&queue.ring_);
+  signal_event(ended_fd);
+  queue.ended_promise_.set_value();
+  return nullptr;
+}
+
+Result<void> Queue::prepare() {
+  touch_stack();
+  if (config_.io_flusher) {
+    if (auto set = set_io_flusher(); !set) return set;
+  }
+  // A cpuset of this process may leave out the queue's processors; then any other serves.
+  pthread_setaffinity_np(pthread_self(), sizeof(config_.cpus), &config_.cpus);
+  if (auto opened = open_ring(); !opened) return opened;
+
+  io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
+  io_uring_prep_poll_add(sqe, end_event_.get(), POLLIN);
+  sqe->user_data = kEndData;
+  for (unsigned tag = 0; tag < config_.tags; ++tag) send(IoCommand::kFetch, tag, 0);
+  const int submitted = io_uring_submit(&ring_);
+  if (submitted < 0) return errno_error(-submitted, "cannot submit to a ublk queue");
+  if (submitted != static_cast<int>(config_.tags) + 1) {
+    return Error{EIO, "the kernel took only a part of a ublk queue's commands"};
+  }
+  // Before START_DEV no request can come, so a completion is a refusal.
+  io_uring_cqe* cqe = nullptr;
+  if (io_uring_peek_cqe(&ring_, &cqe) == 0) {
+    return errno_error(cqe->res < 0 ? -cqe->res : EIO, "the ublk driver refuses to serve a queue");
+  }
+  return {};
+}
+
+Result<void> Queue::open_ring() {
+  const unsigned entries = config_.tags + 1;
+  int error =
+      -io_uring_queue_init(entries, &ring_, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN);
+  if (error == EINVAL) error = -io_uring_queue_init(entries, &ring_, 0);
+  if (error != 0) return errno_error(error, "cannot make the io_uring of a ublk queue");
+  ring_open_ = true;
+  return {};
+}
+
+void Queue::send(IoCommand command, unsigned tag, int result) noexcept {
+  // Always there: the ring has an entry for every tag and one more, and a tag has one command.
+  io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
+  if (sqe == nullptr) return;
+  std::memset(sqe, 0, sizeof(*sqe));
+  sqe->opcode = IORING_OP_URING_CMD;
+  sqe->fd = config_.char_fd;
+  sqe->cmd_op = opcode(command, config_.encoding);
+  sqe->user_data = tag;
+  IoRequest request{};
+  request.q_id = static_cast<std::uint16_t>(config_.index);
+  request.tag = static_cast<std::uint16_t>(tag);
+  request.result = result;
+  if (!config_.user_copy) {
+    request.addr = reinterpret_cast<std::uintptr_t>(buffers_.data()) +
+                   std::uint64_t{tag} * config_.request_bytes_max;
+  }
+  std::memcpy(&sqe->cmd, &request, sizeof(request));
+  ++commands_held_;
+}
+
+void Queue::serve_until_ended() {
+  while (commands_held_ > 0) {
+    const int error = io_uring_submit_and_wait(&ring_, 1);
+    // What a shortage of memory or a signal has left unsent is sent in the next turn.
+    if (error < 0 && error != -EINTR && error != -EAGAIN && error != -EBUSY && error != -ENOMEM) {
+      return;
+    }
+    const std::uint64_t arrival_ticks = ticks_now();
+    unsigned visible = io_uring_cq_ready(&ring_);
+    for (unsigned unsent = 0; visible > 0; --visible) {
+      io_uring_cqe* cqe = nullptr;
+      if (io_uring_peek_cqe(&ring_, &cqe) != 0) break;
+      const std::uint64_t user_data = cqe->user_data;
+      const int result = cqe->res;
+      io_uring_cqe_seen(&ring_, cqe);
+      if (!handle(user_data, result, arrival_ticks)) return;
+      if (++unsent == kBatch) {
+        io_uring_submit(&ring_);
+        unsent = 0;
+      }
+    }
+    add(stats_.busy_ticks, ticks_now() - arrival_ticks);
+  }
+}
+
+// One completion. False where the queue is to end at once.
+bool Queue::handle(std::uint64_t user_data, int result, std::uint64_t arrival_ticks) noexcept {
+  if (user_data == kEndData) return false;
+  --commands_held_;
+  if (result == kIoResultAbort) return true;
+  // A command that failed otherwise is not with the driver any more, and its tag would be lost.
+  if (result != kIoResultOk) return false;
+  const auto tag = static_cast<unsigned>(user_data);
+  const IoDescriptor request = reinterpret_cast<const IoDescriptor*>(descriptors_.data())[tag];
+  const int answer = serve(tag, request);
+  count(request.op_flags & 0xff, answer, ticks_now() - arrival_ticks);
+  send(IoCommand::kCommitAndFetch, tag, answer);
+  return true;
+}
+
+// Bytes done, 0 for operations without data, or -errno.
+int Queue::serve(unsigned tag, const IoDescriptor& request) noexcept {
+  const std::uint64_t offset = request.start_sector * kSectorSize;
+  const std::size_t length = std::size_t{request.nr_sectors} * kSectorSize;
+  switch (request.op_flags & 0xff) {
+    case kOpRead:
+      return transfer(tag, Operation::kRead, offset, length);
+    case kOpWrite:
+      return transfer(tag, Operation::kWrite, offset, length);
+    case kOpFlush:
+      return server_.serve(Operation::kFlush, 0, 0, nullptr);
+    case kOpDiscard:
+      return server_.serve(Operation::kDiscard, offset, length, nullptr);
+    case kOpWriteZeroes:
+      return server_.serve(Operation::kWriteZeroes, offset, length, nullptr);
+    default:
+      return -EOPNOTSUPP;
+  }
+}
+
+int Queue::transfer(unsigned tag, Operation operation, std::uint64_t offset,
+                    std::size_t length) noexcept {
+  if (length > config_.request_bytes_max) return -EINVAL;
+  if (!config_.user_copy) {
+    std::byte* const buffer = buffers_.data() + std::size_t{tag} * config_.request_bytes_max;
+    const int error = server_.serve(operation, offset, length, buffer);
+    return error != 0 ? error : static_cast<int>(length);
+  }
+  std::byte* const chunk = buffers_.data();
+  for (std::size_t done = 0; done < length;) {
+    // Pieces end on page boundaries, so that no page is changed in two steps.
+    const std::size_t bytes = std::min(length - done, kChunkBytes - (offset + done) % kPageSize);
+    const auto position = static_cast<off_t>(data_offset(config_.index, tag) + done);
+    if (operation == Operation::kWrite) {
+      if (pread(config_.char_fd, chunk, bytes, position) != static_cast<ssize_t>(bytes)) {
+        return -EIO;
+      }
+    }
+    const int error = server_.serve(operation, offset + done, bytes, chunk);
+    if (error != 0) return error;
+    if (operation == Operation::kRead) {
+      if (pwrite(config_.char_fd, chunk, bytes, position) != static_cast<ssize_t>(bytes)) {
+        return -EIO;
+      }
+    }
+    done += bytes;
+  }
+  return static_cast<int>(length);
+}
+
+void Queue::count(std::uint32_t operation, int result, std::uint64_t ticks) noexcept {
+  if (result == -EINVAL || result == -EOPNOTSUPP) add(stats_.invalid_requests, 1);
+  if (result < 0) return;
+  const auto bytes = static_cast<std::uint64_t>(result);
+  if (operation == kOpRead) {
+    stats_.read_ticks.record(ticks);
+    add(stats_.read_bytes, bytes);
+  } else if (operation == kOpWrite) {
+    stats_.write_ticks.record(ticks);
+    add(stats_.write_bytes, bytes);
+  }
+}
+
+}  // namespace pleat::device::ublk

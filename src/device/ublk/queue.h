@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// One hardware queue of a ublk device: a thread with a ring of its own.
+//
+//   FETCH for every tag -> a completion is a request -> its bytes go to or come from the store
+//   -> COMMIT_AND_FETCH with the result, several in one io_uring_enter() -> ...
+//
+// The driver ends a queue by completing its commands with -ENODEV (STOP_DEV, or somebody else's
+// DEL_DEV); the thread leaves when it has none left. On the path of a request nothing is allocated,
+// logged or locked, and the only system calls are io_uring_enter() and, with USER_COPY, pread() and
+// pwrite() on /dev/ublkcN.
+//
+// Thread safety: one thread controls; the queue's own thread serves. stats() may be read by any.
+#pragma once
+
+#include <liburing.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <future>
+#include <memory>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "device/request.h"
+#include "device/ublk/abi.h"
+#include "device/ublk/mapping.h"
+
+namespace pleat::device::ublk {
+
+struct QueueConfig {
+  int char_fd = -1;   // /dev/ublkcN, open while the queue lives
+  int ended_fd = -1;  // an eventfd that is written when the thread ends
+  unsigned device_id = 0;
+  unsigned index = 0;
+  unsigned tags = 0;
+  std::uint32_t request_bytes_max = 0;
+  Encoding encoding = Encoding::kLegacy;
+  bool user_copy = false;
+  bool io_flusher = true;
+  cpu_set_t cpus{};
+};
+
+class Queue {
+ public:
+  // Makes all that the queue needs and starts its thread.
+  static Result<std::unique_ptr<Queue>> start(const QueueConfig& config, store::Store& store);
+  // Precondition: join() has returned true.
+  ~Queue();
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  // Waits until the thread has queued a FETCH for every tag, which START_DEV waits for; or for what
+  // kept it from that.
+  Result<void> wait_until_fetching(unsigned timeout_ms);
+  // Makes the thread leave whether or not the driver has ended the queue.
+  void tell_to_end() noexcept;
+  // Waits for the thread's end, and gives back what it used but its statistics. False where the end
+  // is not there in time.
+  bool join(unsigned timeout_ms);
+
+  const QueueStats& stats() const noexcept { return stats_; }
+
+ private:
+  Queue(const QueueConfig& config, RequestServer server);
+  Result<void> map_memory();
+  Result<void> start_thread();
+
+  // The queue's thread.
+  static void* thread_main(void* queue);
+  Result<void> prepare();
+  Result<void> open_ring();
+  void serve_until_ended();
+  bool handle(std::uint64_t user_data, int result, std::uint64_t arrival_ticks) noexcept;
+  void send(IoCommand command, unsigned tag, int result) noexcept;
+  int serve(unsigned tag, const IoDescriptor& request) noexcept;
+  int transfer(unsigned tag, Operation operation, std::uint64_t offset,
+               std::size_t length) noexcept;
+  void count(std::uint32_t operation, int result, std::uint64_t ticks) noexcept;
+
+  const QueueConfig config_;
+  RequestServer server_;
+  // Of whole requests, from their arrival at this thread; server_'s own are of the pieces that it
+  // is given.
+  QueueStats stats_;
+  Mapping descriptors_;  // one IoDescriptor a tag, written by the driver
+  Mapping buffers_;      // a request's bytes for every tag; with USER_COPY one chunk for all
+  UniqueFd end_event_;
+  io_uring ring_{};
+  bool ring_open_ = false;
+  unsigned commands_held_ = 0;  // FETCHes and COMMIT_AND_FETCHes that the driver has
+
+  pthread_t thread_{};
+  bool joinable_ = false;
+  std::promise<Result<void>> fetching_promise_;
+  std::future<Result<void>> fetching_;
+  std::promise<void> ended_promise_;
+  std::future<void> ended_;
+};
+
+}  // namespace pleat::device::ublk

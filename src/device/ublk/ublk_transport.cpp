@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "device/ublk/ublk_transport.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/page.h"
+#include "device/ublk/ownership.h"
+
+namespace pleat::device::ublk {
+namespace {
+
+// Plain copy pins a buffer for every tag; this bounds them for a queue (the spare tag's comes on
+// top). With USER_COPY the size of a request costs nothing.
+constexpr std::uint32_t kPlainCopyBytesMax = 2u << 20;
+constexpr std::uint32_t kUserCopyRequestBytes = 1u << 20;
+static_assert(kUserCopyRequestBytes <= kUserCopyBytesMax);
+// A discard holds up the requests behind it; this many slots take a millisecond or so.
+constexpr std::uint32_t kDiscardSectorsMax = (256u << 20) / kSectorSize;
+constexpr unsigned kReadyTimeoutMs = 5000;
+constexpr unsigned kJoinTimeoutMs = 1000;
+
+std::uint8_t shift_of(std::size_t power_of_two) {
+  return static_cast<std::uint8_t>(std::bit_width(power_of_two) - 1);
+}
+
+std::uint32_t plain_copy_request_bytes(unsigned depth) {
+  return std::max<std::uint32_t>(kPageSize, std::bit_floor(kPlainCopyBytesMax / depth));
+}
+
+bool write_file(const std::string& path, const std::string& text) {
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return file && write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Transport>> UblkTransport::start(Control control, store::Store& store,
+                                                        const TransportOptions& options) {
+  if (options.block_bytes != kSectorSize && options.block_bytes != kPageSize) {
+    return Error{EINVAL, "the block size of a ublk device is 512 or 4096 bytes"};
+  }
+  if (options.queues == 0 || options.queues > UINT16_MAX) {
+    return Error{EINVAL, "a ublk device has 1 to 65535 queues"};
+  }
+  if (options.depth == 0 || options.depth > kQueueDepthMax) {
+    return Error{EINVAL, "a ublk queue has a depth of 1 to " + std::to_string(kQueueDepthMax)};
+  }
+  // From here on the destructor undoes what was done.
+  std::unique_ptr<UblkTransport> transport(new UblkTransport(std::move(control)));
+  if (auto done = transport->add_device(options); !done) return std::move(done).error();
+  if (auto done = transport->set_params(store, options); !done) return std::move(done).error();
+  if (auto done = transport->open_char_device(); !done) return std::move(done).error();
+  if (auto done = transport->start_queues(store, options); !done) return std::move(done).error();
+  if (auto done = transport->start_device(); !done) return std::move(done).error();
+  transport->set_queue_limits();
+  return std::unique_ptr<Transport>(std::move(transport));
+}
+
+UblkTransport::~UblkTransport() {
+  // Whoever wants to know of a failure calls stop() first.
+  static_cast<void>(stop());
+}
+
+Result<void> UblkTransport::add_device(const TransportOptions& options) {
+  DeviceInfo wanted{};
+  wanted.nr_hw_queues = static_cast<std::uint16_t>(options.queues);
+  // One tag more than is used: set_queue_limits() says why.
+  wanted.queue_depth = static_cast<std::uint16_t>(std::min(options.depth + 1, kQueueDepthMax));
+  wanted.dev_id = options.id < 0 ? kAnyDevice : static_cast<std::uint32_t>(options.id);
+  wanted.ublksrv_flags = ownership(getpid());
+  if (control_.encoding() == Encoding::kIoctl) wanted.flags |= kFlagCmdIoctlEncode;
+  wanted.flags |= control_.features() & kFlagNoAutoPartScan;
+  if (options.user_copy) wanted.flags |= control_.features() & kFlagUserCopy;
+  wanted.max_io_buf_bytes = (wanted.flags & kFlagUserCopy) != 0
+                                ? kUserCopyRequestBytes
+                                : plain_copy_request_bytes(options.depth);
+  auto granted = control_.add_device(wanted);
+  if (!granted) return std::move(granted).error();
+  device_ = *granted;
+  added_ = true;
+
+  info_.kind = TransportKind::kUblk;
+  info_.id = static_cast<int>(device_.dev_id);
+  info_.path = "/dev/ublkb" + std::to_string(device_.dev_id);
+  info_.queues = device_.nr_hw_queues;
+  info_.depth = device_.queue_depth - 1u;
+  // The flags that we asked for and the driver echoed; it may set others for its own use.
+  const std::uint64_t flags = device_.flags & wanted.flags;
+  if ((flags & kFlagCmdIoctlEncode) != 0) info_.features.emplace_back("CMD_IOCTL_ENCODE");
+  if ((flags & kFlagUserCopy) != 0) info_.features.emplace_back("USER_COPY");
+  if ((flags & kFlagNoAutoPartScan) != 0) info_.features.emplace_back("NO_AUTO_PART_SCAN");
+  return {};
+}
+
+Result<void> UblkTransport::set_params(const store::Store& store, const TransportOptions& options) {
+  Params params{};
+  params.len = sizeof(params);
+  params.types = kParamTypeBasic | kParamTypeDiscard;
+  // No attribute is set: not rotational, and no volatile cache, for a completed write is in the
+  // store; so the block layer sends no flushes.
+  params.basic.logical_bs_shift = shift_of(options.block_bytes);
+  params.basic.physical_bs_shift = kPageShift;
+  params.basic.io_opt_shift = kPageShift;
+  params.basic.io_min_shift = kPageShift;
+  params.basic.max_sectors = device_.max_io_buf_bytes / kSectorSize;
+  params.basic.dev_sectors = store.slots() * (kPageSize / kSectorSize);
+  params.discard.discard_granularity = kPageSize;
+  params.discard.max_discard_sectors = kDiscardSectorsMax;
+  params.discard.max_write_zeroes_sectors = kDiscardSectorsMax;
+  params.discard.max_discard_segments = 1;
+  return control_.set_params(device_.dev_id, params);
+}
+
+Result<void> UblkTransport::open_char_device() {
+  const std::string path = "/dev/ublkc" + std::to_string(device_.dev_id);
+  char_device_.reset(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!char_device_) return errno_error("cannot open " + path);
+  ended_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!ended_event_) return errno_error("cannot make an eventfd");
+  return {};
+}
+
+Result<void> UblkTransport::start_queues(store::Store& store, const TransportOptions& options) {
+  QueueConfig config;
+  config.char_fd = char_device_.get();
+  config.ended_fd = ended_event_.get();
+  config.device_id = device_.dev_id;
+  config.tags = device_.queue_depth;
+  config.request_bytes_max = device_.max_io_buf_bytes;
+  config.encoding = control_.encoding();
+  config.user_copy = (device_.flags & kFlagUserCopy) != 0;
+  config.io_flusher = options.io_flusher;
+  for (unsigned index = 0; index < device_.nr_hw_queues; ++index) {
+    auto cpus = control_.queue_affinity(device_.dev_id, index);
+    if (!cpus) return std::move(cpus).error();
+    config.index = index;
+    config.cpus = *cpus;
+    auto queue = Queue::start(config, store);
+    if (!queue) return std::move(queue).error();
+    queues_.push_back(*std::move(queue));
+  }
+  for (const auto& queue : queues_) {
+    if (auto ready = queue->wait_until_fetching(kReadyTimeoutMs); !ready) return ready;
+  }
+  return {};
+}
+
+Result<void> UblkTransport::start_device() {
+  return control_.start_device(device_.dev_id, getpid());
+}
+
+// Leaves one tag unused, and makes a request time out soon. Kernels before 6.16 notice a server's
+// death by the commands that wait for a request; where every tag has one, only the block layer's
+// time-out makes them look, 30 s later (drivers/block/ublk_drv.c, ublk_timeout()). A request that a
+// living server is slow with is not harmed: its timer starts again. Neither is needed for service,
+// so a kernel that refuses them is left as it is.
+void UblkTransport::set_queue_limits() {
+  const std::string folder = "/sys/block/ublkb" + std::to_string(device_.dev_id) + "/queue/";
+  write_file(folder + "nr_requests", std::to_string(info_.depth));
+  write_file(folder + "io_timeout", "1000");
+}
+
+std::vector<const QueueStats*> UblkTransport::queue_stats() const {
+  std::vector<const QueueStats*> all;
+  for (const auto& queue : queues_) all.push_back(&queue->stats());
+  return all;
+}
+
+Result<void> UblkTransport::stop() { return stop_claimed(UniqueFd()); }
+
+Result<void> UblkTransport::stop_claimed(UniqueFd claim) {
+  if (!added_) return {};
+  added_ = false;
+  // The driver completes every command of the queues, which ends their threads; requests in flight
+  // are served before that, so the threads must run until then.
+  auto stopped = control_.stop_device(device_.dev_id);
+  // The disk is gone, so nobody can open it any more.
+  claim.reset();
+  auto joined = join_queues();
+  // DEL_DEV waits for the last descriptor of /dev/ublkcN, ours included.
+  char_device_.reset();
+  auto deleted = control_.delete_device(device_.dev_id);
+  if (!deleted) return deleted;
+  return joined ? stopped : joined;
+}
+
+Result<void> UblkTransport::join_queues() {
+  const std::uint64_t end_ns = monotonic_ns() + kJoinTimeoutMs * std::uint64_t{1'000'000};
+  const auto left_ms = [end_ns] {
+    const std::uint64_t now_ns = monotonic_ns();
+    return static_cast<unsigned>(end_ns > now_ns ? (end_ns - now_ns) / 1'000'000 : 0);
+  };
+  bool all = true;
+  for (const auto& queue : queues_) all = queue->join(left_ms()) && all;
+  if (all) return {};
+  for (const auto& queue : queues_) queue->tell_to_end();
+  all = true;
+  for (auto& queue : queues_) {
+    if (queue->join(kJoinTimeoutMs)) continue;
+    // A thread that does not come back from the kernel keeps what it uses; only the process's end
+    // can end it.
+    static_cast<void>(queue.release());
+    all = false;
+  }
+  if (all) return {};
+  std::erase(queues_, nullptr);
+  return Error{ETIMEDOUT, "a thread of " + info_.path +
+                              " did not end; see dmesg, and end this process to be rid of it"};
+}
+
+}  // namespace pleat::device::ublk
+
+namespace pleat::device {
+
+Result<void> probe_ublk() {
+  auto control = ublk::Control::open();
+  if (!control) return std::move(control).error();
+  return {};
+}
+
+Result<std::unique_ptr<Transport>> start_ublk(store::Store& store,
+                                              const TransportOptions& options) {
+  auto control = ublk::Control::open();
+  if (!control) return std::move(control).error();
+  return ublk::UblkTransport::start(*std::move(control), store, options);
+}
+
+}  // namespace pleat::device

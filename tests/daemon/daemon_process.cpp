@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "daemon/daemon_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/clock.h"
+#include "control/socket.h"
+
+namespace pleat::daemon {
+
+namespace {
+
+constexpr unsigned kTimeoutMs = 60'000;
+
+void pause_ms(long ms) {
+  const timespec time{0, ms * 1'000'000};
+  nanosleep(&time, nullptr);
+}
+
+}  // namespace
+
+DaemonProcess::DaemonProcess(const std::vector<std::string>& arguments,
+                             const std::function<void()>& prepare) {
+  std::array<int, 2> ends{};
+  EXPECT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
+  ready_fd_.reset(ends[0]);
+  UniqueFd ready_write(ends[1]);
+  error_fd_.reset(memfd_create("stderr", MFD_CLOEXEC));
+  guardian_ = fork();
+  if (guardian_ == 0) {
+    const int ready = dup(ready_write.get());
+    dup2(error_fd_.get(), STDERR_FILENO);
+    if (prepare) prepare();
+    std::vector<std::string> words = {PLEATD, "--ready-fd", std::to_string(ready)};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    std::vector<char*> pointers;
+    for (std::string& word : words) pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    execv(PLEATD, pointers.data());
+    _exit(126);
+  }
+}
+
+DaemonProcess::~DaemonProcess() {
+  const pid_t worker = has_ready_ ? ready_.value("worker", -1) : -1;
+  if (worker > 0 && is_running(worker)) kill(worker, SIGKILL);
+  if (!is_reaped_) {
+    if (worker <= 0) kill(guardian_, SIGTERM);
+    if (wait() == -1000) kill(guardian_, SIGKILL);
+  }
+}
+
+const nlohmann::json& DaemonProcess::ready() {
+  if (has_ready_) return ready_;
+  std::string text;
+  const std::uint64_t end_ns = monotonic_ns() + std::uint64_t{kTimeoutMs} * 1'000'000;
+  while (text.find('\n') == std::string::npos && monotonic_ns() < end_ns) {
+    pollfd entry{ready_fd_.get(), POLLIN, 0};
+    if (poll(&entry, 1, 1000) <= 0) continue;
+    std::array<char, 4096> part;
+    const ssize_t size = read(ready_fd_.get(), part.data(), part.size());
+    if (size <= 0) break;
+    text.append(part.data(), static_cast<std::size_t>(size));
+  }
+  has_ready_ = true;
+  const auto parsed = nlohmann::json::parse(text, nullptr, false);
+  if (parsed.is_object()) ready_ = parsed;
+  return ready_;
+}
+
+int DaemonProcess::wait() {
+  for (unsigned waited_ms = 0; !is_reaped_ && waited_ms < kTimeoutMs; waited_ms += 10) {
+    int status = 0;
+    if (waitpid(guardian_, &status, WNOHANG) == guardian_) {
+      is_reaped_ = true;
+      status_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+      break;
+    }
+    pause_ms(10);
+  }
+  return status_;
+}
+
+std::string DaemonProcess::said() const {
+  std::string text(65536, '\0');
+  const ssize_t size = pread(error_fd_.get(), text.data(), text.size(), 0);
+  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  return text;
+}
+
+std::vector<std::string> DaemonTest::arguments(const std::vector<std::string>& more) const {
+  std::vector<std::string> all = {"--name", name_, "--size", "64M", "--transport", "loop"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+nlohmann::json DaemonTest::call(const nlohmann::json& request) const {
+  auto answer = control::call(name_, request, 30'000);
+  if (answer) return *answer;
+  ADD_FAILURE() << answer.error().message;
+  return nlohmann::json::object();
+}
+
+std::string DaemonTest::refusal(const nlohmann::json& request) const {
+  const auto answer = control::call(name_, request, 30'000);
+  if (!answer) return answer.error().message;
+  ADD_FAILURE() << "not refused: " << request.dump();
+  return "";
+}
+
+void DaemonTest::sweep() const {
+  EXPECT_EQ(shell(std::string(PLEATD) + " --sweep 2>/dev/null"), 0);
+}
+
+void DaemonTest::expect_nothing_left() const {
+  std::string left;
+  EXPECT_TRUE(eventually(
+      [&] {
+        left.clear();
+        for (const auto& entry : std::filesystem::directory_iterator(runtime_.path())) {
+          // control/listener.cpp's own lock is for all names and stays.
+          if (entry.path().filename() != ".lock") left += entry.path().string() + " ";
+        }
+        for (const auto& block : std::filesystem::directory_iterator("/sys/block")) {
+          const std::string backing = slurp(block.path() / "loop/backing_file");
+          if (backing == "/pleat-" + name_ + "\n") left += block.path().string() + " ";
+        }
+        return left.empty();
+      },
+      10))
+      << "left: " << left;
+}
+
+bool eventually(const std::function<bool()>& condition, int seconds) {
+  const std::uint64_t end_ns = monotonic_ns() + static_cast<std::uint64_t>(seconds) * 1'000'000'000;
+  while (!condition()) {
+    if (monotonic_ns() >= end_ns) return false;
+    pause_ms(10);
+  }
+  return true;
+}
+
+bool is_running(pid_t pid) {
+  const auto process = process_id(pid);
+  return process && is_alive(*process);
+}
+
+std::string slurp(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+int shell(const std::string& command) {
+  const int status =
+      std::system(("timeout 60 sh -c '" + command + "'").c_str());  // NOLINT(cert-env33-c)
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+}  // namespace pleat::daemon

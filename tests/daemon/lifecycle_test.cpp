@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <sstream>
+
+#include "control/status.h"
+#include "daemon/daemon_process.h"
+
+namespace pleat::daemon {
+namespace {
+
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+class Lifecycle : public DaemonTest {};
+
+control::DeviceStatus status_of(const Json& answer) {
+  auto status = control::status_from_json(answer.value("status", Json::object()));
+  EXPECT_TRUE(status);
+  return status ? *status : control::DeviceStatus{};
+}
+
+TEST_F(Lifecycle, PagesGoInAndOutAndTheCountersSaySo) {
+  DaemonProcess daemon(arguments({"--queues", "2", "--mem-limit", "32M"}));
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  EXPECT_EQ(daemon.ready()["name"], name_);
+  EXPECT_EQ(daemon.ready()["transport"], "loop");
+  EXPECT_EQ(daemon.ready()["reason"], "loop: asked for");
+  EXPECT_EQ(daemon.ready()["pid"], daemon.guardian());
+
+  const std::unique_ptr<void, void (*)(void*)> page(std::aligned_alloc(4096, 8192), std::free);
+  auto* const bytes = static_cast<unsigned char*>(page.get());
+  for (int i = 0; i < 4096; ++i) bytes[i] = static_cast<unsigned char>(i / 16);
+  const UniqueFd device(open(daemon.path().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
+  ASSERT_TRUE(device);
+  ASSERT_EQ(pwrite(device.get(), bytes, 4096, 40960), 4096);
+  ASSERT_EQ(pread(device.get(), bytes + 4096, 4096, 40960), 4096);
+  EXPECT_EQ(memcmp(bytes, bytes + 4096, 4096), 0);
+
+  const auto status = status_of(call({{"op", "stat"}}));
+  EXPECT_EQ(status.name, name_);
+  EXPECT_EQ(status.path, daemon.path());
+  EXPECT_EQ(status.pid, daemon.worker());
+  EXPECT_EQ(status.disksize, 64u << 20);
+  EXPECT_EQ(status.mem_limit, 32u << 20);
+  EXPECT_EQ(status.queues, 2u);
+  EXPECT_EQ(status.orig_data_size, 4096u);
+  EXPECT_EQ(status.write.bytes, 4096u);
+  EXPECT_GE(status.read.bytes, 4096u);
+}
+
+TEST_F(Lifecycle, TheDaemonsOwnMemoryIsBelow24MiB) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  const auto status = status_of(call({{"op", "stat"}}));
+  EXPECT_GT(status.daemon_bytes, 1u << 20);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(status.daemon_bytes, 24u << 20);
+#endif
+}
+
+TEST_F(Lifecycle, StopOnTheSocketAnswersOnceTheDeviceIsGone) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  EXPECT_TRUE(call({{"op", "stop"}}).value("ok", false));
+  const std::string kernel_name = daemon.path().substr(5);
+  EXPECT_EQ(slurp("/sys/block/" + kernel_name + "/loop/backing_file"), "");
+  EXPECT_EQ(daemon.wait(), 0) << daemon.said();
+}
+
+TEST_F(Lifecycle, EitherProcessStopsOnEitherSignal) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    for (const bool at_worker : {false, true}) {
+      DaemonProcess daemon(arguments());
+      ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+      kill(at_worker ? daemon.worker() : daemon.guardian(), signal);
+      EXPECT_EQ(daemon.wait(), 0) << daemon.said();
+      EXPECT_FALSE(is_running(daemon.worker()));
+      expect_nothing_left();
+    }
+  }
+}
+
+TEST_F(Lifecycle, AHangUpIsNotAStop) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  kill(daemon.guardian(), SIGHUP);
+  kill(daemon.worker(), SIGHUP);
+  EXPECT_EQ(status_of(call({{"op", "stat"}})).name, name_);
+}
+
+TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  call({{"op", "set"}, {"key", "mem_limit"}, {"value", 8192}});
+  EXPECT_EQ(status_of(call({{"op", "stat"}})).mem_limit, 8192u);
+  call({{"op", "set"}, {"key", "mem_used_max"}, {"value", 0}});
+  EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_used_max"}, {"value", 1}}),
+              HasSubstr("only be set to 0"));
+  EXPECT_THAT(refusal({{"op", "set"}, {"key", "colour"}, {"value", 1}}),
+              HasSubstr("the keys are mem_limit and mem_used_max"));
+  EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_limit"}, {"value", -1}}),
+              HasSubstr("number of bytes"));
+  EXPECT_THAT(refusal({{"op", "fly"}}), HasSubstr("the ops are stat, set and stop"));
+  EXPECT_THAT(refusal({{"no", "op"}}), HasSubstr("needs an op"));
+}
+
+// PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE, which PR_SET_IO_FLUSHER sets (include/linux/sched.h).
+constexpr unsigned long kIoFlusherFlags = 0x00080000 | 0x00100000;
+
+unsigned long task_flags(const std::string& stat_path) {
+  const std::string text = slurp(stat_path);
+  std::istringstream fields(text.substr(text.rfind(')') + 1));
+  std::string word;
+  for (int field = 3; field <= 9 && fields >> word; ++field) {
+  }
+  return std::strtoul(word.c_str(), nullptr, 10);
+}
+
+TEST_F(Lifecycle, MemoryIsLockedAndTheKernelKnowsWhatItDealsWith) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  // CAP_SYS_RESOURCE is bit 24 of the effective set (linux/capability.h).
+  const std::string own = slurp("/proc/self/status");
+  const auto capabilities = std::strtoull(own.c_str() + own.find("CapEff:") + 7, nullptr, 16);
+  const bool may_mark = (capabilities >> 24 & 1) != 0;
+  for (const pid_t pid : {daemon.guardian(), daemon.worker()}) {
+    const std::string process = "/proc/" + std::to_string(pid);
+    EXPECT_THAT(slurp(process + "/status"), testing::Not(HasSubstr("VmLck:\t       0 kB")));
+    if (!may_mark) continue;
+    EXPECT_EQ(slurp(process + "/oom_score_adj"), "-1000\n");
+    for (const auto& task : std::filesystem::directory_iterator(process + "/task")) {
+      EXPECT_EQ(task_flags(task.path() / "stat") & kIoFlusherFlags, kIoFlusherFlags) << task.path();
+    }
+  }
+  const std::string features = call({{"op", "stat"}})["status"]["features"].dump();
+  if (may_mark) {
+    EXPECT_THAT(features, testing::Not(HasSubstr("IO_FLUSHER")));
+  } else {
+    EXPECT_THAT(features, HasSubstr("no IO_FLUSHER (the process lacks CAP_SYS_RESOURCE)"));
+    EXPECT_THAT(daemon.said(), HasSubstr("oom_score_adj"));
+    EXPECT_THAT(daemon.said(), HasSubstr("IO_FLUSHER"));
+  }
+}
+
+TEST_F(Lifecycle, TheServiceManagerIsToldOfReadinessAndStop) {
+  const UniqueFd manager(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = runtime_.path() + ".notify";
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(manager.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  DaemonProcess daemon(arguments(), [&] { setenv("NOTIFY_SOCKET", path.c_str(), 1); });
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  kill(daemon.guardian(), SIGTERM);
+  EXPECT_EQ(daemon.wait(), 0);
+  std::string messages;
+  std::array<char, 4096> part;
+  for (ssize_t size = 0;
+       (size = recv(manager.get(), part.data(), part.size(), MSG_DONTWAIT)) > 0;) {
+    messages.append(part.data(), static_cast<std::size_t>(size)).append("\n");
+  }
+  unlink(path.c_str());
+  EXPECT_THAT(messages,
+              testing::StartsWith("READY=1\nMAINPID=" + std::to_string(daemon.guardian()) +
+                                  "\nSTATUS=" + name_ + " is " + daemon.path()));
+  EXPECT_THAT(messages, testing::EndsWith("STOPPING=1\n"));
+}
+
+}  // namespace
+}  // namespace pleat::daemon

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=bash
+# What the scenarios share. A scenario starts with
+#
+#     . "$PLEAT_SOURCE/tests/guest/lib.sh"
+#
+# and then makes devices, uses them and checks. TRANSPORT says what devices are made of: ublk
+# (default), loop, or zram: the kernel's own device, which shows whether a failure is the guest's.
+set -euo pipefail
+
+TRANSPORT=${TRANSPORT:-ublk}
+bin=$PLEAT_BUILD/apps
+helpers=$PLEAT_BUILD/tests/guest
+long=${PLEAT_LONG:+1}
+work=/tmp/work
+mkdir -p "$work"
+
+step() { echo "== $*"; }
+
+fail() {
+  echo "FAIL: $*"
+  exit 1
+}
+
+# Runs a command that must succeed; its output is shown where it does not.
+check() {
+  local what=$1 status=0
+  shift
+  "$@" >"$work/check.out" 2>&1 || status=$?
+  [ "$status" = 0 ] && return
+  cat "$work/check.out"
+  fail "$what: exit status $status from: $*"
+}
+
+# Runs a command that must fail, soon, with exit status 1 and a message that matches a pattern.
+check_refused() {
+  local what=$1 pattern=$2 status=0
+  shift 2
+  timeout 30 "$@" >"$work/refused.out" 2>&1 || status=$?
+  echo "   $what: $(tail -n 1 "$work/refused.out")"
+  [ "$status" = 1 ] || fail "$what: exit status $status, not 1, from: $*"
+  grep -Eqi -- "$pattern" "$work/refused.out" || fail "$what: no message matches: $pattern"
+}
+
+# The scenario's last words where it fails: what a person would look at first.
+explain() {
+  local status=$?
+  [ "$status" = 0 ] || [ "$status" = 77 ] && return
+  echo "-- scenario ends with status $status; swaps, mounts, memory, devices, daemons:"
+  cat /proc/swaps
+  grep -E 'ublk|zram|/dev/loop|fuse' /proc/mounts || true
+  grep -E 'MemFree|MemAvailable|SwapFree|Shmem:|Mlocked' /proc/meminfo || true
+  ls /dev/ublk* /dev/loop* 2>/dev/null | tr '\n' ' ' || true
+  echo
+  for process in /proc/[0-9]*; do
+    grep -q pleat "$process/comm" 2>/dev/null &&
+      echo "${process#/proc/} $(tr '\0' ' ' <"$process/cmdline") $(grep State: "$process/status")"
+  done
+  for log in /run/pleat*.log; do
+    [ ! -s "$log" ] || { echo "-- $log"; tail -n 40 "$log"; }
+  done
+}
+trap explain EXIT
+
+# Waits at most so many seconds until a command succeeds.
+wait_until() {
+  local seconds=$1 end
+  shift
+  end=$((SECONDS + seconds))
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || return 1
+    sleep 0.1
+  done
+}
+
+# make_device NAME SIZE [OPTION...]: makes a device of TRANSPORT and sets `device` to its path.
+# Options are `pleat create`'s.
+make_device() {
+  local name=$1 size=$2
+  shift 2
+  if [ "$TRANSPORT" = zram ]; then
+    local id
+    id=$(cat /sys/class/zram-control/hot_add)
+    echo lz4 >"/sys/block/zram$id/comp_algorithm"
+    echo "$size" >"/sys/block/zram$id/disksize"
+    echo "$id" >"$work/zram.$name"
+    device=/dev/zram$id
+  else
+    device=$(timeout 60 "$bin/pleat/pleat" create "$name" --size "$size" --transport "$TRANSPORT" "$@") ||
+      fail "pleat create $name --size $size --transport $TRANSPORT $*: exit status $?"
+  fi
+  [ -b "$device" ] || fail "no block device at '$device'"
+}
+
+# remove_device NAME [OPTION...]: the device is gone afterwards, and its memory too.
+remove_device() {
+  local name=$1
+  shift
+  if [ "$TRANSPORT" = zram ]; then
+    local id
+    id=$(cat "$work/zram.$name")
+    [ "${1:-}" != --swapoff ] || swapoff "/dev/zram$id"
+    echo 1 >"/sys/block/zram$id/reset"
+    echo "$id" >/sys/class/zram-control/hot_remove
+  else
+    check "removing $name" timeout 60 "$bin/pleat/pleat" remove "$name" "$@"
+  fi
+}
+
+# mm_stat NAME and io_stat NAME: the line of statistics, as zram prints it.
+mm_stat() {
+  if [ "$TRANSPORT" = zram ]; then
+    cat "/sys/block/zram$(cat "$work/zram.$1")/mm_stat"
+  else
+    timeout 30 "$bin/pleat/pleat" stat "$1" --mm-stat
+  fi
+}
+io_stat() {
+  if [ "$TRANSPORT" = zram ]; then
+    cat "/sys/block/zram$(cat "$work/zram.$1")/io_stat"
+  else
+    timeout 30 "$bin/pleat/pleat" stat "$1" --io-stat
+  fi
+}
+
+# stat_field NAME FIELD: one number of mm_stat, by the name that zram's documentation gives it.
+stat_field() {
+  local line names=(orig_data_size compr_data_size mem_used_total mem_limit mem_used_max same_pages
+    pages_compacted huge_pages huge_pages_since) index
+  line=$(mm_stat "$1")
+  # shellcheck disable=SC2206  # the line is numbers and spaces
+  local numbers=($line)
+  for index in "${!names[@]}"; do
+    [ "${names[index]}" != "$2" ] || { echo "${numbers[index]}"; return; }
+  done
+  fail "no statistic $2"
+}
+
+# Swaps on with discards of freed clusters, which is how Pleat's devices are meant to be used.
+swap_on() {
+  check "mkswap $1" mkswap "$1"
+  check "swapon $1" swapon --discard=pages "${@:2}" "$1"
+}
+
+# How many processes the kernel has killed for want of memory.
+oom_kills() { awk '$1 == "oom_kill" { print $2 }' /proc/vmstat; }
+# How many pages went out to swap since boot.
+pages_swapped_out() { awk '$1 == "pswpout" { print $2 }' /proc/vmstat; }
