@@ -74,7 +74,9 @@ class FakePleatd {
     std::string command;
     std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/cmdline") >> std::ws, command);
     return command.find(directory_) != std::string::npos ||
-           command.find(std::string("sleep\0100", 9)) != std::string::npos;
+           command.find(std::string("sleep\0"
+                                    "100",
+                                    9)) != std::string::npos;
   }
 
   std::string directory_;
