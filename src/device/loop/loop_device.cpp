@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -181,6 +182,15 @@ std::string LoopDevice::path() const { return loop_path(id_); }
 
 Result<void> LoopDevice::detach(unsigned timeout_ms) {
   holder_.reset();
+  return detach_loop(id_, tag_, timeout_ms);
+}
+
+Result<void> LoopDevice::detach_claimed(UniqueFd claim, unsigned timeout_ms) {
+  // A device that takes no opens takes no writes either, so what is dirty is written first.
+  fsync(claim.get());
+  holder_.reset();
+  ioctl(claim.get(), LOOP_CLR_FD, 0);
+  claim.reset();
   return detach_loop(id_, tag_, timeout_ms);
 }
 
