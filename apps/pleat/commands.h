@@ -19,6 +19,8 @@ void add_list_command(CLI::App& app, Action* action);
 void add_stat_command(CLI::App& app, Action* action);
 void add_set_command(CLI::App& app, Action* action);
 void add_remove_command(CLI::App& app, Action* action);
+void add_bench_command(CLI::App& app, Action* action);
+void add_capture_command(CLI::App& app, Action* action);
 
 // Checks a size expression while the command line is parsed, so that a wrong one is a usage error.
 inline std::string check_size(const std::string& text) {

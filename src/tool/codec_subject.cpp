@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "tool/codec_subject.h"
+
+// The function that resets its state quickly is not in the shared library: we link the static one.
+#define LZ4_STATIC_LINKING_ONLY
+#include <lz4.h>
+
+#include <cstring>
+#include <memory>
+
+#include "base/page.h"
+#include "codec/page_codec.h"
+
+namespace pleat::tool {
+
+CodecSubject liblz4_subject() {
+  CodecSubject subject;
+  subject.name = std::string("liblz4 ") + LZ4_versionString();
+  subject.lz4_format = true;
+  const auto state = std::make_shared<LZ4_stream_t>();
+  // fastReset needs a state that was initialised once (lz4.h, at its declaration).
+  LZ4_initStream(state.get(), sizeof(*state));
+  subject.compress = [state](const std::byte* page, std::byte* dst, std::size_t capacity) {
+    const int size = LZ4_compress_fast_extState_fastReset(
+        state.get(), reinterpret_cast<const char*>(page), reinterpret_cast<char*>(dst),
+        static_cast<int>(kPageSize), static_cast<int>(capacity), 1);
+    return static_cast<std::size_t>(size);
+  };
+  subject.decompress = [](const std::byte* src, std::size_t size, std::byte* page) {
+    const int bytes =
+        LZ4_decompress_safe(reinterpret_cast<const char*>(src), reinterpret_cast<char*>(page),
+                            static_cast<int>(size), static_cast<int>(kPageSize));
+    return bytes == static_cast<int>(kPageSize);
+  };
+  return subject;
+}
+
+CodecSubject memcpy_subject() {
+  CodecSubject subject;
+  subject.name = "memcpy";
+  subject.compress = [](const std::byte* page, std::byte* dst, std::size_t capacity) {
+    if (capacity < kPageSize) return std::size_t{0};
+    std::memcpy(dst, page, kPageSize);
+    return kPageSize;
+  };
+  subject.decompress = [](const std::byte* src, std::size_t size, std::byte* page) {
+    if (size != kPageSize) return false;
+    std::memcpy(page, src, kPageSize);
+    return true;
+  };
+  return subject;
+}
+
+Result<CodecSubject> pleat_subject(std::string_view spec, const codec::Kernels& kernels) {
+  Result<codec::PageCodec> opened = codec::PageCodec::open(spec, kernels);
+  if (!opened) return std::move(opened).error();
+  const auto codec = std::make_shared<codec::PageCodec>(std::move(*opened));
+  CodecSubject subject;
+  subject.name = codec->spec();
+  subject.isa = kernels.name;
+  subject.lz4_format = codec->id() == codec::CodecId::kLz4;
+  subject.compress = [codec](const std::byte* page, std::byte* dst, std::size_t capacity) {
+    return codec->compress(page, dst, capacity);
+  };
+  subject.decompress = [codec](const std::byte* src, std::size_t size, std::byte* page) {
+    return codec->decompress(src, size, page);
+  };
+  return subject;
+}
+
+}  // namespace pleat::tool

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// A page codec as the benchmark sees one: two functions and a name. Ours, liblz4 and memcpy are all
+// called through the same indirection, so that it costs each of them the same.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "codec/kernels.h"
+
+namespace pleat::tool {
+
+struct CodecSubject {
+  std::string name;  // "lz4"
+  std::string isa;   // "avx2", or empty where it does not apply
+  // Whether it writes LZ4 blocks, so that liblz4's blocks can be given to its decompress.
+  bool lz4_format = false;
+  // The compressed size of the page at `dst`, which has room for `capacity` bytes; 0 where it does
+  // not fit.
+  std::function<std::size_t(const std::byte* page, std::byte* dst, std::size_t capacity)> compress;
+  // Whether src is one page.
+  std::function<bool(const std::byte* src, std::size_t size, std::byte* page)> decompress;
+};
+
+// The peer: LZ4_compress_fast_extState_fastReset with acceleration 1, and LZ4_decompress_safe.
+CodecSubject liblz4_subject();
+
+// Copies the page: what moving 4096 bytes costs.
+CodecSubject memcpy_subject();
+
+// Ours; an error as of PageCodec::open().
+Result<CodecSubject> pleat_subject(std::string_view spec, const codec::Kernels& kernels);
+
+}  // namespace pleat::tool
