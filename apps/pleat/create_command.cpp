@@ -12,6 +12,8 @@ struct CreateArguments {
   tool::CreateOptions options;
   tool::SwapOptions swap;
   bool is_swap = false;
+  bool discard = false;
+  bool no_discard = false;
   std::string size;
   std::string mem_limit;
 };
@@ -26,7 +28,10 @@ Result<void> run_create(const CreateArguments& arguments) {
     if (!limit) return limit.error();
     options.daemon.mem_limit_bytes = *limit;
   }
-  if (arguments.is_swap) options.swap = arguments.swap;
+  if (arguments.is_swap) {
+    options.swap = arguments.swap;
+    options.swap->discard = !arguments.no_discard;
+  }
   return tool::create_device(options, tool::System::real(), std::cout, std::cerr);
 }
 
@@ -47,10 +52,10 @@ void add_device_options(CLI::App& command, CreateArguments& arguments) {
                   "Most memory that stored pages may take, as a size; default: no limit")
       ->type_name("SIZE")
       ->check([](const std::string& text) { return text == "0" ? "" : check_size(text); });
-  command.add_option("--queues", daemon.queues, "Hardware queues, a thread each")
+  command.add_option("--queues", daemon.queues, "Hardware queues, 1 to 64, a thread each")
       ->type_name("N")
       ->check(CLI::Range(1u, 64u));
-  command.add_option("--depth", daemon.depth, "Requests in flight a queue")
+  command.add_option("--depth", daemon.depth, "Requests in flight a queue, 1 to 4096")
       ->type_name("N")
       ->check(CLI::Range(1u, 4096u));
   command.add_option("--block-size", daemon.block_bytes, "Logical block size: 512 or 4096")
@@ -71,15 +76,20 @@ void add_swap_options(CLI::App& command, CreateArguments& arguments) {
   CLI::Option* swap = command.add_flag("--swap", arguments.is_swap, "Swap to the device at once");
   command
       .add_option("-p,--priority", arguments.swap.priority,
-                  "Priority of the swap; higher is used first")
+                  "Priority of the swap, 0 to 32767; higher is used first")
       ->type_name("N")
       ->check(CLI::Range(0, tool::kSwapPriorityMax))
       ->needs(swap)
       ->capture_default_str();
+  CLI::Option* discard = command
+                             .add_flag("--discard", arguments.discard,
+                                       "Free the memory of pages that swap frees (the default)")
+                             ->needs(swap);
   command
-      .add_flag("--discard,!--no-discard", arguments.swap.discard,
-                "Free the memory of pages that swap no longer needs (the default)")
-      ->needs(swap);
+      .add_flag("--no-discard", arguments.no_discard,
+                "Keep the memory of pages that swap frees until they are written anew")
+      ->needs(swap)
+      ->excludes(discard);
 }
 
 }  // namespace

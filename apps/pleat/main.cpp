@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "help_formatter.h"
 
 namespace pleat {
 namespace {
@@ -36,7 +37,8 @@ void add_help_command(CLI::App& app, Action* action) {
     const CLI::App* subject = &app;
     if (!topic->empty()) {
       subject = find_command(app, *topic);
-      if (subject == nullptr) throw CLI::ValidationError("there is no command '" + *topic + "'");
+      if (subject == nullptr)
+        throw CLI::ValidationError("COMMAND", "there is no command '" + *topic + "'");
     }
     *action = [subject, topic]() -> Result<void> {
       // Without a mode, CLI11 would give the help of the command in use: this one.
@@ -74,9 +76,10 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
 Outcome run(int argc, char** argv) {
   Action action;
   CLI::App app("Pleat: compressed memory as a block device, for swap.", "pleat");
-  app.set_version_flag("--version", "pleat " PLEAT_VERSION);
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_help_flag("-h,--help", "Show this help");
+  app.set_version_flag("--version", "pleat " PLEAT_VERSION, "Show the version");
   app.require_subcommand(1);
-  app.get_formatter()->column_width(32);
   add_commands(app, &action);
   app.footer(
       "Examples:\n"
@@ -90,6 +93,10 @@ Outcome run(int argc, char** argv) {
     app.exit(request);
     return {};
   } catch (const CLI::ParseError& error) {
+    // CLI11 only says that a command is missing where the one given is unknown.
+    if (argc > 1 && argv[1][0] != '-' && find_command(app, argv[1]) == nullptr) {
+      return {kUsageError, "there is no command '" + std::string(argv[1]) + "'; see pleat --help"};
+    }
     return {kUsageError, usage_message(app, error)};
   }
   const Result<void> done = action();

@@ -13,8 +13,7 @@ bool cpu_has_avx2_tier() noexcept {
 }
 
 bool cpu_has_avx512_tier() noexcept {
-  return cpu_has_avx2_tier() && __builtin_cpu_supports("avx512f") != 0 &&
-         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+  return cpu_has_avx2_tier() && __builtin_cpu_supports("avx512f") != 0;
 }
 #endif
 

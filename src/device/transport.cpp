@@ -2,7 +2,7 @@
 #include "device/transport.h"
 
 #include "device/loop/leftovers.h"
-#include "device/ublk/leftovers.h"
+#include "device/ublk/ublk_leftovers.h"
 
 namespace pleat::device {
 

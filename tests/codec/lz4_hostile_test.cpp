@@ -183,6 +183,34 @@ TEST_F(Lz4Hostile, OverlappingMatchesOfEveryOffsetAndLength) {
   }
 }
 
+// Where the decoder's fast loop hands over to the exact one: all literal counts and match lengths
+// that end near the page's end, right and wrong.
+TEST_F(Lz4Hostile, EverySequenceNearTheEndOfThePage) {
+  for (std::size_t room = 0; room <= 110; ++room) {
+    for (std::size_t literals = 0; literals <= std::min<std::size_t>(room, 70); ++literals) {
+      const std::size_t left = room - literals;
+      // The longest match that the page has room for, and a few on both sides of the rules.
+      for (std::size_t behind = 0; behind <= 40 && behind + kMinMatch <= left; ++behind) {
+        for (const std::size_t offset : {3, 17, 40}) {
+          BlockBuilder builder;
+          builder.sequence(30, 30, kPageSize - room - 30).sequence(literals, offset, left - behind);
+          expect_as_reference(builder.last(), in_, out_);
+        }
+        if (HasFatalFailure()) {
+          ADD_FAILURE() << "room " << room << ", literals " << literals << ", behind " << behind;
+          return;
+        }
+      }
+      // More input than the page has room for, so that only the page's end can stop the copies.
+      BlockBuilder endless;
+      endless.sequence(30, 30, kPageSize - room - 30).sequence(literals, 17, 30);
+      for (int i = 0; i < 200; ++i) endless.put(0x11);
+      expect_as_reference(endless, in_, out_);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 TEST_F(Lz4Hostile, TruncatedBlocksAreRefused) {
   auto workspace = std::make_unique<Lz4Workspace>();
   const Kernels& tier = *available_kernels().back();

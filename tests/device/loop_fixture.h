@@ -8,11 +8,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -35,7 +37,9 @@ inline std::unique_ptr<store::Store> make_store(std::uint64_t device_bytes = kDe
   options.mem_limit_bytes = mem_limit_bytes;
   options.kernels = codec::select_kernels().value();
   options.sessions_max = 4;
-  options.reserve_bytes = 2u << 20;
+  // So much that a burst of writes does not outrun the background thread where the machine is busy
+  // with other things: such a write fails, which is the store's to test.
+  options.reserve_bytes = std::min<std::uint64_t>(device_bytes, 64u << 20);
   auto store = store::Store::create(options);
   EXPECT_TRUE(store.has_value()) << store.error().message;
   return std::move(store).value();

@@ -53,7 +53,9 @@ TEST_P(LoopBlockSize, RangesOfAnyAlignmentComeBackAsWritten) {
       const std::uint64_t mask = random() % 2 == 0 ? 255 : 3;
       for (std::size_t j = 0; j < length; ++j) bytes[j] = static_cast<std::byte>(random() & mask);
       ASSERT_EQ(pwrite(fd.get(), bytes, length, static_cast<off_t>(offset)),
-                static_cast<ssize_t>(length));
+                static_cast<ssize_t>(length))
+          << std::strerror(errno)
+          << ", writes without memory ready: " << device.store->stats().no_reserve_writes;
       std::copy_n(bytes, length, begin);
     } else {
       ASSERT_EQ(pread(fd.get(), bytes, length, static_cast<off_t>(offset)),

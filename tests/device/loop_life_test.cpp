@@ -314,6 +314,48 @@ TEST(LoopEnd, AKilledDaemonWithDirtyPagesDiesAndItsDeviceGoes) {
   EXPECT_EQ(attached_loops("dirty2"), 0);
 }
 
+// Where all threads of a process share their descriptors, a thread that waits for the device keeps
+// the connection open that its serving threads, killed with it, have left.
+TEST(LoopEnd, AKilledProcessThatUsesItsOwnDeviceDies) {
+  for (int round = 0; round < 5; ++round) {
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const pid_t process = fork();
+    if (process == 0) {
+      const auto store = make_store();
+      const auto transport = start_loop(*store, loop_options("selfuse"));
+      if (!transport) _exit(1);
+      const auto use = [&] {
+        const UniqueFd fd = open_direct((*transport)->info().path);
+        const AlignedBytes bytes(1u << 20);
+        for (;;) {
+          if (pwrite(fd.get(), bytes.data(), 1u << 20, 0) < 0 ||
+              pread(fd.get(), bytes.data(), 1u << 20, 1 << 20) < 0) {
+            _exit(2);
+          }
+        }
+      };
+      std::thread first(use);
+      std::thread second(use);
+      if (write(ends[1], "u", 1) != 1) _exit(3);
+      use();
+    }
+    close(ends[1]);
+    char byte = 0;
+    EXPECT_EQ(read(ends[0], &byte, 1), 1);
+    close(ends[0]);
+    usleep(50'000);
+    kill(process, SIGKILL);
+    const int status = wait_for(process);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "the process hangs: " << status;
+    TransportInfo unknown;
+    unknown.kind = TransportKind::kLoop;
+    const auto removed = remove_leftovers(unknown, "selfuse");
+    EXPECT_TRUE(removed.has_value()) << removed.error().message;
+    EXPECT_EQ(attached_loops("selfuse"), 0);
+  }
+}
+
 TEST(LoopEnd, LeftoversOfAKilledDaemonAreFoundByNameAndGoOnce) {
   const Daemon daemon("byname");
   ASSERT_TRUE(WIFSIGNALED(daemon.kill_and_wait()));

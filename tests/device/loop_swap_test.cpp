@@ -221,7 +221,8 @@ TEST(LoopSwap, AProgramInASmallCgroupGetsEveryByteBack) {
     EXPECT_EQ(program.obey('v'), 'k');
     EXPECT_GT(store->stats().notify_free, 0u) << "swap with discard frees no page of the store";
     EXPECT_EQ(store->stats().failed_reads, 0u);
-    EXPECT_EQ(store->stats().failed_writes, 0u);
+    // A write that finds no memory ready fails, and the kernel keeps the page; no other may.
+    EXPECT_EQ(store->stats().failed_writes, store->stats().no_reserve_writes);
   }
   const auto stopped = transport->stop();
   EXPECT_TRUE(stopped.has_value()) << stopped.error().message;

@@ -9,13 +9,12 @@
 
 #include <cstddef>
 
-#include "base/clock.h"
 #include "base/unique_fd.h"
 #include "device/transport.h"
 #include "device/ublk/abi.h"
 #include "device/ublk/command_ring.h"
-#include "device/ublk/leftovers.h"
 #include "device/ublk/ownership.h"
+#include "device/ublk/ublk_leftovers.h"
 
 namespace pleat::device {
 namespace {

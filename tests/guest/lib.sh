@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # the scenarios use what is assigned here
 # What the scenarios share. A scenario starts with
 #
 #     . "$PLEAT_SOURCE/tests/guest/lib.sh"
@@ -9,7 +9,7 @@
 set -euo pipefail
 
 TRANSPORT=${TRANSPORT:-ublk}
-bin=$PLEAT_BUILD/apps
+bin=$PLEAT_BUILD/bin
 helpers=$PLEAT_BUILD/tests/guest
 long=${PLEAT_LONG:+1}
 work=/tmp/work
@@ -50,13 +50,12 @@ explain() {
   cat /proc/swaps
   grep -E 'ublk|zram|/dev/loop|fuse' /proc/mounts || true
   grep -E 'MemFree|MemAvailable|SwapFree|Shmem:|Mlocked' /proc/meminfo || true
-  ls /dev/ublk* /dev/loop* 2>/dev/null | tr '\n' ' ' || true
-  echo
+  find /dev -name 'ublk[bc]*'
   for process in /proc/[0-9]*; do
     grep -q pleat "$process/comm" 2>/dev/null &&
       echo "${process#/proc/} $(tr '\0' ' ' <"$process/cmdline") $(grep State: "$process/status")"
   done
-  for log in /run/pleat*.log; do
+  for log in /run/pleat/*.log; do
     [ ! -s "$log" ] || { echo "-- $log"; tail -n 40 "$log"; }
   done
 }
@@ -86,7 +85,7 @@ make_device() {
     echo "$id" >"$work/zram.$name"
     device=/dev/zram$id
   else
-    device=$(timeout 60 "$bin/pleat/pleat" create "$name" --size "$size" --transport "$TRANSPORT" "$@") ||
+    device=$(timeout 60 "$bin/pleat" create "$name" --size "$size" --transport "$TRANSPORT" "$@") ||
       fail "pleat create $name --size $size --transport $TRANSPORT $*: exit status $?"
   fi
   [ -b "$device" ] || fail "no block device at '$device'"
@@ -103,7 +102,7 @@ remove_device() {
     echo 1 >"/sys/block/zram$id/reset"
     echo "$id" >/sys/class/zram-control/hot_remove
   else
-    check "removing $name" timeout 60 "$bin/pleat/pleat" remove "$name" "$@"
+    check "removing $name" timeout 60 "$bin/pleat" remove "$name" "$@"
   fi
 }
 
@@ -112,14 +111,14 @@ mm_stat() {
   if [ "$TRANSPORT" = zram ]; then
     cat "/sys/block/zram$(cat "$work/zram.$1")/mm_stat"
   else
-    timeout 30 "$bin/pleat/pleat" stat "$1" --mm-stat
+    timeout 30 "$bin/pleat" stat "$1" --mm-stat
   fi
 }
 io_stat() {
   if [ "$TRANSPORT" = zram ]; then
     cat "/sys/block/zram$(cat "$work/zram.$1")/io_stat"
   else
-    timeout 30 "$bin/pleat/pleat" stat "$1" --io-stat
+    timeout 30 "$bin/pleat" stat "$1" --io-stat
   fi
 }
 
@@ -146,3 +145,47 @@ swap_on() {
 oom_kills() { awk '$1 == "oom_kill" { print $2 }' /proc/vmstat; }
 # How many pages went out to swap since boot.
 pages_swapped_out() { awk '$1 == "pswpout" { print $2 }' /proc/vmstat; }
+
+# After swapoff a swap device holds its header page at most.
+check_only_header_left() {
+  # Discards of freed clusters run behind.
+  wait_until 10 only_header_left "$1" || fail "$1 holds more than its header: mm_stat $(mm_stat "$1")"
+}
+only_header_left() { [ "$(stat_field "$1" orig_data_size)" -le 4096 ]; }
+
+# make_cgroup NAME LIMIT: a memory cgroup; processes enter it with in_cgroup NAME COMMAND...
+make_cgroup() {
+  mkdir -p "/sys/fs/cgroup/$1"
+  echo "$2" >"/sys/fs/cgroup/$1/memory.max"
+}
+in_cgroup() {
+  local name=$1
+  shift
+  (echo 0 >"/sys/fs/cgroup/$name/cgroup.procs" && exec "$@")
+}
+
+# worker_of NAME and guardian_of NAME: process ids of a device's daemon.
+worker_of() { timeout 30 "$bin/pleat" stat "$1" --json | grep -Eo '"pid": *[0-9]+' | grep -Eo '[0-9]+'; }
+guardian_of() { awk '$1 == "PPid:" { print $2 }' "/proc/$(worker_of "$1")/status"; }
+
+# Bytes of memory that a process's memfds take.
+memfd_bytes() {
+  local fd blocks total=0
+  for fd in "/proc/$1/fd"/*; do
+    case $(readlink "$fd" || true) in
+      /memfd:*)
+        blocks=$(stat -L -c %b "$fd")
+        total=$((total + blocks * 512))
+        ;;
+    esac
+  done
+  echo "$total"
+}
+
+# What daemons and the kernel keep of devices: nothing must be left after a refusal or a removal.
+leftovers() {
+  find /run/pleat -mindepth 1 ! -name '*.log' 2>/dev/null | sort
+  find /dev -name 'ublk[bc]*' | sort
+  losetup --noheadings --list --output NAME | sort
+  grep -E ' fuse' /proc/mounts || true
+}

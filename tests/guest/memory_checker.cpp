@@ -68,10 +68,10 @@ class Share {
       fill_page(seed_, index, 0, pages_[index]);
   }
 
-  // As many random touches as there are pages: each checks its page, one in four overwrites it.
+  // Random touches, one for every four pages: each checks its page, one in four overwrites it.
   void touch(unsigned round) {
     PatternRandom random(seed_ + (std::uint64_t{round} << 40));
-    for (std::uint64_t touch = 0; touch < count_; ++touch) {
+    for (std::uint64_t touch = 0; touch < count_ / 4; ++touch) {
       const std::uint64_t index = random.below(count_);
       check(index);
       if (random.below(4) == 0) fill_page(seed_, index, ++versions_[index], pages_[index]);

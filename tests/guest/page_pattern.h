@@ -61,14 +61,14 @@ inline void fill_page(PageKind kind, std::uint64_t seed, std::uint64_t index, st
       return;
     case PageKind::kCompressible: {
       // Records of 64 bytes that share their shape, as structures in a heap do: a pointer-like
-      // word, a counter, a random word, and zeros.
+      // word, a counter, the version, zeros, and a random word in every fourth record.
       const std::uint64_t base = 0x00007F0000000000U | (random.next() & 0xFFFFFFF000U);
+      page.fill(0);
       for (std::size_t word = 0; word < kPatternWords; word += 8) {
         page[word] = base + word * 64;
-        page[word + 1] = index + word;
-        page[word + 2] = random.next();
+        page[word + 1] = index;
+        page[word + 2] = word % 32 == 0 ? random.next() : 0;
         page[word + 3] = version;
-        for (std::size_t rest = 4; rest < 8; ++rest) page[word + rest] = 0;
       }
       return;
     }

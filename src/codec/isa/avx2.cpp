@@ -60,6 +60,16 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/scan/same_filled.inl"
 
 }  // namespace
+
+std::size_t lz4_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
+                              Lz4Workspace& workspace) noexcept {
+  return lz4_compress(page, dst, capacity, workspace);
+}
+
+bool lz4_decompress_avx2(const std::byte* src, std::size_t size, std::byte* page) noexcept {
+  return lz4_decompress(src, size, page);
+}
+
 }  // namespace pleat::codec
 
 #if defined(__clang__)
@@ -70,6 +80,6 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 namespace pleat::codec {
 
-const Kernels kAvx2Kernels = {"avx2", same_filled, fill, lz4_compress, lz4_decompress};
+const Kernels kAvx2Kernels = {"avx2", same_filled, fill, lz4_compress_avx2, lz4_decompress_avx2};
 
 }  // namespace pleat::codec

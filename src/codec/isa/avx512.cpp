@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The avx512 tier: AVX-512 F, BW and VL, on top of what the avx2 tier needs. Intel cores have had
-// these since 2017, AMD cores since 2022.
+// The avx512 tier: AVX-512 F, on top of what the avx2 tier needs. A kernel that needs more of
+// AVX-512 adds it here and in cpu_features.cpp.
 #include <immintrin.h>
-
-#include <bit>
-#include <cstring>
 
 #include "base/bytes.h"
 #include "base/page.h"
 #include "codec/isa/tables.h"
-#include "codec/lz4/format.h"
-#include "codec/lz4/repeat.h"
 
 // No header may be included from here on: what it defines inline would be compiled for this tier,
 // and the linker may hand that copy to callers on lesser processors.
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl"))), \
-                             apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,avx512f"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl")
+#pragma GCC target("avx2,bmi,bmi2,avx512f")
 #endif
 
 namespace pleat::codec {
@@ -38,24 +32,6 @@ PLEAT_INLINE bool vec_is_zero(Vec value) noexcept {
   return _mm512_test_epi64_mask(value, value) == 0;
 }
 
-using Block = __m128i;
-
-PLEAT_INLINE Block block_load(const std::byte* from) noexcept {
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-}
-PLEAT_INLINE void block_store(std::byte* to, Block value) noexcept {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), value);
-}
-PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexcept {
-  return _mm_shuffle_epi8(block_load(from),
-                          block_load(reinterpret_cast<const std::byte*>(kRepeat16.index[period])));
-}
-PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
-  return kRepeat16.step[period];
-}
-
-#include "codec/lz4/compress.inl"
-#include "codec/lz4/decompress.inl"
 #include "codec/scan/same_filled.inl"
 
 }  // namespace
@@ -69,6 +45,10 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 namespace pleat::codec {
 
-const Kernels kAvx512Kernels = {"avx512", same_filled, fill, lz4_compress, lz4_decompress};
+// LZ4 is bound by mispredicted branches and by short copies: compiled for this tier it gains
+// nothing (include lz4/*.inl here as avx2.cpp does and run `pleat bench codec --isa avx2` and
+// `--isa avx512` to measure it again). Vectors of 64 bytes pay where a whole page is swept.
+const Kernels kAvx512Kernels = {"avx512", same_filled, fill, lz4_compress_avx2,
+                                lz4_decompress_avx2};
 
 }  // namespace pleat::codec

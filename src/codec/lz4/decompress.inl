@@ -91,10 +91,14 @@ bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noe
   std::byte* out = page;
   std::byte* const out_end = page + kPageSize;
 
-  // A short sequence reads a token, 16 bytes of which up to 14 are literals, and an offset; it
+  // A short sequence reads a token and 16 bytes: a literal copy, or 14 literals and an offset. It
   // writes 14 literals and 18 bytes of match, which then ends kLastLiterals before the page's end.
-  constexpr std::size_t kInputSlack = 1 + 16 + 2;
+  constexpr std::size_t kInputSlack = 1 + 16;
   constexpr std::size_t kOutputSlack = 14 + 18 + kLastLiterals;
+  // Long literals and matches are copied in vectors of up to 32 bytes, of which one is needed. The
+  // rest of a sequence, an offset and a short match before the last literals, fits in that too.
+  constexpr std::size_t kLongSlack = 32;
+  static_assert(kLongSlack >= 18 + kLastLiterals);
   const std::byte* const fast_in_end = size >= kInputSlack ? in_end - kInputSlack : nullptr;
   std::byte* const fast_out_end = out_end - kOutputSlack;
   std::size_t literal_count;
@@ -111,7 +115,7 @@ bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noe
         if (!lz4_get_length(in, in_end, literal_count)) return false;
         const auto in_room = static_cast<std::size_t>(in_end - in);
         const auto out_room = static_cast<std::size_t>(out_end - out);
-        if (in_room < literal_count + 34 || out_room < literal_count + 50) {
+        if (in_room < literal_count + kLongSlack || out_room < literal_count + kLongSlack) {
           goto exact_literals;
         }
         std::size_t at = 0;
@@ -132,7 +136,7 @@ bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noe
       }
       if (!lz4_get_length(in, in_end, length)) return false;
       length += kMinMatch;
-      if (static_cast<std::size_t>(out_end - out) < length + 32) {
+      if (static_cast<std::size_t>(out_end - out) < length + kLongSlack) {
         goto exact_match;
       }
       lz4_copy_match_wide(out, offset, length);

@@ -28,6 +28,7 @@
 #include "base/page.h"
 #include "base/process.h"
 #include "device/loop/heap.h"
+#include "device/loop/serving_descriptors.h"
 
 namespace pleat::device {
 namespace {
@@ -100,8 +101,7 @@ void discard_log(fuse_log_level, const char*, va_list) noexcept {}
 struct FuseFile::Queue {
   RequestServer server;
   MessageBuffer buffer;
-  UniqueFd clone;  // none where the kernel cannot clone
-  int fd;          // of the clone, or the session's
+  ServingDescriptors descriptors;  // of the thread
   std::thread thread;
 
   static thread_local Queue* current;
@@ -287,10 +287,13 @@ Result<void> FuseFile::open_session() {
   fuse_custom_io io{};
   io.writev = write_reply;
   io.read = read_message;
-  if (fuse_session_custom_io(session_, &io, mount_.device.get()) != 0) {
+  // libfuse closes the descriptor it is given. It gets one that stands for nothing, since the
+  // connection's are the threads'; write_reply() does not use it.
+  UniqueFd none(fcntl(ended_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!none || fuse_session_custom_io(session_, &io, none.get()) != 0) {
     return Error{EINVAL, "libfuse refuses the connection"};
   }
-  session_fd_ = mount_.device.release();
+  none.release();
   return {};
 }
 
@@ -299,14 +302,14 @@ Result<void> FuseFile::open_session() {
 Result<void> FuseFile::answer_init() {
   auto buffer = MessageBuffer::allocate();
   if (!buffer) return std::move(buffer).error();
-  pollfd waiting{session_fd_, POLLIN, 0};
+  pollfd waiting{mount_.device.get(), POLLIN, 0};
   if (poll(&waiting, 1, kInitTimeoutMs) != 1) return Error{ETIMEDOUT, "FUSE does not start"};
-  const ssize_t size = ::read(session_fd_, buffer->message(), kMessageBytes);
+  const ssize_t size = ::read(mount_.device.get(), buffer->message(), kMessageBytes);
   if (size < 0) return errno_error("cannot read the first FUSE message");
   fuse_buf message{};
   message.size = static_cast<std::size_t>(size);
   message.mem = buffer->message();
-  reply_fd = session_fd_;
+  reply_fd = mount_.device.get();
   fuse_session_process_buf(session_, &message);
   reply_fd = -1;
   if (!initialised_ || fuse_session_exited(session_)) {
@@ -321,11 +324,8 @@ Result<void> FuseFile::start_queues(store::Store& store) {
     if (!server) return std::move(server).error();
     auto buffer = MessageBuffer::allocate();
     if (!buffer) return std::move(buffer).error();
-    UniqueFd clone;
-    if (auto cloned = clone_fuse_device(session_fd_)) clone = std::move(cloned).value();
-    const int fd = clone ? clone.get() : session_fd_;
     queues_.emplace_back(new Queue{std::move(server).value(), std::move(buffer).value(),
-                                   std::move(clone), fd, std::thread()});
+                                   ServingDescriptors(), std::thread()});
   }
 
   // Serving threads take no signal: those are for the thread that ends the program.
@@ -336,32 +336,37 @@ Result<void> FuseFile::start_queues(store::Store& store) {
   Result<void> result;
   for (unsigned i = 0; i < options_.queues && result; ++i) {
     std::promise<Result<void>> prepared;
+    std::future<Result<void>> outcome = prepared.get_future();
     Queue& queue = *queues_[i];
-    queue.thread = std::thread([this, i, &queue, &prepared] {
-      Result<void> ready = prepare_thread(i);
+    queue.thread = std::thread([this, i, &queue, prepared = std::move(prepared)]() mutable {
+      Result<void> ready = prepare_thread(queue, i);
       const bool serving = ready.has_value();
       prepared.set_value(std::move(ready));
       if (serving) serve(queue);
     });
-    result = prepared.get_future().get();
+    result = outcome.get();
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  mount_.device.reset();
   return result;
 }
 
-Result<void> FuseFile::prepare_thread(unsigned index) const {
+Result<void> FuseFile::prepare_thread(Queue& queue, unsigned index) const {
   pthread_setname_np(pthread_self(), ("pleat-loop/" + std::to_string(index)).c_str());
+  auto descriptors = take_serving_descriptors(mount_.device.get(), ended_.get());
+  if (!descriptors) return std::move(descriptors).error();
+  queue.descriptors = *descriptors;
   fill_thread_heap();
   return options_.io_flusher ? set_io_flusher() : Result<void>();
 }
 
 void FuseFile::serve(Queue& queue) noexcept {
   Queue::current = &queue;
-  reply_fd = queue.fd;
+  reply_fd = queue.descriptors.connection;
   fuse_buf message{};
   message.mem = queue.buffer.message();
   for (;;) {
-    const ssize_t size = ::read(queue.fd, message.mem, kMessageBytes);
+    const ssize_t size = ::read(queue.descriptors.connection, message.mem, kMessageBytes);
     if (size < 0) {
       // ENOENT: the request was interrupted before it got here (Documentation/filesystems/fuse).
       if (errno == EINTR || errno == EAGAIN || errno == ENOENT) continue;
@@ -401,7 +406,7 @@ std::vector<const QueueStats*> FuseFile::queue_stats() const {
 
 bool FuseFile::cloned() const noexcept {
   return std::all_of(queues_.begin(), queues_.end(),
-                     [](const auto& queue) { return static_cast<bool>(queue->clone); });
+                     [](const auto& queue) { return queue->descriptors.cloned; });
 }
 
 }  // namespace pleat::device

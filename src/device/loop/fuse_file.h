@@ -5,8 +5,8 @@
 //   loop device -> kernel's FUSE -> a serving thread's read() -> RequestServer -> its writev()
 //
 // Serving threads start with create() and end with the connection. Each has a RequestServer, a
-// buffer and, where the kernel can clone it, a descriptor of the connection. All of it is allocated
-// and touched before create() returns.
+// buffer and, in a table of its own, a descriptor of the connection. All of it is allocated and
+// touched before create() returns.
 #pragma once
 
 #include <sys/types.h>
@@ -65,15 +65,14 @@ class FuseFile {
   Result<void> open_session();
   Result<void> answer_init();
   Result<void> start_queues(store::Store& store);
-  Result<void> prepare_thread(unsigned index) const;
+  Result<void> prepare_thread(Queue& queue, unsigned index) const;
   void serve(Queue& queue) noexcept;
 
   const std::string file_name_;
   const std::uint64_t file_bytes_;
   const TransportOptions options_;
   FuseMount mount_;
-  fuse_session* session_ = nullptr;  // owns the first descriptor of the connection
-  int session_fd_ = -1;
+  fuse_session* session_ = nullptr;
   UniqueFd ended_;
   std::atomic<bool> stopping_{false};
   bool initialised_ = false;

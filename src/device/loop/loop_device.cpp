@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include <algorithm>
@@ -73,31 +72,6 @@ bool uses_direct_io(int fd) {
   return ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && (info.lo_flags & LO_FLAGS_DIRECT_IO) != 0;
 }
 
-// A socket that holds `fd` open.
-Result<UniqueFd> hold_open(int fd) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return errno_error("cannot make a socket");
-  }
-  const UniqueFd sender(ends[0]);
-  UniqueFd holder(ends[1]);
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fd))] = {};
-  char byte = 0;
-  iovec part{&byte, 1};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(fd));
-  std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-  if (sendmsg(sender.get(), &message, 0) != 1) return errno_error("cannot send a descriptor");
-  return holder;
-}
-
 // Whether loop device `id` is attached and carries `tag`.
 bool is_attached(int id, const std::string& tag) {
   const UniqueFd fd(open(loop_path(id).c_str(), O_RDONLY | O_CLOEXEC));
@@ -144,7 +118,7 @@ Result<LoopDevice> LoopDevice::attach(int file, const LoopOptions& options) {
       return errno_error("no free loop device (detach one with losetup -d, or raise max_loop)");
     }
     const std::string path = loop_path(id);
-    const UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!fd) {
       Error error = errno_error("cannot open the free loop device " + path);
       if (error.code == ENOENT) {
@@ -163,24 +137,22 @@ Result<LoopDevice> LoopDevice::attach(int file, const LoopOptions& options) {
     if (code == EBUSY) continue;
     if (code != 0) return errno_error(code, "cannot attach " + path);
     if (!uses_direct_io(fd.get())) {
-      // Through the page cache a page that leaves memory would first be copied into memory.
+      // Through the page cache a page that leaves memory would first be copied into memory. The
+      // close of `fd` detaches the device.
       return Error{ENOTSUP, path + " does not do direct I/O on this kernel"};
     }
-    // Where this fails, as above, the close of `fd` detaches the device.
-    auto holder = hold_open(fd.get());
-    if (!holder) return with_context(std::move(holder).error(), "cannot keep " + path + " open");
-    return LoopDevice(std::move(holder).value(), id, options.tag);
+    return LoopDevice(std::move(fd), id, options.tag);
   }
   return Error{EBUSY, "every free loop device was taken by somebody else; try again"};
 }
 
-LoopDevice::LoopDevice(UniqueFd holder, int id, std::string tag)
-    : holder_(std::move(holder)), id_(id), tag_(std::move(tag)) {}
+LoopDevice::LoopDevice(UniqueFd fd, int id, std::string tag)
+    : fd_(std::move(fd)), id_(id), tag_(std::move(tag)) {}
 
 std::string LoopDevice::path() const { return loop_path(id_); }
 
 Result<void> LoopDevice::detach(unsigned timeout_ms) {
-  holder_.reset();
+  fd_.reset();
   return detach_loop(id_, tag_, timeout_ms);
 }
 

@@ -3,13 +3,6 @@
 //
 // Every device is attached with LO_FLAGS_AUTOCLEAR: it detaches itself at its last close. The owner
 // keeps it open, so it lives as long as the owner or its users do, and dies with a killed process.
-//
-// How it is kept open matters to that death. The last close of a block device writes its dirty
-// pages and waits for them; where the dying process is the one that serves the device, and still
-// has the connection open over which it does, that wait never ends. So the descriptor is kept as a
-// message that waits in a socket: the kernel closes it when it destroys the socket, and puts that
-// off until the process's own descriptors are all closed, whatever their order (fs/file_table.c:
-// fput, kernel/task_work.c: task_work_run).
 #pragma once
 
 #include <string>
@@ -41,9 +34,9 @@ class LoopDevice {
   Result<void> detach(unsigned timeout_ms);
 
  private:
-  LoopDevice(UniqueFd holder, int id, std::string tag);
+  LoopDevice(UniqueFd fd, int id, std::string tag);
 
-  UniqueFd holder_;  // the socket in which the open device waits
+  UniqueFd fd_;
   int id_;
   std::string tag_;
 };

@@ -2,9 +2,10 @@
 // The loop transport: a loop device over a FUSE file that this process serves.
 //
 // What owns what: the loop device holds the file, the file holds the mount, the mount the
-// connection. This process holds the loop device and the connection. So the end of the loop device,
-// by whoever's hand, ends the serving threads; and the death of this process fails what is in
-// flight and detaches the loop device once nobody else has it open.
+// connection. This process holds the loop device, its serving threads hold the connection
+// (loop/serving_descriptors.h). So the end of the loop device, by whoever's hand, ends the serving
+// threads; and the death of this process fails what is in flight and detaches the loop device once
+// nobody else has it open.
 #include <fcntl.h>
 
 #include <cerrno>

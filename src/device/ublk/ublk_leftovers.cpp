@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-#include "device/ublk/leftovers.h"
+#include "device/ublk/ublk_leftovers.h"
 
 #include <signal.h>
 

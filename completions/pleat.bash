@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# bash completion of pleat(1)
+
+_pleat_devices() {
+  pleat list --raw --noheadings --output NAME 2>/dev/null
+}
+
+_pleat_columns() {
+  echo NAME DISKSIZE DATA COMPR ALGORITHM STREAMS ZERO-PAGES TOTAL MEM-LIMIT MEM-USED MIGRATED COMP-RATIO \
+    MOUNTPOINT DEVICE TRANSPORT STATE ID PID ISA DEPTH BLOCK-SIZE PAGES HUGE-PAGES DISCARDED FAILED-READS \
+    FAILED-WRITES CORRUPT READ WRITTEN READ-P99 WRITE-P99 METADATA DAEMON VERSION
+}
+
+# The options of a command, and where it takes device names those too.
+_pleat_words() {
+  case $1 in
+    create)
+      echo --help --size --algorithm --mem-limit --queues --depth --block-size --transport --id --swap \
+        --priority --discard --no-discard --foreground
+      ;;
+    list | ls) echo --help --output --output-all --bytes --raw --noheadings --json && _pleat_devices ;;
+    stat) echo --help --json --mm-stat --io-stat --bd-stat && _pleat_devices ;;
+    set) echo --help mem-limit= mem-used-max=0 && _pleat_devices ;;
+    remove | rm) echo --help --all --swapoff && _pleat_devices ;;
+    bench)
+      echo --help codec store --pages --synthetic --pages-max --seed --codec --isa --threads --repeats \
+        --zram --json
+      ;;
+    capture) echo --help --pid --output --max-pages --seed --groups --no-stop --after ;;
+    help) echo create list stat set remove bench capture ;;
+  esac
+}
+
+_pleat() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
+  if ((COMP_CWORD == 1)); then
+    words="create list stat set remove bench capture help --help --version"
+  else
+    case $previous in
+      --transport) words="auto ublk loop" ;;
+      --block-size) words="512 4096" ;;
+      --algorithm | -a | --codec) words="lz4" ;;
+      --isa) words="scalar avx2 avx512 neon all" ;;
+      --size | -s | --mem-limit | -m) words="ram/2 ram/4 1G 2G 4G" ;;
+      --pages | --output | -o)
+        if [[ ${COMP_WORDS[1]} == list ]]; then
+          words=$(_pleat_columns)
+        else
+          mapfile -t COMPREPLY < <(compgen -f -- "$current")
+          return
+        fi
+        ;;
+      *) words=$(_pleat_words "${COMP_WORDS[1]}") ;;
+    esac
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+  # A value follows the '=' at once.
+  [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+}
+
+complete -F _pleat pleat

@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The daemon is killed under load: its worker, its guardian, or both at once. Nothing hangs: file
+# system calls end with an error, programs with pages in swap get SIGBUS and never wrong bytes, the
+# device goes, swapoff and umount return, and a new device can be made.
+# guest: memory=256M cpus=1 timeout=400
+# expect-kernel: I/O error|EXT4-fs (error|warning)|JBD2|Read-error on swap|Write-error on swap|lost async page write
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$PLEAT_SOURCE/tests/guest/lib.sh"
+
+make_cgroup limited 24M
+
+# kill_daemon NAME VICTIM
+kill_daemon() {
+  local worker guardian
+  worker=$(worker_of "$1")
+  guardian=$(guardian_of "$1")
+  case $2 in
+    worker) kill -9 "$worker" ;;
+    guardian) kill -9 "$guardian" ;;
+    both) kill -9 "$guardian" "$worker" ;;
+  esac
+}
+# Ends within so many seconds, with any status: sets `status`.
+must_end() {
+  local what=$1 seconds=$2 pid
+  shift 2
+  "$@" >"$work/must_end.out" 2>&1 &
+  pid=$!
+  wait_until "$seconds" process_gone "$pid" || fail "$what hangs: $(cat "/proc/$pid/wchan" 2>/dev/null)"
+  status=0
+  wait "$pid" || status=$?
+  echo "   $what: exit status $status"
+}
+process_gone() { ! grep -Eq '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/null; }
+device_gone() { [ ! -b "$1" ] || ! dd if="$1" of=/dev/null bs=4k count=1 iflag=direct; }
+
+for victim in worker guardian both; do
+  step "kill -9 $victim: a mounted file system ($TRANSPORT)"
+  make_device files 64M
+  check mkfs mkfs.ext4 -q "$device"
+  mkdir -p /tmp/mnt
+  check mount mount "$device" /tmp/mnt
+  dd if=/dev/urandom of=/tmp/mnt/file bs=64k count=400 conv=fsync >/dev/null 2>&1 &
+  writer=$!
+  sleep 0.3
+  kill_daemon files "$victim"
+  wait_until 40 process_gone "$writer" || fail "a writer hangs"
+  must_end "reading" 40 dd if=/tmp/mnt/file of=/dev/null bs=64k iflag=direct
+  must_end "sync" 40 sync
+  must_end "umount" 40 umount /tmp/mnt
+  wait_until 40 device_gone "$device" || fail "$device still answers"
+
+  step "kill -9 $victim: swap with pages out"
+  make_device swap0 128M
+  swap_on "$device"
+  rm -f "$work/ready" "$work/go"
+  in_cgroup limited "$helpers/memory_checker" --mib 48 --processes 2 --ready "$work/ready" --go "$work/go" &
+  checker=$!
+  wait_until 60 [ -e "$work/ready" ] || fail "memory_checker does not get its memory"
+  kill_daemon swap0 "$victim"
+  touch "$work/go"
+  wait_until 60 process_gone "$checker" || fail "programs with pages in swap hang"
+  status=0
+  wait "$checker" || status=$?
+  echo "   programs with pages in swap: exit status $status"
+  [ "$status" = 3 ] || [ "$status" = 0 ] || fail "a program read wrong bytes"
+  must_end "swapoff" 40 swapoff "$device"
+
+  step "kill -9 $victim: a new device of the same name"
+  make_device files 32M
+  "$helpers/block_checker" "$device" --operations 100 || fail "the new device: exit status $?"
+  remove_device files
+done

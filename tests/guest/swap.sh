@@ -1,0 +1,23 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Swap under global memory pressure: programs that need 200 MiB in a guest of 128 MiB get every byte
+# back, nobody is killed for want of memory, and swapoff returns everything.
+# guest: memory=128M cpus=1 timeout=400
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$PLEAT_SOURCE/tests/guest/lib.sh"
+
+rounds=$([ -n "$long" ] && echo 20 || echo 1)
+echo 0 >/proc/sys/vm/page-cluster
+step "200 MiB of checked memory in $(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MiB ($TRANSPORT)"
+make_device swap0 256M
+swap_on "$device"
+"$helpers/memory_checker" --mib 200 --processes 3 --rounds "$rounds" || fail "memory_checker: exit status $?"
+swapped=$(pages_swapped_out)
+echo "   $swapped pages swapped out; mm_stat $(mm_stat swap0)"
+[ "$swapped" -gt 20000 ] || fail "only $swapped pages were swapped out: this tested nothing"
+[ "$(oom_kills)" = 0 ] || fail "the kernel killed a process for want of memory"
+
+step "swapoff gives everything back"
+check swapoff timeout 60 swapoff "$device"
+check_only_header_left swap0
+remove_device swap0
