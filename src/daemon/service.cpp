@@ -15,8 +15,8 @@
 #include "base/units.h"
 #include "codec/kernels.h"
 #include "control/status.h"
+#include "daemon/live_status.h"
 #include "daemon/report.h"
-#include "daemon/status.h"
 #include "daemon/users.h"
 
 namespace pleat::daemon {

@@ -57,8 +57,8 @@ class Transport {
   virtual Result<void> stop() = 0;
   // The same while the caller holds the device open with O_EXCL (`claim`), so that no swapon or
   // mount slips in between its check and the end: the claim is closed when the kernel takes no new
-  // users any more, which must be before the device is deleted, since that waits for the last close.
-  // This default closes it first.
+  // users any more, which must be before the device is deleted, since that waits for the last
+  // close. This default closes it first.
   virtual Result<void> stop_claimed(UniqueFd claim) {
     claim.reset();
     return stop();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-#include "daemon/status.h"
+#include "daemon/live_status.h"
 
 #include <gmock/gmock.h>
 #include <unistd.h>

@@ -22,9 +22,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAME = f"demo{os.getpid()}"
 DEVICE_SIZE = "1G"
-LIMIT_MIB = 48      # what each program may keep in memory
-SORT_MIB = 112      # text that sort sorts; it needs about twice as much memory
-CHECKED_MIB = 192   # memory of the second program
+LIMIT_MIB = 64      # what each program may keep in memory
+SORT_MIB = 64      # text that sort sorts; it needs twice to three times as much memory
+CHECKED_MIB = 160   # memory of the second program
 CHECK_SECONDS = 12
 PROGRAM_TIMEOUT_S = 90
 
