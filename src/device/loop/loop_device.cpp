@@ -160,7 +160,7 @@ Result<void> LoopDevice::detach(unsigned timeout_ms) {
 Result<void> LoopDevice::detach_claimed(UniqueFd claim, unsigned timeout_ms) {
   // A device that takes no opens takes no writes either, so what is dirty is written first.
   fsync(claim.get());
-  holder_.reset();
+  fd_.reset();
   ioctl(claim.get(), LOOP_CLR_FD, 0);
   claim.reset();
   return detach_loop(id_, tag_, timeout_ms);
