@@ -26,7 +26,8 @@ std::byte* map(std::size_t pages, int fd = -1) {
 }
 
 void fill(std::byte* page, std::uint64_t word) {
-  for (std::size_t at = 0; at < kPage; at += sizeof(word)) std::memcpy(page + at, &word, sizeof(word));
+  for (std::size_t at = 0; at < kPage; at += sizeof(word))
+    std::memcpy(page + at, &word, sizeof(word));
 }
 
 }  // namespace

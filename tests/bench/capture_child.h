@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// What the memory of capture_child holds: capture_child.cpp makes it, capture_test.cpp looks for it.
+// What the memory of capture_child holds: capture_child.cpp makes it, capture_test.cpp looks for
+// it.
 #pragma once
 
 #include <cstddef>

@@ -210,8 +210,7 @@ TEST(CaptureCommand, CapturesAfterATimeAndEndsTheCommand) {
   const std::string file = scratch_file("after");
   CommandOptions when;
   when.after_seconds = 1;
-  Result<CapturedPages> captured =
-      capture_command({CAPTURE_CHILD, file, "60"}, when, all_pages());
+  Result<CapturedPages> captured = capture_command({CAPTURE_CHILD, file, "60"}, when, all_pages());
   ASSERT_TRUE(captured) << captured.error().message;
   EXPECT_EQ(marked_pages(filling_words(*captured)), kMarkedPages);
   Result<ProcessStat> gone = read_process_stat(captured->pid);
