@@ -54,7 +54,7 @@ Result<void> run_bounded(const std::string& what, unsigned timeout_ms,
     return Error{ETIMEDOUT, what + " took longer than " + std::to_string(timeout_ms / 1000) +
                                 " s and was given up"};
   }
-  const Result<void> result = read_result(results.get());
+  Result<void> result = read_result(results.get());
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

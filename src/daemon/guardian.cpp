@@ -262,11 +262,14 @@ Result<Guardian> prepare(const Options& options) {
   say_swept(sweep());
   auto lock = NameLock::take(options.name, kLockPatienceMs);
   if (!lock) return lock.error();
+  // Left over if the last daemon of this name was still dying when the sweep asked for its lock.
+  const bool is_left_over = load_state(options.name).has_value();
   if (auto cleaned = clean_up(options.name, *lock); !cleaned) {
     lock->remove();
     return with_context(cleaned.error(),
                         "the last device named " + options.name + " cannot be removed yet");
   }
+  if (is_left_over) say_swept({.removed = {options.name}, .failures = {}});
   if (auto safe = protect_from_oom_killer(); !safe) {
     log_line(LogLevel::kWarning, "the OOM killer may end this daemon: " + safe.error().message);
   }

@@ -18,6 +18,16 @@ constexpr unsigned kRemoveTimeoutMs = 15'000;
 // ublk_drv's parameter ublks_max, the number of devices there can be, is 64 by default.
 constexpr int kUblkDevicesMax = 64;
 
+constexpr unsigned kDyingPatienceMs = 2000;
+
+bool is_living(const std::string& name) {
+  const auto state = load_state(name);
+  return state && (is_alive(state->worker) || is_alive(state->guardian));
+}
+
+// Whether the state file names processes and neither lives. One that is just starting is not dead.
+bool is_dead(const std::string& name) { return load_state(name) && !is_living(name); }
+
 // A worker that died between making a ublk device and writing down its number leaves one that only
 // the driver knows. remove_leftovers() removes nothing but dead daemons' devices, so each number is
 // tried, and what it refuses is not ours to remove.
@@ -57,15 +67,14 @@ SweepResult sweep() {
   SweepResult result;
   for (const std::string& name : names_in_runtime_directory()) {
     auto lock = NameLock::take(name, 0);
+    // A killed process shows as dead before the last of its threads has let go of the lock.
+    if (!lock && is_dead(name)) lock = NameLock::take(name, kDyingPatienceMs);
     if (!lock) {
       if (lock.error().code != EADDRINUSE) result.failures.push_back(lock.error());
       continue;
     }
     // The lock says that nobody lives; the process numbers are the second witness.
-    if (auto state = load_state(name);
-        state && (is_alive(state->worker) || is_alive(state->guardian))) {
-      continue;
-    }
+    if (is_living(name)) continue;
     if (auto cleaned = clean_up(name, *lock); !cleaned) {
       result.failures.push_back(with_context(cleaned.error(), name));
     } else {

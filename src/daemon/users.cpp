@@ -129,10 +129,10 @@ void find_openers(const BlockDevice& device, const std::vector<pid_t>& ignored,
     if (process.find_first_not_of("0123456789") != std::string::npos) continue;
     const auto pid = static_cast<pid_t>(std::strtol(process.c_str(), nullptr, 10));
     if (std::find(ignored.begin(), ignored.end(), pid) != ignored.end()) continue;
-    const std::string directory = roots.proc + "/" + process + "/fd";
+    const std::string directory = roots.proc + "/" + process + "/fd/";
     for (const std::string& fd : entries(directory)) {
       char target[256];
-      const ssize_t size = readlink((directory + "/" + fd).c_str(), target, sizeof(target));
+      const ssize_t size = readlink((directory + fd).c_str(), target, sizeof(target));
       if (size <= 0) continue;
       if (!names_device(std::string(target, static_cast<std::size_t>(size)), device)) continue;
       uses.push_back({UseKind::kOpen,
