@@ -188,6 +188,11 @@ Result<UniqueFd> Service::claim() {
                       kOpenersPatienceMs);
 }
 
+bool Service::is_stopped() {
+  const std::lock_guard lock(stop_mutex_);
+  return is_stopped_;
+}
+
 Result<void> Service::stop() {
   const std::lock_guard lock(stop_mutex_);
   if (is_stopped_) return stop_result_;

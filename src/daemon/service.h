@@ -48,6 +48,9 @@ class Service {
   int ended_fd() const noexcept { return transport_->ended_fd(); }
   // Becomes readable when stop() has taken the device out of service; its result is then final.
   int stopped_fd() const noexcept { return stopped_.get(); }
+  // Whether stop() has taken the device out of service. Waits for one that runs, which ends the
+  // device, and so shows on ended_fd() before it shows on stopped_fd().
+  bool is_stopped();
 
   // Answers one request of the control socket.
   Result<nlohmann::json> handle(const nlohmann::json& request);

@@ -151,7 +151,7 @@ int Worker::serve() {
       report(Event::kStopped);
       return 0;
     }
-    if (entries[1].revents != 0) {
+    if (entries[1].revents != 0 && !service_->is_stopped()) {
       fail(Event::kEnded,
            Error{EIO, service_->device().path + " ended by itself: its pages are lost"});
       return 1;

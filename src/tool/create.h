@@ -14,8 +14,8 @@
 namespace pleat::tool {
 
 struct CreateOptions {
-  DaemonOptions daemon;             // an empty name: the first free one
-  std::optional<SwapOptions> swap;  // where the device is to be swap
+  DaemonOptions daemon = {};                       // an empty name: the first free one
+  std::optional<SwapOptions> swap = std::nullopt;  // where the device is to be swap
   bool foreground = false;
   unsigned ready_timeout_ms = 30'000;
 };

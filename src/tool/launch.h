@@ -16,15 +16,15 @@ namespace pleat::tool {
 
 // Options of pleatd; one that is not set is left to the daemon's default.
 struct DaemonOptions {
-  std::string name;
+  std::string name = {};
   std::uint64_t size_bytes = 0;
   std::string algorithm = "lz4";
   std::uint64_t mem_limit_bytes = 0;  // 0 = none
-  std::optional<unsigned> queues;
-  std::optional<unsigned> depth;
-  std::optional<unsigned> block_bytes;
+  std::optional<unsigned> queues = std::nullopt;
+  std::optional<unsigned> depth = std::nullopt;
+  std::optional<unsigned> block_bytes = std::nullopt;
   std::string transport = "auto";
-  std::optional<int> id;
+  std::optional<int> id = std::nullopt;
 };
 
 // The command line of pleatd, without --ready-fd.
@@ -42,8 +42,8 @@ struct RunningDaemon {
 };
 
 struct LaunchOptions {
-  std::string program;
-  DaemonOptions daemon;
+  std::string program = {};
+  DaemonOptions daemon = {};
   bool log_to_terminal = false;  // else to /run/pleat/NAME.log
   unsigned ready_timeout_ms = 30'000;
 };

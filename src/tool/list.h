@@ -12,8 +12,8 @@
 namespace pleat::tool {
 
 struct ListOptions {
-  std::vector<std::string> names;  // empty: all devices
-  std::string output;              // LIST or +LIST of columns; empty: the default ones
+  std::vector<std::string> names = {};  // empty: all devices
+  std::string output = {};              // LIST or +LIST of columns; empty: the default ones
   bool output_all = false;
   bool bytes = false;  // sizes in bytes, durations in nanoseconds
   bool raw = false;    // a space between columns, no padding; a space within is \x20

@@ -12,7 +12,7 @@
 namespace pleat::tool {
 
 struct RemoveOptions {
-  std::vector<std::string> names;
+  std::vector<std::string> names = {};
   bool all = false;       // all devices, instead of names
   bool swap_off = false;  // first take them out of swap
   unsigned stop_timeout_ms = 30'000;

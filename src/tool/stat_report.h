@@ -12,7 +12,7 @@
 namespace pleat::tool {
 
 struct StatOptions {
-  std::string name;
+  std::string name = {};
   bool json = false;
   bool mm_stat = false;  // the lines of zram's attributes, those asked for in this order
   bool io_stat = false;

@@ -49,7 +49,9 @@ TEST_P(Death, OfTheWorkerEndsTheDaemonInWords) {
         HasSubstr("the worker of " + name_ + " (" + daemon.path() + "), process " +
                   std::to_string(daemon.worker()) + ", was killed by SIG" +
                   (signal == SIGKILL ? "KILL" : "SEGV") + "; the pages of the device are lost\n"));
-    if (open_reader) EXPECT_LE(read_page(open_reader), 0);
+    if (open_reader) {
+      EXPECT_LE(read_page(open_reader), 0);
+    }
     open_reader.reset();
     sweep();
     expect_nothing_left();
@@ -71,7 +73,9 @@ TEST_P(Death, OfTheGuardianLeavesTheDeviceInService) {
   DaemonProcess second(arguments());
   EXPECT_THAT(second.ready().dump(), HasSubstr("is there already"));
   EXPECT_EQ(second.wait(), 1);
-  if (open_reader) EXPECT_EQ(read_page(open_reader), 4096);
+  if (open_reader) {
+    EXPECT_EQ(read_page(open_reader), 4096);
+  }
   open_reader.reset();
   EXPECT_TRUE(call({{"op", "stop"}}).value("ok", false));
   EXPECT_TRUE(eventually([&] { return !is_running(daemon.worker()); }));
@@ -85,7 +89,9 @@ TEST_P(Death, OfBothIsCleanedUpByASweep) {
   kill(daemon.worker(), SIGKILL);
   EXPECT_EQ(daemon.wait(), -SIGKILL);
   EXPECT_TRUE(eventually([&] { return !is_running(daemon.worker()); }));
-  if (open_reader) EXPECT_LE(read_page(open_reader), 0);
+  if (open_reader) {
+    EXPECT_LE(read_page(open_reader), 0);
+  }
   open_reader.reset();
   sweep();
 }

@@ -47,7 +47,7 @@ class TemporaryRuntimeDirectory {
  public:
   TemporaryRuntimeDirectory() {
     std::string pattern = testing::TempDir() + "/pleatd-XXXXXX";
-    path_ = mkdtemp(pattern.data());
+    path_ = std::filesystem::canonical(mkdtemp(pattern.data())).string();
     setenv("PLEAT_RUNTIME_DIR", path_.c_str(), 1);
   }
   ~TemporaryRuntimeDirectory() {

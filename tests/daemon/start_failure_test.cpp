@@ -28,7 +28,9 @@ class StartFailure : public DaemonTest {
     EXPECT_EQ(daemon.ready().value("ok", true), false);
     const std::string text = daemon.ready().value("error", "no ready line");
     EXPECT_EQ(daemon.wait(), 1);
-    if (code != 0) EXPECT_EQ(daemon.ready().value("code", 0), code);
+    if (code != 0) {
+      EXPECT_EQ(daemon.ready().value("code", 0), code);
+    }
     std::string said = daemon.said();
     // A host without CAP_SYS_RESOURCE adds its warnings.
     EXPECT_THAT(said, testing::EndsWith("pleatd: " + text + "\n"));

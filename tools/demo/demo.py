@@ -48,12 +48,11 @@ class Pleat:
     """The command, as a user runs it."""
 
     def __init__(self, binaries):
-        self.program = str(binaries / "pleat" / "pleat")
-        self.environment = dict(os.environ, PLEATD=str(binaries / "pleatd" / "pleatd"))
+        self.program = str(binaries / "pleat")
 
     def __call__(self, *arguments, timeout=60):
-        done = subprocess.run([self.program, *arguments], env=self.environment, text=True, capture_output=True,
-                              timeout=timeout, check=False, start_new_session=True)
+        done = subprocess.run([self.program, *arguments], text=True, capture_output=True, timeout=timeout,
+                              check=False, start_new_session=True)
         if done.returncode != 0:
             raise Failure((done.stderr.strip() or f"pleat {arguments[0]} failed").removeprefix("pleat: "))
         return done.stdout
@@ -356,7 +355,7 @@ def without_root(pleat, undo):
 
 def main():
     parser = argparse.ArgumentParser(description="Pleat's demonstration; see ./demo")
-    parser.add_argument("--bin", type=pathlib.Path, required=True, help="the apps folder of a build")
+    parser.add_argument("--bin", type=pathlib.Path, required=True, help="the bin folder of a build")
     arguments = parser.parse_args()
     undo = Undo()
     pleat = Pleat(arguments.bin.resolve())

@@ -5,6 +5,7 @@
 #include <linux/loop.h>
 #include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -153,6 +154,15 @@ std::string LoopDevice::path() const { return loop_path(id_); }
 
 Result<void> LoopDevice::detach(unsigned timeout_ms) {
   fd_.reset();
+  return detach_loop(id_, tag_, timeout_ms);
+}
+
+Result<void> LoopDevice::detach_claimed(UniqueFd claim, unsigned timeout_ms) {
+  // A device that takes no opens takes no writes either, so what is dirty is written first.
+  fsync(claim.get());
+  holder_.reset();
+  ioctl(claim.get(), LOOP_CLR_FD, 0);
+  claim.reset();
   return detach_loop(id_, tag_, timeout_ms);
 }
 

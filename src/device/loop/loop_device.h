@@ -32,6 +32,9 @@ class LoopDevice {
   // Detaches the device and waits until it is, at most `timeout_ms`; EBUSY where something else
   // still has it open then. It ends at that one's last close in any case.
   Result<void> detach(unsigned timeout_ms);
+  // The same through `claim`, a descriptor opened with O_EXCL: as the last one left it lets the
+  // kernel refuse every new open before it is closed, so that nobody begins to use the device.
+  Result<void> detach_claimed(UniqueFd claim, unsigned timeout_ms);
 
  private:
   LoopDevice(UniqueFd fd, int id, std::string tag);

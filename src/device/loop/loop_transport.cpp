@@ -67,9 +67,11 @@ class LoopTransport final : public Transport {
   std::vector<const QueueStats*> queue_stats() const override { return file_->queue_stats(); }
   int ended_fd() const noexcept override { return file_->ended_fd(); }
 
-  Result<void> stop() override {
+  Result<void> stop() override { return stop_claimed(UniqueFd()); }
+  Result<void> stop_claimed(UniqueFd claim) override {
     // The file serves until the loop device is detached, since that writes what is still dirty.
-    Result<void> detached = device_->detach(kDetachTimeoutMs);
+    Result<void> detached = claim ? device_->detach_claimed(std::move(claim), kDetachTimeoutMs)
+                                  : device_->detach(kDetachTimeoutMs);
     device_.reset();
     Result<void> stopped = file_->stop();
     return detached ? std::move(stopped) : std::move(detached);

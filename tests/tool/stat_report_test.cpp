@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "tool/stat_report.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "control/runtime_directory.h"
+#include "tool/fake_daemon.h"
+#include "tool/fake_system.h"
+
+namespace pleat::tool {
+namespace {
+
+class Stat : public ::testing::Test {
+ protected:
+  std::string stat(const StatOptions& options) {
+    std::ostringstream out;
+    result_ = show_stat(options, kernel_.system(), out);
+    return out.str();
+  }
+
+  control::RuntimeDirectory directory_;
+  FakeSystem kernel_;
+  Result<void> result_;
+};
+
+TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
+  const FakeDaemon daemon(status_named("pleat0"));
+  EXPECT_EQ(stat({.name = "pleat0"}),
+            R"(pleat0: /dev/ublkb0, 4G, lz4 (avx2)
+  Transport       ublk: this kernel has it
+  Features        USER_COPY CMD_IOCTL_ENCODE
+  Queues          2 of 64 requests, blocks of 512 bytes
+  Daemon          pid 4711, version 0.1.0, up 1m 1s
+  Used as         nothing now
+
+  Pages stored    10000, 39.1M
+  Memory          12.5M for them (11.4M compressed), at most 13.4M so far, limit 1G
+  Ratio           3.12 (pages over the memory they take; 3.41 over their compressed bytes)
+  Same-filled     1500 pages, 15.0%
+  Incompressible  77 pages, 0.8%; 88 since the start
+  Discarded       12345 pages
+  Failed          9 reads, 10 writes (17 for want of memory at that moment), 11 invalid requests
+  CORRUPT         16 pages failed their check when they were read; test this machine's memory
+
+  Reads           22 requests, 21.9M; p50 2.40us, p90 2.50us, p99 26.0us, p99.9 27.0us, max 28.0ms
+  Writes          32 requests, 31.5M; p50 3.40us, p90 3.50us, p99 36.0us, p99.9 37.0us, max 38.0ms
+  Busy            2.10s of all queue threads together; 53.4M moved, 25.4M/s of busy time
+
+  Own memory      20M for the daemon's processes, 8M for the slot table, 177.7K for headers and bitmaps, 7M ready for writes
+)");
+  EXPECT_TRUE(result_.has_value());
+}
+
+TEST_F(Stat, OfAnEmptyDeviceDividesByNothing) {
+  control::DeviceStatus status;
+  status.name = "new";
+  status.path = "/dev/loop3";
+  status.transport = "loop";
+  status.transport_reason = "no ublk";
+  const FakeDaemon daemon(status);
+  const std::string text = stat({.name = "new"});
+  EXPECT_NE(text.find("  Ratio           - (nothing takes memory)\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("  Same-filled     0 pages, none stored\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("  Reads           none yet\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("no limit"), std::string::npos) << text;
+  EXPECT_EQ(text.find("nan"), std::string::npos);
+  EXPECT_EQ(text.find("inf"), std::string::npos);
+  EXPECT_EQ(text.find("CORRUPT"), std::string::npos);
+}
+
+TEST_F(Stat, ExplainsMissingZeroPagesOnlyWhereTheyAreMissing) {
+  const FakeDaemon daemon(status_named("a"));
+  const auto explains = [&] { return stat({.name = "a"}).find("all-zero") != std::string::npos; };
+  EXPECT_FALSE(explains());
+  kernel_.set_swap("/dev/ublkb0");
+  EXPECT_FALSE(explains());
+  kernel_.system().kernel_release = "6.12.1";
+  EXPECT_TRUE(explains());
+  kernel_.set_swap("");
+  EXPECT_FALSE(explains());
+}
+
+TEST_F(Stat, PrintsZramsLinesAndNothingElse) {
+  const FakeDaemon daemon(status_named("a"));
+  const std::string mm =
+      "40960000 12000001 13107200 1073741824 14000128     1500        6       77       88\n";
+  const std::string io = "       9       10       11    12345\n";
+  const std::string bd = "      13       14       15\n";
+  EXPECT_EQ(stat({.name = "a", .mm_stat = true}), mm);
+  EXPECT_EQ(stat({.name = "a", .io_stat = true}), io);
+  EXPECT_EQ(stat({.name = "a", .bd_stat = true}), bd);
+  EXPECT_EQ(stat({.name = "a", .mm_stat = true, .io_stat = true, .bd_stat = true}), mm + io + bd);
+}
+
+TEST_F(Stat, JsonIsTheStatusAndWhereItIsUsed) {
+  const FakeDaemon daemon(status_named("pleat0"));
+  kernel_.set_swap("/dev/ublkb0");
+  nlohmann::json expected = control::to_json(control::sample_status());
+  expected["mountpoint"] = {"[SWAP]"};
+  EXPECT_EQ(nlohmann::json::parse(stat({.name = "/dev/ublkb0", .json = true})), expected);
+}
+
+TEST_F(Stat, OfNoDeviceIsAnError) {
+  EXPECT_EQ(stat({.name = "nobody"}), "");
+  EXPECT_EQ(result_.error().code, ENOENT);
+  leave_dead_socket("dead");
+  EXPECT_EQ(stat({.name = "dead"}), "");
+  EXPECT_EQ(result_.error().code, ECONNREFUSED);
+}
+
+}  // namespace
+}  // namespace pleat::tool
