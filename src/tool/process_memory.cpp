@@ -53,6 +53,9 @@ Result<std::vector<Mapping>> private_mappings(pid_t pid) {
 }
 
 Error denied(pid_t pid, int code) {
+  if (code == ENOENT && ::access(fmt::format("/proc/{}", pid).c_str(), F_OK) == 0) {
+    return Error{ENOTSUP, "this kernel has no /proc/PID/pagemap (CONFIG_PROC_PAGE_MONITOR)"};
+  }
   if (code == ENOENT) return errno_error(ESRCH, fmt::format("cannot capture process {}", pid));
   return errno_error(code, fmt::format("cannot read the memory of process {}", pid));
 }

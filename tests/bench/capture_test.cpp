@@ -45,6 +45,8 @@ class KnownProcess {
     char answer[6] = {};
     EXPECT_EQ(::read(out[0], answer, sizeof(answer)), 6);
     ::close(out[0]);
+    // Until it sleeps it may still touch pages.
+    EXPECT_EQ(state(), 'S');
   }
   ~KnownProcess() {
     ::kill(pid_, SIGKILL);
@@ -86,6 +88,15 @@ std::size_t marked_pages(const std::map<std::uint64_t, std::size_t>& words) {
   return count;
 }
 
+std::size_t differing_pages(const CapturedPages& a, const CapturedPages& b) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < std::min(a.pages(), b.pages()); ++i) {
+    const std::size_t at = i * kPageSize;
+    count += std::memcmp(a.bytes.data() + at, b.bytes.data() + at, kPageSize) == 0 ? 0 : 1;
+  }
+  return count;
+}
+
 CaptureOptions all_pages() {
   CaptureOptions options;
   options.pages_max = 1 << 20;
@@ -111,28 +122,52 @@ TEST(Capture, KeepsRealZeroPagesAndLeavesTheSharedOneOut) {
   const KnownProcess process;
   Result<CapturedPages> captured = capture_process(process.pid(), all_pages());
   ASSERT_TRUE(captured) << captured.error().message;
-  const std::size_t zeros = filling_words(*captured)[0];
-  EXPECT_GE(zeros, kZeroPages);
-  EXPECT_LT(zeros, kZeroPages + 200);
-  EXPECT_GE(captured->shared_zero_pages, kUntouchedPages);
+  EXPECT_GE(filling_words(*captured)[0], kZeroPages);
+  // The kernel's own count of anonymous pages leaves the shared zero page out too. Some kernels
+  // give a page of its own to one that is only read; on the others 5000 pages make the difference.
+  // The count lags behind by a batch a processor.
+  const std::uint64_t counted = resident_anonymous_bytes(process.pid()) / kPageSize;
+  EXPECT_NEAR(static_cast<double>(captured->pages()), static_cast<double>(counted), 500);
+  EXPECT_EQ(captured->pages_vanished, 0u);
+}
+
+TEST(Capture, WithoutPageFlagsAPageOfZerosIsTheSharedOneUnlessItIsMappedHereAlone) {
+  const KnownProcess process;
+  Result<ProcessMemory> memory = ProcessMemory::open(process.pid());
+  ASSERT_TRUE(memory) << memory.error().message;
+  std::vector<std::byte> page(kPageSize);
+  ResidentPage entry;  // no frame, as those see it who are not root
+  entry.exclusive = false;
+  EXPECT_TRUE(memory->shared_zero_page(entry, page.data()));
+  entry.exclusive = true;
+  EXPECT_FALSE(memory->shared_zero_page(entry, page.data()));
+  entry.exclusive = false;
+  page[kPageSize - 1] = std::byte{1};
+  EXPECT_FALSE(memory->shared_zero_page(entry, page.data()));
 }
 
 TEST(Capture, SamplesAsManyAsAskedAndDifferentOnesWithAnotherSeed) {
   const KnownProcess process;
+  Result<CapturedPages> all = capture_process(process.pid(), all_pages());
+  ASSERT_TRUE(all) << all.error().message;
   CaptureOptions options;
-  options.pages_max = 200;
+  options.pages_max = all->pages() / 2;
   Result<CapturedPages> first = capture_process(process.pid(), options);
   Result<CapturedPages> again = capture_process(process.pid(), options);
   options.seed = 2;
   Result<CapturedPages> other = capture_process(process.pid(), options);
   ASSERT_TRUE(first && again && other);
-  EXPECT_EQ(first->pages(), 200u);
-  EXPECT_EQ(first->bytes, again->bytes);
-  EXPECT_NE(first->bytes, other->bytes);
-  // A third of the pages that qualify: a sample cut from one end would have none or all of them.
+  EXPECT_EQ(first->pages(), options.pages_max);
+  // The kernel itself changes a page of the process now and then: its restartable sequence's
+  // processor number.
+  ASSERT_EQ(again->pages(), first->pages());
+  EXPECT_LE(differing_pages(*first, *again), 2u);
+  EXPECT_GT(differing_pages(*first, *other), 100u);
+  // Half of the marked pages, with a deviation of 8: a sample cut from one end of the addresses
+  // would have none or all of them.
   const std::size_t marked = marked_pages(filling_words(*first));
-  EXPECT_GT(marked, 10u);
-  EXPECT_LT(marked, 190u);
+  EXPECT_GT(marked, kMarkedPages / 4);
+  EXPECT_LT(marked, kMarkedPages * 3 / 4);
 }
 
 TEST(Capture, GroupsAreAlignedAndWhole) {
