@@ -64,7 +64,8 @@ class Checker {
     if (fd_ < 0 || ioctl(fd_, BLKGETSIZE64, &bytes) != 0) return failed("open", 0, 0);
     model_.assign(bytes, 0);
     for (std::size_t offset = 0; offset < bytes; offset += kPagesMax * kPatternPageBytes) {
-      const std::size_t length = std::min<std::size_t>(kPagesMax * kPatternPageBytes, bytes - offset);
+      const std::size_t length =
+          std::min<std::size_t>(kPagesMax * kPatternPageBytes, bytes - offset);
       if (pread(fd_, buffer_.get(), length, static_cast<off_t>(offset)) !=
           static_cast<ssize_t>(length)) {
         return failed("read", offset, length);
