@@ -4,7 +4,9 @@
 # system calls end with an error, programs with pages in swap get SIGBUS and never wrong bytes, the
 # device goes, swapoff and umount return, and a new device can be made.
 # guest: memory=256M cpus=1 timeout=400
-# expect-kernel: I/O error|EXT4-fs (error|warning)|JBD2|Read-error on swap|Write-error on swap|lost async page write
+# expect-kernel: I/O error|EXT4-fs (error|warning)|JBD2|Read-error on swap|Write-error on swap|lost a?sync page write
+# A page that cannot be read back from swap is SIGBUS, which User Mode Linux reports in these words.
+# expect-kernel: memory_checker\[[0-9]+\]: segfault at
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 

@@ -146,12 +146,17 @@ oom_kills() { awk '$1 == "oom_kill" { print $2 }' /proc/vmstat; }
 # How many pages went out to swap since boot.
 pages_swapped_out() { awk '$1 == "pswpout" { print $2 }' /proc/vmstat; }
 
-# After swapoff a swap device holds its header page at most.
-check_only_header_left() {
-  # Discards of freed clusters run behind.
-  wait_until 10 only_header_left "$1" || fail "$1 holds more than its header: mm_stat $(mm_stat "$1")"
+# check_freed_by_swapoff NAME: after swapoff a device holds what the kernel does not discard, and
+# nothing once it is discarded. The kernel discards a cluster (256 pages) when all of it is free, but
+# swapoff leaves the clusters that it was filling, one a processor and order at most.
+check_freed_by_swapoff() {
+  wait_until 10 nearly_empty "$1" || fail "$1 holds too much after swapoff: mm_stat $(mm_stat "$1")"
+  echo "   after swapoff: mm_stat $(mm_stat "$1")"
+  check blkdiscard blkdiscard "$2"
+  [ "$(stat_field "$1" orig_data_size)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat "$1")"
+  [ "$(stat_field "$1" mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat "$1")"
 }
-only_header_left() { [ "$(stat_field "$1" orig_data_size)" -le 4096 ]; }
+nearly_empty() { [ "$(stat_field "$1" orig_data_size)" -le $((8 << 20)) ]; }
 
 # make_cgroup NAME LIMIT: a memory cgroup; processes enter it with in_cgroup NAME COMMAND...
 make_cgroup() {
@@ -184,7 +189,7 @@ memfd_bytes() {
 
 # What daemons and the kernel keep of devices: nothing must be left after a refusal or a removal.
 leftovers() {
-  find /run/pleat -mindepth 1 ! -name '*.log' 2>/dev/null | sort
+  find /run/pleat -mindepth 1 ! -name '*.log' ! -name .lock 2>/dev/null | sort
   find /dev -name 'ublk[bc]*' | sort
   losetup --noheadings --list --output NAME | sort
   grep -E ' fuse' /proc/mounts || true

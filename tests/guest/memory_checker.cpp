@@ -119,6 +119,9 @@ int run_process(const Options& options, unsigned process, int filled_fd) {
 }
 
 int run(const Options& options) {
+  // This process only waits and reports: it must outlive a swap device that dies. Locks are not
+  // inherited (mlock(2)), so the memory under test is not held by this.
+  if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) std::perror("memory_checker: mlockall");
   int filled[2];
   if (pipe2(filled, O_CLOEXEC) != 0) return 1;
   for (unsigned process = 0; process < options.processes; ++process) {
