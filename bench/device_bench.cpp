@@ -96,7 +96,8 @@ std::string pass(Device& device, Phase phase, std::mt19937_64& random, tool::Pag
 }
 
 std::string report(const std::vector<Device>& devices) {
-  std::vector<std::vector<std::string>> rows = {{fmt::format("us a page (of {})", devices.back().name)}};
+  std::vector<std::vector<std::string>> rows = {
+      {fmt::format("us a page (of {})", devices.back().name)}};
   for (const char* name : kPhaseNames) rows[0].emplace_back(name);
   for (const Device& device : devices) {
     std::vector<std::string> row = {device.name};
