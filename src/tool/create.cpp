@@ -44,8 +44,8 @@ Result<RunningDaemon> launch(LaunchOptions& options, Interruption& interruption)
 
 void write_notes(const LaunchOptions& options, const RunningDaemon& daemon, bool swap,
                  const System& system, std::ostream& notes) {
-  notes << "pleat: " << options.daemon.name << " is " << daemon.path << " by " << daemon.transport
-        << " (" << daemon.reason << ")" << (swap ? ", and is swap" : "") << '\n';
+  notes << "pleat: " << options.daemon.name << " is " << daemon.path << (swap ? ", and swap" : "")
+        << " (" << daemon.reason << ")\n";
   const std::string advice = swap ? swap_advice(system) : "";
   if (!advice.empty()) notes << "pleat: " << advice << '\n';
 }

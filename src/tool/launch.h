@@ -38,7 +38,7 @@ struct RunningDaemon {
   pid_t pid = 0;
   std::string path;  // of the device
   std::string transport;
-  std::string reason;  // why this transport
+  std::string reason;  // why this transport: "ublk: this kernel has it"
 };
 
 struct LaunchOptions {

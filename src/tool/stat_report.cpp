@@ -46,7 +46,7 @@ std::string device_section(const Device& device) {
   const DeviceStatus& status = *device.status;
   std::string text = fmt::format("{}: {}, {}, {} ({})\n", status.name, status.path,
                                  format_size(status.disksize), status.algorithm, status.isa);
-  text += line("Transport", status.transport + ": " + status.transport_reason);
+  text += line("Transport", status.transport_reason);
   text += line("Features", joined(status.features, "none"));
   text += line("Queues", fmt::format("{} of {} requests, blocks of {} bytes", status.queues,
                                      status.queue_depth, status.block_bytes));

@@ -11,7 +11,7 @@ inline DeviceStatus sample_status() {
   status.name = "pleat0";
   status.path = "/dev/ublkb0";
   status.transport = "ublk";
-  status.transport_reason = "this kernel has it";
+  status.transport_reason = "ublk: this kernel has it";
   status.features = {"USER_COPY", "CMD_IOCTL_ENCODE"};
   status.id = 3;
   status.pid = 4711;

@@ -40,7 +40,7 @@ TEST(StatusJson, HasTheSamplesNumbersAllDistinct) {
 TEST(StatusJson, KeysAreTheFieldNames) {
   const json object = to_json(sample_status());
   EXPECT_EQ(object["orig_data_size"], 40'960'000);
-  EXPECT_EQ(object["transport_reason"], "this kernel has it");
+  EXPECT_EQ(object["transport_reason"], "ublk: this kernel has it");
   EXPECT_EQ(object["features"], json::array({"USER_COPY", "CMD_IOCTL_ENCODE"}));
   EXPECT_EQ(object["read"]["p99_ns"], 26'000);
   EXPECT_EQ(object["write"]["requests"], 32);

@@ -59,7 +59,7 @@ TEST_F(Create, PrintsThePathAlone) {
   const FakePleatd fake(directory_, FakePleatd::kReady);
   ASSERT_TRUE(create({}).has_value());
   EXPECT_EQ(out_.str(), "/dev/ublkb7\n");
-  EXPECT_EQ(notes_.str(), "pleat: pleat0 is /dev/ublkb7 by ublk (it is there)\n");
+  EXPECT_EQ(notes_.str(), "pleat: pleat0 is /dev/ublkb7 (ublk: there)\n");
   EXPECT_TRUE(fake.is_alive());
   EXPECT_EQ(mkswaps(), "");
   EXPECT_NE(fake.calls().find("--name pleat0 --size 1048576 "), std::string::npos);
@@ -107,7 +107,7 @@ TEST_F(Create, SwapIsMadeAndUsedWithItsFlags) {
   EXPECT_EQ(kernel_.calls,
             (std::vector<std::string>{"swapon /dev/ublkb7 " + std::to_string(0x58005)}));
   EXPECT_EQ(out_.str(), "/dev/ublkb7\n");
-  EXPECT_NE(notes_.str().find("and is swap"), std::string::npos);
+  EXPECT_NE(notes_.str().find(", and swap (ublk: there)"), std::string::npos);
   EXPECT_NE(notes_.str().find("sysctl vm.page-cluster=0"), std::string::npos);
 }
 

@@ -20,7 +20,7 @@ class FakePleatd {
  public:
   // What the script does once it has its descriptor, in $fd.
   static constexpr const char* kReady =
-      "echo '{\"ok\":true,\"path\":\"/dev/ublkb7\",\"transport\":\"ublk\",\"reason\":\"it is "
+      "echo '{\"ok\":true,\"path\":\"/dev/ublkb7\",\"transport\":\"ublk\",\"reason\":\"ublk: "
       "there\"}' >&$fd\n"
       "eval \"exec $fd>&-\"\n"
       "exec sleep 100\n";

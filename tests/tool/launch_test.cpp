@@ -39,7 +39,7 @@ TEST_F(Launch, AReadyDaemonIsLeftRunning) {
   ASSERT_TRUE(daemon.has_value()) << daemon.error().message;
   EXPECT_EQ(daemon->path, "/dev/ublkb7");
   EXPECT_EQ(daemon->transport, "ublk");
-  EXPECT_EQ(daemon->reason, "it is there");
+  EXPECT_EQ(daemon->reason, "ublk: there");
   EXPECT_EQ(daemon->pid, fake.last_pid());
   EXPECT_TRUE(is_running(daemon->pid));
   undo_launch({find_daemon().value(), {.name = "a"}}, daemon->pid);
