@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sched.h>
 
 #include <cerrno>
 
@@ -38,6 +39,15 @@ Result<void> protect_from_oom_killer() {
   const UniqueFd file(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   if (!file || write(file.get(), "-1000", 5) != 5) {
     return errno_error("cannot set oom_score_adj to -1000; run as root");
+  }
+  return {};
+}
+
+Result<void> raise_priority() {
+  sched_param parameters{};
+  parameters.sched_priority = 1;
+  if (sched_setscheduler(0, SCHED_RR, &parameters) != 0) {
+    return errno_error("cannot set the nice value to -20 (needs CAP_SYS_NICE; run as root)");
   }
   return {};
 }

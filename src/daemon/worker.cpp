@@ -109,6 +109,12 @@ Result<void> Worker::start(const Options& options, const ProcessId& guardian) {
              "threads are not marked with PR_SET_IO_FLUSHER, which swap may need when memory is "
              "very short; run as root with CAP_SYS_RESOURCE");
   }
+  // A reclaimer that runs on while its writes wait for a processor gives up and kills for memory;
+  // so the threads that serve, and the reserve's, go first.
+  if (auto raised = raise_priority(); !raised) {
+    setup.notes.emplace_back("normal priority (the process lacks CAP_SYS_NICE)");
+    log_line(LogLevel::kWarning, raised.error().message + "; on a busy machine swapping is slower");
+  }
   auto self = process_id(getpid());
   if (!self) return self.error();
   setup.state.name = options.name;

@@ -6,13 +6,10 @@
 // before the waiter looks at what it is about, and both sides look under the page allocator's lock.
 #pragma once
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdint>
-#include <ctime>
+
+#include "store/futex.h"
 
 namespace pleat::store {
 
@@ -20,23 +17,16 @@ class Doorbell {
  public:
   void ring() noexcept {
     if (rung_.load(std::memory_order_relaxed) != 0) return;
-    if (rung_.exchange(1, std::memory_order_acq_rel) == 0) {
-      syscall(SYS_futex, address(), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-    }
+    if (rung_.exchange(1, std::memory_order_acq_rel) == 0) futex_wake(rung_, 1);
   }
 
   // Returns once the bell was rung since the last wait().
   void wait() noexcept {
-    while (rung_.exchange(0, std::memory_order_acq_rel) == 0) {
-      syscall(SYS_futex, address(), FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
-    }
+    while (rung_.exchange(0, std::memory_order_acq_rel) == 0) futex_wait(rung_, 0);
   }
 
  private:
-  std::uint32_t* address() noexcept { return reinterpret_cast<std::uint32_t*>(&rung_); }
-
   std::atomic<std::uint32_t> rung_{0};
-  static_assert(sizeof(std::atomic<std::uint32_t>) == 4);
 };
 
 }  // namespace pleat::store

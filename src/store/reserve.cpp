@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/process.h"
 #include "base/units.h"
+#include "store/futex.h"
 
 namespace pleat::store {
 namespace {
@@ -103,6 +104,8 @@ void Reserve::run() noexcept {
       reached_.store(failure == 0, std::memory_order_release);
       answered_.store(asked, std::memory_order_release);
     }
+    stalled_.store(failure != 0, std::memory_order_release);
+    announce();
     if (failure == 0) {
       pause_ns = kFirstPause_ns;
     } else {
@@ -126,8 +129,30 @@ int Reserve::fill() noexcept {
         memory_.populate(layout_.pool_offset + run.first * kPageSize, run.count * kPageSize);
     if (code != 0) return code;
     pages_.add_ready(run);
+    stalled_.store(false, std::memory_order_release);
+    announce();
   }
   return 0;
+}
+
+void Reserve::announce() noexcept {
+  growth_.fetch_add(1, std::memory_order_seq_cst);
+  if (waiters_.load(std::memory_order_seq_cst) != 0) futex_wake(growth_, kFutexAll);
+}
+
+bool Reserve::await_growth(std::uint32_t seen, std::uint64_t deadline_ns) noexcept {
+  if (monotonic_ns() >= deadline_ns) return false;
+  waiters_.fetch_add(1, std::memory_order_seq_cst);
+  while (growth() == seen && !stalled_.load(std::memory_order_acquire)) {
+    const std::uint64_t now_ns = monotonic_ns();
+    if (now_ns >= deadline_ns) {
+      stalled_.store(true, std::memory_order_release);
+      break;
+    }
+    futex_wait(growth_, seen, deadline_ns - now_ns);
+  }
+  waiters_.fetch_sub(1, std::memory_order_relaxed);
+  return !stalled_.load(std::memory_order_acquire);
 }
 
 void Reserve::trim(bool lazy) noexcept {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/load.h"
 
 namespace pleat::store {
@@ -13,6 +14,10 @@ namespace {
 
 using AtomicWord = std::atomic<std::uint64_t>;
 using Kind = SlotWord::Kind;
+
+// How long one write waits at most for the reserve: far longer than a thread that has work waits
+// for a busy processor, and short enough for whoever waits for the queue behind it.
+constexpr std::uint64_t kReserveWait_ns = 500'000'000;
 
 // The word as it is when nobody holds its lock.
 SlotWord wait_unlocked(const AtomicWord& word) noexcept {
@@ -86,6 +91,18 @@ Store::Session::Impl::~Impl() {
 
 StoreStatus Store::Session::Impl::encode(std::uint64_t slot, const std::byte* page,
                                          SlotWord* word) noexcept {
+  std::uint64_t deadline_ns = 0;
+  while (true) {
+    const std::uint32_t growth = state.reserve.growth();
+    const StoreStatus status = encode_once(slot, page, word);
+    if (status != StoreStatus::kNoReserve) return status;
+    if (deadline_ns == 0) deadline_ns = monotonic_ns() + kReserveWait_ns;
+    if (!state.reserve.await_growth(growth, deadline_ns)) return status;
+  }
+}
+
+StoreStatus Store::Session::Impl::encode_once(std::uint64_t slot, const std::byte* page,
+                                              SlotWord* word) noexcept {
   std::uint64_t pattern = 0;
   if (codec.kernels().same_filled(page, &pattern)) return encode_same(slot, pattern, word);
   const std::size_t length = codec.compress(page, compressed.data(), kCompressedBytesMax);

@@ -26,8 +26,9 @@ struct Store::Session::Impl {
   ~Impl();
 
   // Makes an object of the page where it needs one, and the word for it, which nobody sees until it
-  // is published.
+  // is published. Where the reserve is empty it waits for more if more can be expected soon.
   StoreStatus encode(std::uint64_t slot, const std::byte* page, SlotWord* word) noexcept;
+  StoreStatus encode_once(std::uint64_t slot, const std::byte* page, SlotWord* word) noexcept;
   StoreStatus encode_same(std::uint64_t slot, std::uint64_t pattern, SlotWord* word) noexcept;
   StoreStatus encode_raw(std::uint64_t slot, const std::byte* page, SlotWord* word) noexcept;
   void fill_object(std::uint64_t slot, SlotWord word, const std::byte* data,

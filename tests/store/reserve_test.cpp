@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 
+#include "base/clock.h"
 #include "store/pages.h"
 #include "store/store_inspector.h"
 
@@ -36,6 +37,33 @@ TEST(Reserve, IsFilledAgainAfterWrites) {
   for (std::uint64_t slot = 0; slot < 4096; ++slot) put(*store, *session, slot, random_page(slot));
   EXPECT_TRUE(store->settle(20'000));
   EXPECT_EQ(store->stats().reserve_bytes, 4u << 20);
+}
+
+TEST(Reserve, AWriterFasterThanTheThreadWaitsForIt) {
+  StoreOptions options = small_store(8192);
+  options.reserve_bytes = 1;
+  const auto store = make_store(options);
+  const auto session = make_session(*store);
+  for (std::uint64_t slot = 0; slot < 8192; ++slot) {
+    ASSERT_EQ(session->write(slot, random_page(slot).data()), StoreStatus::kOk) << slot;
+  }
+  for (std::uint64_t slot = 0; slot < 8192; ++slot) {
+    ASSERT_EQ(read_page(*session, slot), random_page(slot));
+  }
+}
+
+// The reserve of a store, and beside it one whose thread was never started: it makes no progress.
+TEST(Reserve, AStalledThreadIsWaitedForOnce) {
+  const auto store = make_store(small_store(64));
+  auto& state = StoreInspector::state(*store);
+  Reserve stuck(state.memory, state.layout, state.pages, state.bell);
+  constexpr std::uint64_t kWait_ns = 20'000'000;
+  const std::uint64_t begin_ns = monotonic_ns();
+  EXPECT_FALSE(stuck.await_growth(stuck.growth(), begin_ns + kWait_ns));
+  EXPECT_GE(monotonic_ns() - begin_ns, kWait_ns);
+  // The second wait would be far longer than CTest's limit.
+  constexpr std::uint64_t kHour_ns = std::uint64_t{3'600'000'000'000};
+  EXPECT_FALSE(stuck.await_growth(stuck.growth(), monotonic_ns() + kHour_ns));
 }
 
 TEST(Reserve, DiscardGivesMemoryBackToTheSystem) {

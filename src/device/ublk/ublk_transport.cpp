@@ -111,7 +111,7 @@ Result<void> UblkTransport::set_params(const store::Store& store, const Transpor
   params.basic.physical_bs_shift = kPageShift;
   params.basic.io_opt_shift = kPageShift;
   params.basic.io_min_shift = kPageShift;
-  params.basic.max_sectors = device_.max_io_buf_bytes / kSectorSize;
+  params.basic.max_sectors = static_cast<std::uint32_t>(device_.max_io_buf_bytes / kSectorSize);
   params.basic.dev_sectors = store.slots() * (kPageSize / kSectorSize);
   params.discard.discard_granularity = kPageSize;
   params.discard.max_discard_sectors = kDiscardSectorsMax;
