@@ -2,9 +2,9 @@
 #include "base/process.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sched.h>
 
 #include <cerrno>
 
@@ -43,11 +43,11 @@ Result<void> protect_from_oom_killer() {
   return {};
 }
 
-Result<void> raise_priority() {
+Result<void> set_real_time() {
   sched_param parameters{};
-  parameters.sched_priority = 1;
+  parameters.sched_priority = sched_get_priority_min(SCHED_RR);
   if (sched_setscheduler(0, SCHED_RR, &parameters) != 0) {
-    return errno_error("cannot set the nice value to -20 (needs CAP_SYS_NICE; run as root)");
+    return errno_error("cannot get a real-time priority (needs CAP_SYS_NICE; run as root)");
   }
   return {};
 }

@@ -109,11 +109,15 @@ Result<void> Worker::start(const Options& options, const ProcessId& guardian) {
              "threads are not marked with PR_SET_IO_FLUSHER, which swap may need when memory is "
              "very short; run as root with CAP_SYS_RESOURCE");
   }
-  // A reclaimer that runs on while its writes wait for a processor gives up and kills for memory;
-  // so the threads that serve, and the reserve's, go first.
-  if (auto raised = raise_priority(); !raised) {
+  // Reclaim in a memory cgroup does not wait for writes to swap: it looks a few times whether one
+  // has ended, and then kills for want of memory. On a busy processor the threads that serve must
+  // thus go first, and the reserve's with them; between requests they sleep.
+  if (auto raised = set_real_time(); !raised) {
+    if (raised.error().code != EPERM) return raised.error();
     setup.notes.emplace_back("normal priority (the process lacks CAP_SYS_NICE)");
-    log_line(LogLevel::kWarning, raised.error().message + "; on a busy machine swapping is slower");
+    log_line(LogLevel::kWarning, raised.error().message +
+                                     "; on a busy machine the kernel may run out of patience with "
+                                     "the device and kill for want of memory");
   }
   auto self = process_id(getpid());
   if (!self) return self.error();

@@ -59,6 +59,7 @@ TEST(Process, WithoutPrivilegeNothingIsClaimed) {
               if (lock_memory()) return 3;
               if (set_io_flusher()) return 4;
               if (protect_from_oom_killer()) return 5;
+              if (set_real_time()) return 6;
               return 0;
             }),
             0);

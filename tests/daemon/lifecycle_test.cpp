@@ -118,11 +118,12 @@ TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
 // PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE, which PR_SET_IO_FLUSHER sets (include/linux/sched.h).
 constexpr unsigned long kIoFlusherFlags = 0x00080000 | 0x00100000;
 
-unsigned long task_flags(const std::string& stat_path) {
-  const std::string text = slurp(stat_path);
+// One number of /proc/PID/task/TID/stat, by its place in proc(5), 4 or more.
+unsigned long stat_field(const std::string& task, int number) {
+  const std::string text = slurp(task + "/stat");
   std::istringstream fields(text.substr(text.rfind(')') + 1));
   std::string word;
-  for (int field = 3; field <= 9 && fields >> word; ++field) {
+  for (int field = 3; field <= number && fields >> word; ++field) {
   }
   return std::strtoul(word.c_str(), nullptr, 10);
 }
@@ -140,7 +141,7 @@ TEST_F(Lifecycle, MemoryIsLockedAndTheKernelKnowsWhatItDealsWith) {
     if (!may_mark) continue;
     EXPECT_EQ(slurp(process + "/oom_score_adj"), "-1000\n");
     for (const auto& task : std::filesystem::directory_iterator(process + "/task")) {
-      EXPECT_EQ(task_flags(task.path() / "stat") & kIoFlusherFlags, kIoFlusherFlags) << task.path();
+      EXPECT_EQ(stat_field(task.path(), 9) & kIoFlusherFlags, kIoFlusherFlags) << task.path();
     }
   }
   const std::string features = call({{"op", "stat"}})["status"]["features"].dump();
@@ -150,6 +151,16 @@ TEST_F(Lifecycle, MemoryIsLockedAndTheKernelKnowsWhatItDealsWith) {
     EXPECT_THAT(features, HasSubstr("no IO_FLUSHER (the process lacks CAP_SYS_RESOURCE)"));
     EXPECT_THAT(daemon.said(), HasSubstr("oom_score_adj"));
     EXPECT_THAT(daemon.said(), HasSubstr("IO_FLUSHER"));
+  }
+}
+
+TEST_F(Lifecycle, ThreadsThatServeGoBeforeThoseThatWaitForThem) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  const std::string tasks = "/proc/" + std::to_string(daemon.worker()) + "/task";
+  for (const auto& task : std::filesystem::directory_iterator(tasks)) {
+    EXPECT_EQ(stat_field(task.path(), 41), unsigned{SCHED_RR}) << task.path();
+    EXPECT_EQ(stat_field(task.path(), 40), 1u) << task.path();
   }
 }
 
