@@ -6,7 +6,7 @@
 #include <mutex>
 #include <utility>
 
-#include "base/load.h"
+#include "base/bytes.h"
 
 namespace pleat::store {
 namespace {
