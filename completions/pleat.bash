@@ -43,7 +43,7 @@ _pleat() {
       --isa) words="scalar avx2 avx512 neon all" ;;
       --size | -s | --mem-limit | -m) words="ram/2 ram/4 1G 2G 4G" ;;
       --pages | --output | -o)
-        if [[ ${COMP_WORDS[1]} == list ]]; then
+        if [[ ${COMP_WORDS[1]} == list || ${COMP_WORDS[1]} == ls ]]; then
           words=$(_pleat_columns)
         else
           mapfile -t COMPREPLY < <(compgen -f -- "$current")

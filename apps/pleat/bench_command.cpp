@@ -96,6 +96,14 @@ Result<std::vector<const codec::Kernels*>> select(const std::vector<std::string>
   return tiers;
 }
 
+template <typename Report>
+void print(const Report& report, bool json) {
+  const tool::Machine machine = tool::this_machine();
+  const std::string text =
+      json ? to_json(report, machine).dump(2) + "\n" : to_text(report, machine);
+  std::fputs(text.c_str(), stdout);
+}
+
 Result<void> run_codec(const CodecArguments& arguments) {
   Result<std::vector<tool::PageSet>> sets = load(arguments.pages);
   if (!sets) return std::move(sets).error();
@@ -115,10 +123,7 @@ Result<void> run_codec(const CodecArguments& arguments) {
   Result<tool::CodecBenchReport> report =
       tool::run_codec_bench(*sets, tool::liblz4_subject(), subjects, options);
   if (!report) return std::move(report).error();
-  const tool::Machine machine = tool::this_machine();
-  const std::string text =
-      arguments.json ? to_json(*report, machine).dump(2) + "\n" : to_text(*report, machine);
-  std::fputs(text.c_str(), stdout);
+  print(*report, arguments.json);
   return {};
 }
 
@@ -158,10 +163,7 @@ Result<void> run_store(const StoreArguments& arguments) {
                         options.threads.end());
   Result<tool::StoreBenchReport> report = tool::run_store_bench(*sets, options);
   if (!report) return std::move(report).error();
-  const tool::Machine machine = tool::this_machine();
-  const std::string text =
-      arguments.json ? to_json(*report, machine).dump(2) + "\n" : to_text(*report, machine);
-  std::fputs(text.c_str(), stdout);
+  print(*report, arguments.json);
   return {};
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // pleat: makes, shows, changes and removes Pleat devices. This file finds out what is asked for;
-// the
-// *_command.cpp files hold the argument tables, src/tool does the work.
+// the *_command.cpp files hold the argument tables, and src/tool does the work.
 #include <algorithm>
 #include <cstdio>
 #include <iostream>

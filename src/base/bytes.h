@@ -1,16 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Unaligned, alias-safe loads and stores. src/store takes the loads alone (base/load.h), since its
-// namespace has the name of the function here.
+// Unaligned, alias-safe loads and stores. All formats of ours, and LZ4, are little-endian; so is
+// every machine that Pleat builds for.
 #pragma once
 
+#include <bit>
+#include <cstdint>
 #include <cstring>
-
-#include "base/load.h"
 
 namespace pleat {
 
+static_assert(std::endian::native == std::endian::little);
+
 template <typename T>
-[[gnu::always_inline]] inline void store(void* to, T value) noexcept {
+[[gnu::always_inline]] inline T load(const void* from) noexcept {
+  T value;
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+[[gnu::always_inline]] inline std::uint16_t load_u16(const void* from) noexcept {
+  return load<std::uint16_t>(from);
+}
+[[gnu::always_inline]] inline std::uint32_t load_u32(const void* from) noexcept {
+  return load<std::uint32_t>(from);
+}
+[[gnu::always_inline]] inline std::uint64_t load_u64(const void* from) noexcept {
+  return load<std::uint64_t>(from);
+}
+
+// Not named store(): that is the namespace of src/store.
+template <typename T>
+[[gnu::always_inline]] inline void put(void* to, T value) noexcept {
   std::memcpy(to, &value, sizeof(value));
 }
 

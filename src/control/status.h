@@ -28,7 +28,7 @@ struct DeviceStatus {
   std::string name;
   std::string path;              // "/dev/ublkb0"
   std::string transport;         // "ublk" or "loop"
-  std::string transport_reason;  // why this one: "ublk: this kernel has it (USER_COPY)"
+  std::string transport_reason;  // why this one: "ublk: this kernel has it"
   std::vector<std::string> features;
   int id = -1;
   std::int64_t pid = 0;  // the worker's process

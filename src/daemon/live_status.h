@@ -8,7 +8,7 @@
 
 #include "control/status.h"
 #include "daemon/options.h"
-#include "device/request.h"
+#include "device/queue_stats.h"
 #include "device/transport.h"
 #include "store/store.h"
 

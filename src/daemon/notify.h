@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // What the service manager is told (sd_notify(3)): one datagram to the socket that NOTIFY_SOCKET
-// names. Spoken here because libsystemd would lock several MiB of libraries for it.
+// names. Spoken here because libsystemd's sd_notify() waits while the socket is full, and because
+// the libraries that it needs would be 3.5 MiB of locked memory more in both processes.
 #pragma once
 
 #include <string_view>

@@ -15,7 +15,8 @@ namespace {
 
 // remove_leftovers() bounds its own waits; this is for a kernel that does not return at all.
 constexpr unsigned kRemoveTimeoutMs = 15'000;
-// ublk_drv's parameter ublks_max, the number of devices there can be, is 64 by default.
+// ublk_drv gives the lowest free number, and its parameter ublks_max is 64 by default. Newer
+// kernels limit unprivileged devices only (80bdfbb3545b), so that a number may be higher there.
 constexpr int kUblkDevicesMax = 64;
 
 constexpr unsigned kDyingPatienceMs = 2000;

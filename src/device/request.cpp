@@ -6,7 +6,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/page.h"
 
 namespace pleat::device {
@@ -27,11 +26,6 @@ struct PagePart {
 PagePart first_part(std::uint64_t offset, std::size_t length) noexcept {
   const std::size_t in_page = static_cast<std::size_t>(offset % kPageSize);
   return {offset / kPageSize, in_page, std::min(length, kPageSize - in_page)};
-}
-
-// QueueStats has one writer, so a plain addition needs no locked instruction.
-void add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) noexcept {
-  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
 }
 
 int read(store::Store::Session& session, std::uint64_t offset, std::size_t length, std::byte* data,
@@ -93,7 +87,6 @@ Result<RequestServer> RequestServer::open(store::Store& store) {
 RequestServer::RequestServer(store::Store& store, std::unique_ptr<store::Store::Session> session)
     : store_(&store),
       session_(std::move(session)),
-      stats_(std::make_unique<QueueStats>()),
       page_(std::make_unique<std::byte[]>(kPageSize)) {}
 
 RequestServer::RequestServer(RequestServer&&) noexcept = default;
@@ -102,43 +95,27 @@ RequestServer::~RequestServer() = default;
 int RequestServer::serve(Operation operation, std::uint64_t offset, std::size_t length,
                          std::byte* data) noexcept {
   if (operation == Operation::kFlush) return 0;
+  if (operation == Operation::kUnsupported) return -EOPNOTSUPP;
   const std::uint64_t device_bytes = store_->slots() * kPageSize;
   // The length is compared with what lies behind the offset, so that no sum can overflow.
   if ((offset | length) % kSectorSize != 0 || offset > device_bytes ||
       length > device_bytes - offset) {
-    add(stats_->invalid_requests, 1);
     return -EINVAL;
   }
-
-  const std::uint64_t start_ticks = ticks_now();
-  int result = 0;
   switch (operation) {
     case Operation::kRead:
-      result = read(*session_, offset, length, data, page_.get());
-      break;
+      return read(*session_, offset, length, data, page_.get());
     case Operation::kWrite:
-      result = write(*session_, offset, length, data);
-      break;
+      return write(*session_, offset, length, data);
     case Operation::kDiscard:
-      result = free_pages(*session_, offset, length, false);
-      break;
+      return free_pages(*session_, offset, length, false);
     case Operation::kWriteZeroes:
-      result = free_pages(*session_, offset, length, true);
-      break;
+      return free_pages(*session_, offset, length, true);
     case Operation::kFlush:
+    case Operation::kUnsupported:
       break;
   }
-  const std::uint64_t ticks = ticks_now() - start_ticks;
-
-  add(stats_->busy_ticks, ticks);
-  if (operation == Operation::kRead) {
-    stats_->read_ticks.record(ticks);
-    if (result == 0) add(stats_->read_bytes, length);
-  } else if (operation == Operation::kWrite) {
-    stats_->write_ticks.record(ticks);
-    if (result == 0) add(stats_->write_bytes, length);
-  }
-  return result;
+  return 0;
 }
 
 }  // namespace pleat::device

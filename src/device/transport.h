@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "device/request.h"
+#include "device/queue_stats.h"
 
 namespace pleat::device {
 

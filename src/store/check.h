@@ -15,7 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/load.h"
+#include "base/bytes.h"
 
 namespace pleat::store {
 

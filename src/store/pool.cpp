@@ -4,7 +4,7 @@
 #include <cstring>
 #include <mutex>
 
-#include "base/load.h"
+#include "base/bytes.h"
 
 namespace pleat::store {
 namespace {

@@ -6,8 +6,8 @@
 #include <mutex>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/clock.h"
-#include "base/load.h"
 
 namespace pleat::store {
 namespace {

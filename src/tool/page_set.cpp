@@ -71,7 +71,7 @@ void fill_text(std::span<std::byte> out, std::mt19937_64& random) {
 }
 
 void fill_random(std::span<std::byte> out, std::mt19937_64& random) {
-  for (std::size_t at = 0; at + 8 <= out.size(); at += 8) store<std::uint64_t>(&out[at], random());
+  for (std::size_t at = 0; at + 8 <= out.size(); at += 8) put<std::uint64_t>(&out[at], random());
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 #include <filesystem>
 #include <map>
 
-#include "base/load.h"
+#include "base/bytes.h"
 #include "base/page.h"
 #include "bench/capture_child.h"
 #include "tool/page_set.h"

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "base/load.h"
+#include "base/bytes.h"
 
 namespace pleat::tool {
 namespace {

@@ -93,6 +93,18 @@ TEST(TransportChoice, AutoSaysWhyItTakesLoop) {
   EXPECT_EQ(choice->reason, "loop: this kernel has no ublk driver; costs more CPU a request");
 }
 
+// The reason is printed as it stands: nobody puts the transport's name in front of it again.
+TEST(TransportChoice, EveryReasonNamesItsTransportOnceAndFirst) {
+  for (const auto& choice :
+       {choose_transport("auto", {there, there}), choose_transport("auto", {no_ublk, there}),
+        choose_transport("ublk", {there, there}), choose_transport("loop", {there, there})}) {
+    ASSERT_TRUE(choice);
+    const std::string prefix = std::string(device::to_string(choice->kind)) + ": ";
+    EXPECT_TRUE(choice->reason.starts_with(prefix)) << choice->reason;
+    EXPECT_EQ(choice->reason.rfind(prefix), 0u) << choice->reason;
+  }
+}
+
 TEST(TransportChoice, WithoutAnyBothCausesAreSaid) {
   const auto choice = choose_transport("auto", {no_ublk, no_loop});
   ASSERT_FALSE(choice);

@@ -5,27 +5,16 @@
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "control/runtime_directory.h"
 #include "tool/columns.h"
-#include "tool/fake_daemon.h"
-#include "tool/fake_system.h"
+#include "tool/show_fixture.h"
 
 namespace pleat::tool {
 namespace {
 
-class List : public ::testing::Test {
+class List : public ShowTest {
  protected:
-  std::string list(const ListOptions& options) {
-    std::ostringstream out;
-    result_ = list_devices(options, kernel_.system(), out);
-    return out.str();
-  }
-
-  control::RuntimeDirectory directory_;
-  FakeSystem kernel_;
-  Result<void> result_;
+  std::string list(const ListOptions& options) { return shown(list_devices, options); }
 };
 
 TEST_F(List, OfNoDevicesIsEmpty) {

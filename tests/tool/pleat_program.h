@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The built program, run as a user runs it.
+// The built programs, run as a user runs them.
 #pragma once
 
 #include <sys/wait.h>
@@ -17,8 +17,8 @@ struct ProgramRun {
   std::string errors;
 };
 
-// Runs `pleat ARGUMENTS` through the shell.
-inline ProgramRun run_pleat(const std::string& arguments) {
+// Runs `command` through the shell.
+inline ProgramRun run_command(const std::string& command) {
   std::string error_file = "/tmp/pleat-stderr-XXXXXX";
   close(mkstemp(error_file.data()));
   ProgramRun run;
@@ -28,7 +28,7 @@ inline ProgramRun run_pleat(const std::string& arguments) {
       text.append(chunk.data(), count);
     }
   };
-  std::FILE* pipe = popen((PLEAT_PROGRAM " " + arguments + " 2>" + error_file).c_str(), "r");
+  std::FILE* pipe = popen((command + " 2>" + error_file).c_str(), "r");
   read_all(pipe, run.output);
   const int status = pclose(pipe);
   run.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -37,6 +37,11 @@ inline ProgramRun run_pleat(const std::string& arguments) {
   std::fclose(errors);
   unlink(error_file.c_str());
   return run;
+}
+
+// Runs `pleat ARGUMENTS`.
+inline ProgramRun run_pleat(const std::string& arguments) {
+  return run_command(PLEAT_PROGRAM " " + arguments);
 }
 
 }  // namespace pleat::tool

@@ -5,26 +5,15 @@
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "control/runtime_directory.h"
-#include "tool/fake_daemon.h"
-#include "tool/fake_system.h"
+#include "tool/show_fixture.h"
 
 namespace pleat::tool {
 namespace {
 
-class Stat : public ::testing::Test {
+class Stat : public ShowTest {
  protected:
-  std::string stat(const StatOptions& options) {
-    std::ostringstream out;
-    result_ = show_stat(options, kernel_.system(), out);
-    return out.str();
-  }
-
-  control::RuntimeDirectory directory_;
-  FakeSystem kernel_;
-  Result<void> result_;
+  std::string stat(const StatOptions& options) { return shown(show_stat, options); }
 };
 
 TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
@@ -60,7 +49,7 @@ TEST_F(Stat, OfAnEmptyDeviceDividesByNothing) {
   status.name = "new";
   status.path = "/dev/loop3";
   status.transport = "loop";
-  status.transport_reason = "no ublk";
+  status.transport_reason = "loop: no ublk";
   const FakeDaemon daemon(status);
   const std::string text = stat({.name = "new"});
   EXPECT_NE(text.find("  Ratio           - (nothing takes memory)\n"), std::string::npos) << text;

@@ -15,7 +15,7 @@ namespace {
 using Vec = std::uint64_t;
 
 PLEAT_INLINE Vec vec_load(const std::byte* from) noexcept { return load_u64(from); }
-PLEAT_INLINE void vec_store(std::byte* to, Vec value) noexcept { store(to, value); }
+PLEAT_INLINE void vec_store(std::byte* to, Vec value) noexcept { put(to, value); }
 PLEAT_INLINE Vec vec_splat_u64(std::uint64_t word) noexcept { return word; }
 PLEAT_INLINE Vec vec_xor(Vec a, Vec b) noexcept { return a ^ b; }
 PLEAT_INLINE Vec vec_or(Vec a, Vec b) noexcept { return a | b; }
@@ -24,7 +24,7 @@ PLEAT_INLINE bool vec_is_zero(Vec value) noexcept { return value == 0; }
 using Block = std::uint64_t;
 
 PLEAT_INLINE Block block_load(const std::byte* from) noexcept { return load_u64(from); }
-PLEAT_INLINE void block_store(std::byte* to, Block value) noexcept { store(to, value); }
+PLEAT_INLINE void block_store(std::byte* to, Block value) noexcept { put(to, value); }
 PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexcept {
   return (load_u64(from) & kRepeat8.mask[period]) * kRepeat8.factor[period];
 }

@@ -106,7 +106,7 @@ std::size_t lz4_compress(const std::byte* page, std::byte* dst, std::size_t capa
       repeat = static_cast<std::size_t>(at - match);
       out = lz4_put_literals(out, literals, literal_count, page_end,
                              length < kLongLength ? length : kLongLength);
-      store(out, static_cast<std::uint16_t>(repeat));
+      put(out, static_cast<std::uint16_t>(repeat));
       out += 2;
       if (length >= kLongLength) out = lz4_put_length(out, length - kLongLength);
       at += kMinMatch + length;

@@ -26,11 +26,11 @@ PLEAT_INLINE void lz4_copy_match_short(std::byte* out, std::size_t offset) noexc
   // The rest continues the first block: at a distance that is a multiple of the offset and reaches
   // back over what the rest writes.
   if constexpr (sizeof(Block) == 16) {
-    store(out + 16, load_u16(out + 16 - offset - (offset == 1)));
+    put(out + 16, load_u16(out + 16 - offset - (offset == 1)));
   } else {
     const std::size_t distance = offset < 8 ? kRepeat8.distance[offset] : offset;
-    store(out + 8, load_u64(out + 8 - distance));
-    store(out + 16, load_u16(out + 16 - distance));
+    put(out + 8, load_u64(out + 8 - distance));
+    put(out + 16, load_u16(out + 16 - distance));
   }
 }
 
@@ -74,11 +74,11 @@ PLEAT_INLINE void lz4_copy_match_exact(std::byte* out, std::size_t offset,
   }
   if (offset >= 8) {
     while (end - out >= 8) {
-      store(out, load_u64(out - offset));
+      put(out, load_u64(out - offset));
       out += 8;
     }
     if (length >= 8) {
-      store(end - 8, load_u64(end - 8 - offset));
+      put(end - 8, load_u64(end - 8 - offset));
       return;
     }
   }

@@ -25,10 +25,12 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/page.h"
 #include "base/process.h"
 #include "device/loop/heap.h"
 #include "device/loop/serving_descriptors.h"
+#include "device/request.h"
 
 namespace pleat::device {
 namespace {
@@ -103,6 +105,12 @@ struct FuseFile::Queue {
   MessageBuffer buffer;
   ServingDescriptors descriptors;  // of the thread
   std::thread thread;
+  RequestCounter counter{};
+  std::uint64_t taken_ticks = 0;  // when the request that is served now was taken
+
+  void answered(Operation operation, std::size_t length, int error) noexcept {
+    counter.answered(operation, length, error, taken_ticks);
+  }
 
   static thread_local Queue* current;
 };
@@ -188,34 +196,37 @@ struct FuseFile::Operations {
     } else {
       fuse_reply_err(request, -result);
     }
+    queue.answered(Operation::kRead, size, result);
   }
 
   static void write(fuse_req_t request, fuse_ino_t, const char* data, std::size_t size,
                     off_t offset, fuse_file_info*) noexcept {
+    Queue& queue = *Queue::current;
     // serve() only reads what a write brings.
     auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(data));
-    const int result = Queue::current->server.serve(
-        Operation::kWrite, static_cast<std::uint64_t>(offset), size, bytes);
+    const int result =
+        queue.server.serve(Operation::kWrite, static_cast<std::uint64_t>(offset), size, bytes);
     if (result == 0) {
       fuse_reply_write(request, size);
     } else {
       fuse_reply_err(request, -result);
     }
+    queue.answered(Operation::kWrite, size, result);
   }
 
   static void fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length,
                         fuse_file_info*) noexcept {
-    if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) == 0) {
-      fuse_reply_err(request, EOPNOTSUPP);
-      return;
-    }
+    Queue& queue = *Queue::current;
+    const bool zeroes = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
     // The loop driver sends a hole for a discard and also for a write-zeroes that may free blocks
     // (drivers/block/loop.c: do_req_filebacked), and what is read from a hole is zero. So a hole is
     // a write-zeroes, also at its edges; one of whole pages frees the same pages as a discard.
+    const Operation operation = zeroes ? Operation::kWriteZeroes : Operation::kUnsupported;
+    const auto bytes = static_cast<std::size_t>(length);
     const int result =
-        Queue::current->server.serve(Operation::kWriteZeroes, static_cast<std::uint64_t>(offset),
-                                     static_cast<std::size_t>(length), nullptr);
+        queue.server.serve(operation, static_cast<std::uint64_t>(offset), bytes, nullptr);
     fuse_reply_err(request, -result);
+    queue.answered(operation, bytes, result);
   }
 
   static void statfs(fuse_req_t request, fuse_ino_t) noexcept {
@@ -372,6 +383,7 @@ void FuseFile::serve(Queue& queue) noexcept {
       if (errno == EINTR || errno == EAGAIN || errno == ENOENT) continue;
       break;  // ENODEV: the connection has ended
     }
+    queue.taken_ticks = ticks_now();
     message.size = static_cast<std::size_t>(size);
     fuse_session_process_buf(session_, &message);
   }
@@ -400,7 +412,7 @@ Result<void> FuseFile::stop() {
 
 std::vector<const QueueStats*> FuseFile::queue_stats() const {
   std::vector<const QueueStats*> stats;
-  for (const auto& queue : queues_) stats.push_back(&queue->server.stats());
+  for (const auto& queue : queues_) stats.push_back(&queue->counter.stats());
   return stats;
 }
 

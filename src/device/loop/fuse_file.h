@@ -20,7 +20,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "device/loop/fuse_mount.h"
-#include "device/request.h"
+#include "device/queue_stats.h"
 #include "device/transport.h"
 #include "store/store.h"
 

@@ -45,7 +45,7 @@ Error add_error(const DeviceInfo& wanted, int answer) {
   switch (-answer) {
     case EEXIST:
       return Error{EEXIST, "ublk device " + number + " is taken; choose another or none"};
-    case EACCES:  // before Linux 6.6 for every device, since then for unprivileged ones only
+    case EACCES:  // ublks_max devices exist; newer kernels count unprivileged ones (80bdfbb3545b)
       return Error{EACCES,
                    "all ublk devices that the driver allows are in use; remove one or raise "
                    "/sys/module/ublk_drv/parameters/ublks_max"};

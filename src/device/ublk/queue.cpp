@@ -47,9 +47,21 @@ constexpr std::uint64_t kEndData = ~std::uint64_t{0};
   static_cast<void>(area[0]);
 }
 
-void add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) noexcept {
-  // One writer, so no read-modify-write is needed.
-  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+Operation operation_of(const IoDescriptor& request) noexcept {
+  switch (request.op_flags & 0xff) {
+    case kOpRead:
+      return Operation::kRead;
+    case kOpWrite:
+      return Operation::kWrite;
+    case kOpFlush:
+      return Operation::kFlush;
+    case kOpDiscard:
+      return Operation::kDiscard;
+    case kOpWriteZeroes:
+      return Operation::kWriteZeroes;
+    default:
+      return Operation::kUnsupported;
+  }
 }
 
 void signal_event(int fd) noexcept {
@@ -213,7 +225,7 @@ void Queue::serve_until_ended() {
     if (error < 0 && error != -EINTR && error != -EAGAIN && error != -EBUSY && error != -ENOMEM) {
       return;
     }
-    const std::uint64_t arrival_ticks = ticks_now();
+    const std::uint64_t taken_ticks = ticks_now();
     unsigned visible = io_uring_cq_ready(&ring_);
     for (unsigned unsent = 0; visible > 0; --visible) {
       io_uring_cqe* cqe = nullptr;
@@ -221,18 +233,17 @@ void Queue::serve_until_ended() {
       const std::uint64_t user_data = cqe->user_data;
       const int result = cqe->res;
       io_uring_cqe_seen(&ring_, cqe);
-      if (!handle(user_data, result, arrival_ticks)) return;
+      if (!handle(user_data, result, taken_ticks)) return;
       if (++unsent == kBatch) {
         io_uring_submit(&ring_);
         unsent = 0;
       }
     }
-    add(stats_.busy_ticks, ticks_now() - arrival_ticks);
   }
 }
 
 // One completion. False where the queue is to end at once.
-bool Queue::handle(std::uint64_t user_data, int result, std::uint64_t arrival_ticks) noexcept {
+bool Queue::handle(std::uint64_t user_data, int result, std::uint64_t taken_ticks) noexcept {
   if (user_data == kEndData) return false;
   --commands_held_;
   if (result == kIoResultAbort) return true;
@@ -240,39 +251,25 @@ bool Queue::handle(std::uint64_t user_data, int result, std::uint64_t arrival_ti
   if (result != kIoResultOk) return false;
   const auto tag = static_cast<unsigned>(user_data);
   const IoDescriptor request = reinterpret_cast<const IoDescriptor*>(descriptors_.data())[tag];
-  const int answer = serve(tag, request);
-  count(request.op_flags & 0xff, answer, ticks_now() - arrival_ticks);
-  send(IoCommand::kCommitAndFetch, tag, answer);
+  const Operation operation = operation_of(request);
+  const std::uint64_t offset = request.start_sector * kSectorSize;
+  const std::size_t length = std::size_t{request.nr_sectors} * kSectorSize;
+  const bool has_data = operation == Operation::kRead || operation == Operation::kWrite;
+  const int error = has_data ? transfer(tag, operation, offset, length)
+                             : server_.serve(operation, offset, length, nullptr);
+  // The driver wants the bytes done, 0 for operations without data, or -errno.
+  send(IoCommand::kCommitAndFetch, tag, error == 0 && has_data ? static_cast<int>(length) : error);
+  counter_.answered(operation, length, error, taken_ticks);
   return true;
 }
 
-// Bytes done, 0 for operations without data, or -errno.
-int Queue::serve(unsigned tag, const IoDescriptor& request) noexcept {
-  const std::uint64_t offset = request.start_sector * kSectorSize;
-  const std::size_t length = std::size_t{request.nr_sectors} * kSectorSize;
-  switch (request.op_flags & 0xff) {
-    case kOpRead:
-      return transfer(tag, Operation::kRead, offset, length);
-    case kOpWrite:
-      return transfer(tag, Operation::kWrite, offset, length);
-    case kOpFlush:
-      return server_.serve(Operation::kFlush, 0, 0, nullptr);
-    case kOpDiscard:
-      return server_.serve(Operation::kDiscard, offset, length, nullptr);
-    case kOpWriteZeroes:
-      return server_.serve(Operation::kWriteZeroes, offset, length, nullptr);
-    default:
-      return -EOPNOTSUPP;
-  }
-}
-
+// 0 or -errno.
 int Queue::transfer(unsigned tag, Operation operation, std::uint64_t offset,
                     std::size_t length) noexcept {
   if (length > config_.request_bytes_max) return -EINVAL;
   if (!config_.user_copy) {
     std::byte* const buffer = buffers_.data() + std::size_t{tag} * config_.request_bytes_max;
-    const int error = server_.serve(operation, offset, length, buffer);
-    return error != 0 ? error : static_cast<int>(length);
+    return server_.serve(operation, offset, length, buffer);
   }
   std::byte* const chunk = buffers_.data();
   for (std::size_t done = 0; done < length;) {
@@ -293,20 +290,7 @@ int Queue::transfer(unsigned tag, Operation operation, std::uint64_t offset,
     }
     done += bytes;
   }
-  return static_cast<int>(length);
-}
-
-void Queue::count(std::uint32_t operation, int result, std::uint64_t ticks) noexcept {
-  if (result == -EINVAL || result == -EOPNOTSUPP) add(stats_.invalid_requests, 1);
-  if (result < 0) return;
-  const auto bytes = static_cast<std::uint64_t>(result);
-  if (operation == kOpRead) {
-    stats_.read_ticks.record(ticks);
-    add(stats_.read_bytes, bytes);
-  } else if (operation == kOpWrite) {
-    stats_.write_ticks.record(ticks);
-    add(stats_.write_bytes, bytes);
-  }
+  return 0;
 }
 
 }  // namespace pleat::device::ublk

@@ -23,6 +23,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "device/queue_stats.h"
 #include "device/request.h"
 #include "device/ublk/abi.h"
 #include "device/ublk/mapping.h"
@@ -60,7 +61,7 @@ class Queue {
   // is not there in time.
   bool join(unsigned timeout_ms);
 
-  const QueueStats& stats() const noexcept { return stats_; }
+  const QueueStats& stats() const noexcept { return counter_.stats(); }
 
  private:
   Queue(const QueueConfig& config, RequestServer server);
@@ -72,18 +73,14 @@ class Queue {
   Result<void> prepare();
   Result<void> open_ring();
   void serve_until_ended();
-  bool handle(std::uint64_t user_data, int result, std::uint64_t arrival_ticks) noexcept;
+  bool handle(std::uint64_t user_data, int result, std::uint64_t taken_ticks) noexcept;
   void send(IoCommand command, unsigned tag, int result) noexcept;
-  int serve(unsigned tag, const IoDescriptor& request) noexcept;
   int transfer(unsigned tag, Operation operation, std::uint64_t offset,
                std::size_t length) noexcept;
-  void count(std::uint32_t operation, int result, std::uint64_t ticks) noexcept;
 
   const QueueConfig config_;
   RequestServer server_;
-  // Of whole requests, from their arrival at this thread; server_'s own are of the pieces that it
-  // is given.
-  QueueStats stats_;
+  RequestCounter counter_;
   Mapping descriptors_;  // one IoDescriptor a tag, written by the driver
   Mapping buffers_;      // a request's bytes for every tag; with USER_COPY one chunk for all
   UniqueFd end_event_;
