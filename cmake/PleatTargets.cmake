@@ -36,6 +36,9 @@ function(pleat_library name)
   target_link_libraries(pleat_${name} PUBLIC ${arg_LIBRARIES})
 endfunction()
 
+# What the tests of a configuration need, and nothing else.
+add_custom_target(pleat_tests)
+
 # One GoogleTest program whose cases CTest runs one by one:
 # pleat_test(store_test SOURCES ... LINKS store [LIBRARIES ...] [LABELS ...] [TIMEOUT seconds] [SERIAL]).
 # SERIAL: it uses something that the machine has once, so no other test runs beside it.
@@ -46,6 +49,7 @@ function(pleat_test name)
   endif()
   add_executable(${name} ${arg_SOURCES})
   pleat_flags(${name})
+  add_dependencies(pleat_tests ${name})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   foreach(link ${arg_LINKS})
     target_link_libraries(${name} PRIVATE pleat_${link})

@@ -16,14 +16,15 @@ thread_local std::uint64_t allocation_count = 0;
 
 #if defined(PLEAT_SANITIZED)
 // Sanitizers have malloc for themselves; operator new is still ours.
-void* operator new(std::size_t size) {
+// Not inlined: g++ takes an inlined free() of what an uninlined operator new gave for a mistake.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   ++allocation_count;
   void* memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 #else
 // Visible, so that the shared library's calls come here too.
 #pragma GCC visibility push(default)

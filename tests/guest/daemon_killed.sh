@@ -12,6 +12,7 @@
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 make_cgroup limited 24M
+priority=0
 
 # kill_daemon NAME VICTIM
 kill_daemon() {
@@ -62,7 +63,8 @@ for victim in worker guardian both; do
 
   step "kill -9 $victim: swap with pages out"
   make_device swap0 128M
-  swap_on "$device"
+  # Above a dead device's that the kernel keeps as swap: it would go on writing there.
+  swap_on "$device" -p $((++priority))
   rm -f "$work/ready" "$work/go"
   in_cgroup limited "$helpers/memory_checker" --mib 48 --processes 2 --ready "$work/ready" --go "$work/go" &
   checker=$!

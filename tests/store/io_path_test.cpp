@@ -48,7 +48,8 @@ void* __wrap_mmap(void* at, std::size_t length, int protection, int flags, int f
 }
 }
 
-void* operator new(std::size_t size) {
+// Not inlined: g++ takes an inlined free() of what an uninlined operator new gave for a mistake.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   count_allocation();
   if (void* const memory = __real_malloc(size)) return memory;
   std::abort();
@@ -64,12 +65,16 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
   }
   std::abort();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
 
 namespace pleat::store {
 namespace {
