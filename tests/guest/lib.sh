@@ -122,18 +122,19 @@ io_stat() {
   fi
 }
 
-# stat_field NAME FIELD: one number of mm_stat, by the name that zram's documentation gives it.
-stat_field() {
-  local line names=(orig_data_size compr_data_size mem_used_total mem_limit mem_used_max same_pages
+# field_of LINE FIELD: one number of a line of mm_stat, by the name that zram's documentation gives it.
+field_of() {
+  local names=(orig_data_size compr_data_size mem_used_total mem_limit mem_used_max same_pages
     pages_compacted huge_pages huge_pages_since) index
-  line=$(mm_stat "$1")
   # shellcheck disable=SC2206  # the line is numbers and spaces
-  local numbers=($line)
+  local numbers=($1)
   for index in "${!names[@]}"; do
     [ "${names[index]}" != "$2" ] || { echo "${numbers[index]}"; return; }
   done
   fail "no statistic $2"
 }
+# stat_field NAME FIELD: the same of a device as it is now.
+stat_field() { field_of "$(mm_stat "$1")" "$2"; }
 
 # Swaps on with discards of freed clusters, which is how Pleat's devices are meant to be used.
 swap_on() {

@@ -15,19 +15,25 @@ TRANSPORT=zram make_device theirs "$size"
 theirs=$device
 theirs() { TRANSPORT=zram "$@"; }
 
-# close_to WHAT OURS THEIRS PERCENT BYTES: at most PERCENT and BYTES more than theirs.
+# close_to WHAT FIELD PERCENT BYTES OURS THEIRS: at most PERCENT and BYTES more than theirs.
 close_to() {
-  [ "$2" -le $(($3 * (100 + $4) / 100 + $5)) ] || fail "$1: $2 against zram's $3"
+  local ours_is theirs_is
+  ours_is=$(field_of "$5" "$2")
+  theirs_is=$(field_of "$6" "$2")
+  [ "$ours_is" -le $((theirs_is * (100 + $3) / 100 + $4)) ] ||
+    fail "after $1: $2 is $ours_is, zram's $theirs_is"
 }
 
 compare() {
-  local field a b
+  local field a b our_line their_line
   sync
-  echo "   zram  $(theirs mm_stat theirs)"
-  echo "   pleat $(mm_stat ours)"
+  our_line=$(mm_stat ours)
+  their_line=$(theirs mm_stat theirs)
+  echo "   zram  $their_line"
+  echo "   pleat $our_line"
   for field in orig_data_size mem_limit same_pages pages_compacted huge_pages huge_pages_since; do
-    a=$(stat_field ours "$field")
-    b=$(theirs stat_field theirs "$field")
+    a=$(field_of "$our_line" "$field")
+    b=$(field_of "$their_line" "$field")
     [ "$a" = "$b" ] || fail "after $1: $field is $a, zram's $b"
   done
   # Kernels after 6.4 print a bare 0 for invalid_io where older ones, and we, print a column.
@@ -36,12 +42,10 @@ compare() {
   [ "$a" = "$b" ] || fail "after $1: io_stat is '$a', zram's '$b'"
   # Our LZ4 may compress 2 % worse than the kernel's; the pool rounds differently, and holds its
   # last pages of each size class in part.
-  close_to "after $1: compr_data_size" "$(stat_field ours compr_data_size)" \
-    "$(theirs stat_field theirs compr_data_size)" 2 256
-  close_to "after $1: mem_used_total" "$(stat_field ours mem_used_total)" \
-    "$(theirs stat_field theirs mem_used_total)" 15 $((512 << 10))
-  close_to "after $1: mem_used_max" "$(stat_field ours mem_used_max)" \
-    "$(theirs stat_field theirs mem_used_max)" 15 $((512 << 10))
+  for field in "compr_data_size 2 256" "mem_used_total 15 $((512 << 10))" "mem_used_max 15 $((512 << 10))"; do
+    # shellcheck disable=SC2086  # three words
+    close_to "$1" $field "$our_line" "$their_line"
+  done
 }
 
 # both WHAT COMMAND...: runs the command on each device, DEVICE standing for its path.
