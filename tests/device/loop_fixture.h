@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -129,6 +130,15 @@ inline std::vector<std::filesystem::path> serving_threads() {
     if (name.starts_with("pleat-loop/")) threads.push_back(task.path() / "stat");
   }
   return threads;
+}
+
+// Whether there are none, soon: a thread that was joined takes a moment to leave the process.
+inline bool serving_threads_end() {
+  for (int wait = 0; wait < 500; ++wait) {
+    if (serving_threads().empty()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
 }
 
 // Field `number` of a stat file, counted as in proc(5); the first that can be asked for is 3.

@@ -200,10 +200,12 @@ TEST(LoopIo, ServingNeedsNoMemoryOfTheKernel) {
   for (int i = 0; i < 4; ++i) work();
   ASSERT_TRUE(device.store->settle(5000));
   const std::uint64_t pages_before = mapped_pages();
-  const std::uint64_t faults_before = faults();
+  [[maybe_unused]] const std::uint64_t faults_before = faults();
   for (int i = 0; i < 20; ++i) work();
   EXPECT_EQ(mapped_pages(), pages_before);
+#ifndef __SANITIZE_ADDRESS__  // whose own memory is faulted in as it is used
   EXPECT_EQ(faults(), faults_before);
+#endif
 }
 
 TEST(LoopIo, AFileSystemOnTheDeviceIsClean) {

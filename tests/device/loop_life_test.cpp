@@ -170,7 +170,7 @@ TEST(LoopLife, WithoutTheRightToMarkThreadsNothingStarts) {
   ASSERT_FALSE(result.has_value());
   EXPECT_THAT(result.error().message, HasSubstr("CAP_SYS_RESOURCE"));
   EXPECT_EQ(entries("/proc/self/fd"), descriptors);
-  EXPECT_TRUE(serving_threads().empty());
+  EXPECT_TRUE(serving_threads_end());
 }
 
 TEST(LoopStart, RefusesOptionsThatMakeNoDevice) {
@@ -191,7 +191,7 @@ TEST(LoopStart, RefusesOptionsThatMakeNoDevice) {
   const auto result = start_loop(*store, many);
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().code, ENFILE);
-  EXPECT_TRUE(serving_threads().empty());
+  EXPECT_TRUE(serving_threads_end());
 }
 
 TEST(LoopStart, WithoutFuseSaysWhatToDo) {
@@ -401,7 +401,7 @@ TEST(LoopEnd, StopOfADeviceInUseIsBoundedAndSaysSo) {
   EXPECT_LT(monotonic_ns() - start_ns, 12'000'000'000u);
   ASSERT_FALSE(stopped.has_value());
   EXPECT_EQ(stopped.error().code, EBUSY);
-  EXPECT_TRUE(serving_threads().empty());
+  EXPECT_TRUE(serving_threads_end());
 }
 
 }  // namespace

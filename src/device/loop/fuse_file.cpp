@@ -294,6 +294,8 @@ Result<void> FuseFile::open_session() {
   fuse_args args{1, arguments, 0};
   const fuse_lowlevel_ops operations = Operations::table();
   session_ = fuse_session_new(&args, &operations, sizeof(operations), this);
+  // Which has put a copy of its own in the place of ours.
+  fuse_opt_free_args(&args);
   if (session_ == nullptr) return Error{ENOMEM, "cannot make a FUSE session"};
   fuse_custom_io io{};
   io.writev = write_reply;
