@@ -84,6 +84,12 @@ class MemoryGroup:
             self.path.mkdir()
             file = "memory.limit_in_bytes" if self.version == 1 else "memory.max"
             (self.path / file).write_text(str(limit))
+            self.limit = limit
+            if self.version == 1:
+                # Version 1 may kill although there is room in swap, as it does with kernel zram too. So its
+                # programs wait instead, and keep_going() lets them on.
+                with contextlib.suppress(OSError):
+                    (self.path / "memory.oom_control").write_text("1")
         except OSError as error:
             self.remove()
             raise Failure(f"cannot make the memory cgroup {self.path}: {error.strerror}") from error
@@ -96,6 +102,16 @@ class MemoryGroup:
                 file.write("0")
 
         return subprocess.Popen(command, preexec_fn=enter, start_new_session=True, **options)
+
+    def keep_going(self):
+        """Lets programs try again that wait because reclaim gave up on version 1: a raised limit wakes them."""
+        if self.version != 1:
+            return
+        with contextlib.suppress(OSError):
+            if "under_oom 1" in (self.path / "memory.oom_control").read_text():
+                limit = self.path / "memory.limit_in_bytes"
+                limit.write_text(str(self.limit + (1 << 20)))
+                limit.write_text(str(self.limit))
 
     def swapped(self):
         """Bytes of the group's memory that are swapped out now."""
@@ -175,6 +191,15 @@ def stop(process):
     process.wait()
 
 
+def ended(process):
+    """How a program ended, in words."""
+    if process.returncode == -signal.SIGKILL:
+        return "killed (SIGKILL), probably by the kernel, which found no memory within the limit: see dmesg"
+    if process.returncode < 0:
+        return f"killed by {signal.Signals(-process.returncode).name}"
+    return f"exit status {process.returncode}"
+
+
 def watch(title, process, group, pleat, expected_s, peak):
     """Shows how the program swaps until it ends; keeps the moment when most was stored in `peak`."""
     progress = Progress()
@@ -186,6 +211,7 @@ def watch(title, process, group, pleat, expected_s, peak):
         if elapsed > PROGRAM_TIMEOUT_S:
             raise Failure(f"{title} did not end within {PROGRAM_TIMEOUT_S} s")
         time.sleep(0.25)
+        group.keep_going()
         now, now_time = pleat.stat(), time.monotonic()
         if now["orig_data_size"] >= peak.get("orig_data_size", 0):
             peak.update(now)
@@ -246,7 +272,7 @@ def run_sort(pleat, group, undo, folder, peak):
     undo.add(lambda: stop(process))
     progress, took_s, moved_out, moved_in = watch("sort", process, group, pleat, 15, peak)
     if process.returncode != 0:
-        raise Failure(f"sort failed: {process.stderr.read().decode().strip() or process.returncode}")
+        raise Failure(f"sort failed: {process.stderr.read().decode().strip() or ended(process)}")
     equal = subprocess.run(["cmp", str(truth), str(result)], check=False).returncode == 0
     progress.end(f"{took_s:.1f} s; {moved_out:,} pages out, {moved_in:,} pages in; "
                  f"{size(result.stat().st_size)} of output " +
@@ -274,7 +300,7 @@ def run_checked(pleat, group, undo, peak):
     progress, took_s, moved_out, moved_in = watch("python3", process, group, pleat, CHECK_SECONDS + 8, peak)
     output, errors = process.communicate()
     if not output:
-        raise Failure(f"the checked program died: {errors.decode().strip().splitlines()[-1:] or process.returncode}")
+        raise Failure(f"the checked program died: {errors.decode().strip().splitlines()[-1:] or ended(process)}")
     report = json.loads(output)
     progress.end(f"{took_s:.1f} s; {moved_out:,} pages out, {moved_in:,} pages in; {report['checked']:,} pages "
                  f"checked byte by byte, {report['overwritten']:,} overwritten, {report['wrong']} wrong")
