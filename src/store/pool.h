@@ -50,12 +50,6 @@ class Pool {
     return location * kGranule + bytes <= map_.size() * kPageSize;
   }
 
-  // Brings what free(location) will read into the cache.
-  void prefetch_free(std::uint64_t location) const noexcept {
-    __builtin_prefetch(&map_[location / kGranulesPerPage]);
-    __builtin_prefetch(at(location), 1);
-  }
-
   std::uint64_t spans() const noexcept { return spans_.load(std::memory_order_relaxed); }
 
  private:

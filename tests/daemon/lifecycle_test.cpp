@@ -129,13 +129,20 @@ unsigned long stat_field(const std::string& task, int number) {
   return std::strtoul(word.c_str(), nullptr, 10);
 }
 
+// Bits of the effective set (linux/capability.h).
+constexpr int kSysNice = 23;
+constexpr int kSysResource = 24;
+
+bool has_capability(int bit) {
+  const std::string own = slurp("/proc/self/status");
+  const auto effective = std::strtoull(own.c_str() + own.find("CapEff:") + 7, nullptr, 16);
+  return (effective >> bit & 1) != 0;
+}
+
 TEST_F(Lifecycle, MemoryIsLockedAndTheKernelKnowsWhatItDealsWith) {
   DaemonProcess daemon(arguments());
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
-  // CAP_SYS_RESOURCE is bit 24 of the effective set (linux/capability.h).
-  const std::string own = slurp("/proc/self/status");
-  const auto capabilities = std::strtoull(own.c_str() + own.find("CapEff:") + 7, nullptr, 16);
-  const bool may_mark = (capabilities >> 24 & 1) != 0;
+  const bool may_mark = has_capability(kSysResource);
   for (const pid_t pid : {daemon.guardian(), daemon.worker()}) {
     const std::string process = "/proc/" + std::to_string(pid);
 #ifndef __SANITIZE_ADDRESS__  // whose run-time takes mlockall() for itself and does nothing
@@ -160,6 +167,13 @@ TEST_F(Lifecycle, MemoryIsLockedAndTheKernelKnowsWhatItDealsWith) {
 TEST_F(Lifecycle, ThreadsThatServeGoBeforeThoseThatWaitForThem) {
   DaemonProcess daemon(arguments());
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  const std::string features = call({{"op", "stat"}})["status"]["features"].dump();
+  if (!has_capability(kSysNice)) {
+    EXPECT_THAT(features, HasSubstr("normal priority (the process lacks CAP_SYS_NICE)"));
+    EXPECT_THAT(daemon.said(), HasSubstr("real-time priority"));
+    return;
+  }
+  EXPECT_THAT(features, testing::Not(HasSubstr("normal priority")));
   const std::string tasks = "/proc/" + std::to_string(daemon.worker()) + "/task";
   for (const auto& task : std::filesystem::directory_iterator(tasks)) {
     EXPECT_EQ(stat_field(task.path(), 41), unsigned{SCHED_RR}) << task.path();
