@@ -14,6 +14,7 @@
 #include <memory>
 #include <sstream>
 
+#include "base/task_stat.h"
 #include "control/status.h"
 #include "daemon/daemon_process.h"
 
@@ -116,19 +117,6 @@ TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
   EXPECT_THAT(refusal({{"no", "op"}}), HasSubstr("needs an op"));
 }
 
-// PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE, which PR_SET_IO_FLUSHER sets (include/linux/sched.h).
-constexpr unsigned long kIoFlusherFlags = 0x00080000 | 0x00100000;
-
-// One number of /proc/PID/task/TID/stat, by its place in proc(5), 4 or more.
-unsigned long stat_field(const std::string& task, int number) {
-  const std::string text = slurp(task + "/stat");
-  std::istringstream fields(text.substr(text.rfind(')') + 1));
-  std::string word;
-  for (int field = 3; field <= number && fields >> word; ++field) {
-  }
-  return std::strtoul(word.c_str(), nullptr, 10);
-}
-
 // Bits of the effective set (linux/capability.h).
 constexpr int kSysNice = 23;
 constexpr int kSysResource = 24;
@@ -151,7 +139,8 @@ TEST_F(Lifecycle, MemoryIsLockedAndTheKernelKnowsWhatItDealsWith) {
     if (!may_mark) continue;
     EXPECT_EQ(slurp(process + "/oom_score_adj"), "-1000\n");
     for (const auto& task : std::filesystem::directory_iterator(process + "/task")) {
-      EXPECT_EQ(stat_field(task.path(), 9) & kIoFlusherFlags, kIoFlusherFlags) << task.path();
+      EXPECT_EQ(stat_field(task.path() / "stat", 9) & kIoFlusherFlags, kIoFlusherFlags)
+          << task.path();
     }
   }
   const std::string features = call({{"op", "stat"}})["status"]["features"].dump();
@@ -176,8 +165,8 @@ TEST_F(Lifecycle, ThreadsThatServeGoBeforeThoseThatWaitForThem) {
   EXPECT_THAT(features, testing::Not(HasSubstr("normal priority")));
   const std::string tasks = "/proc/" + std::to_string(daemon.worker()) + "/task";
   for (const auto& task : std::filesystem::directory_iterator(tasks)) {
-    EXPECT_EQ(stat_field(task.path(), 41), unsigned{SCHED_RR}) << task.path();
-    EXPECT_EQ(stat_field(task.path(), 40), 1u) << task.path();
+    EXPECT_EQ(stat_field(task.path() / "stat", 41), std::uint64_t{SCHED_RR}) << task.path();
+    EXPECT_EQ(stat_field(task.path() / "stat", 40), 1u) << task.path();
   }
 }
 

@@ -22,6 +22,7 @@
 
 #include "base/page.h"
 #include "base/process.h"
+#include "base/task_stat.h"
 #include "base/unique_fd.h"
 #include "codec/kernels.h"
 #include "device/transport.h"
@@ -139,17 +140,6 @@ inline bool serving_threads_end() {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return false;
-}
-
-// Field `number` of a stat file, counted as in proc(5); the first that can be asked for is 3.
-inline std::uint64_t stat_field(const std::filesystem::path& path, int number) {
-  std::ifstream file(path);
-  std::string text;
-  std::getline(file, text);
-  std::istringstream fields(text.substr(text.rfind(')') + 2));
-  std::string field;
-  for (int i = 3; i <= number; ++i) fields >> field;
-  return std::stoull(field);
 }
 
 inline std::size_t entries(const std::string& folder) {

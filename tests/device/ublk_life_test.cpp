@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/task_stat.h"
 #include "device/ublk/control.h"
 #include "device/ublk/ublk_transport.h"
 #include "device/ublk_fixture.h"
@@ -142,27 +143,14 @@ TEST_F(UblkLife, EveryQueueServes) {
   for (const auto* queue : stats) EXPECT_EQ(queue->write_bytes, kPageSize);
 }
 
-// Bits of /proc/PID/stat's flags that PR_SET_IO_FLUSHER sets, from include/linux/sched.h.
 TEST_F(UblkLife, EveryQueueThreadIsAnIoFlusher) {
-  constexpr unsigned long kNoIo = 0x80000, kLocalThrottle = 0x100000;
   TransportOptions options;
   options.queues = 2;
   Device device(options);
   const auto threads = queue_threads();
   ASSERT_EQ(threads.size(), device.transport->info().queues);
   for (const auto& thread : threads) {
-    std::ifstream file(thread / "stat");
-    std::string text;
-    std::getline(file, text);
-    text.erase(0, text.rfind(')') + 2);
-    char state = 0;
-    long parent, group, session, terminal, terminal_group;
-    unsigned long flags = 0;
-    ASSERT_EQ(std::sscanf(text.c_str(), "%c %ld %ld %ld %ld %ld %lu", &state, &parent, &group,
-                          &session, &terminal, &terminal_group, &flags),
-              7);
-    EXPECT_EQ(flags & kNoIo, kNoIo);
-    EXPECT_EQ(flags & kLocalThrottle, kLocalThrottle);
+    EXPECT_EQ(stat_field(thread / "stat", 9) & kIoFlusherFlags, kIoFlusherFlags);
   }
 }
 

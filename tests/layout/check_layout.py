@@ -33,15 +33,15 @@ def links_of(folder):
 
 
 def reachable(graph, start):
-    seen, todo = set(), [start]
-    while todo:
-        folder = todo.pop()
+    seen, pending = set(), [start]
+    while pending:
+        folder = pending.pop()
         for link in graph[folder]:
             if link not in graph:
                 raise ValueError(f"src/{folder} links {link}, which is no folder of src/")
             if link not in seen:
                 seen.add(link)
-                todo.append(link)
+                pending.append(link)
     return seen
 
 

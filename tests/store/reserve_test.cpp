@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/task_stat.h"
 #include "store/pages.h"
 #include "store/store_inspector.h"
 
@@ -122,20 +123,11 @@ TEST(Reserve, ScatteredPagesAreReused) {
   }
 }
 
-// Threads of this process with the kernel's PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE, which is what
-// PR_SET_IO_FLUSHER sets (include/linux/sched.h).
+// Threads of this process that are I/O flushers.
 int flagged_threads() {
-  constexpr unsigned long kFlags = 0x0008'0000 | 0x0010'0000;
   int count = 0;
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream file(task.path() / "stat");
-    std::string line;
-    std::getline(file, line);
-    // Fields 3 and later follow the command in parentheses; flags are field 9.
-    std::istringstream fields(line.substr(line.rfind(')') + 1));
-    std::string field;
-    for (int i = 3; i <= 9; ++i) fields >> field;
-    if ((std::stoul(field) & kFlags) == kFlags) ++count;
+    if ((stat_field(task.path() / "stat", 9) & kIoFlusherFlags) == kIoFlusherFlags) ++count;
   }
   return count;
 }
