@@ -119,6 +119,60 @@ TEST(LoopLife, StartAndStopLeaveNothing) {
   }
 }
 
+std::string queue_file(int id, const std::string& name) {
+  return "/sys/block/loop" + std::to_string(id) + "/queue/" + name;
+}
+
+unsigned queue_limit(int id, const std::string& name) {
+  std::ifstream file(queue_file(id, name));
+  unsigned value = 0;
+  file >> value;
+  return value;
+}
+
+bool set_queue_limit(int id, const std::string& name, unsigned value) {
+  std::ofstream file(queue_file(id, name));
+  return static_cast<bool>(file << value << std::flush);
+}
+
+// A loop device with a queue that is limited as the transport of `options` limits it, or a failure.
+std::unique_ptr<Transport> start_limited(store::Store& store, const TransportOptions& options) {
+  auto transport = start_loop(store, options);
+  if (!transport) {
+    ADD_FAILURE() << transport.error().message;
+    return nullptr;
+  }
+  const int id = (*transport)->info().id;
+  EXPECT_EQ(queue_limit(id, "nr_requests"), options.depth);
+  EXPECT_LE(queue_limit(id, "max_sectors_kb"), 128u);
+  return std::move(transport).value();
+}
+
+TEST(LoopLife, WhatIsInFlightIsLimitedWhileTheDeviceLives) {
+  const auto store = make_store();
+  TransportOptions options = loop_options();
+  options.depth = 16;
+  auto transport = start_limited(*store, options);
+  ASSERT_NE(transport, nullptr);
+  const int id = transport->info().id;
+  ASSERT_TRUE(transport->stop().has_value());
+  const unsigned requests = queue_limit(id, "nr_requests");
+  const unsigned kib = queue_limit(id, "max_sectors_kb");
+  EXPECT_GT(requests, 16u);
+
+  // What a killed daemon has left is not taken for the kernel's own.
+  ASSERT_TRUE(set_queue_limit(id, "nr_requests", 8));
+  const bool has_default = set_queue_limit(id, "max_sectors_kb", 0);
+  ASSERT_TRUE(set_queue_limit(id, "max_sectors_kb", 64));
+  transport = start_limited(*store, options);
+  ASSERT_NE(transport, nullptr);
+  ASSERT_EQ(transport->info().id, id);
+  ASSERT_TRUE(transport->stop().has_value());
+  EXPECT_EQ(queue_limit(id, "nr_requests"), requests);
+  EXPECT_EQ(queue_limit(id, "max_sectors_kb"), has_default ? kib : 64);
+  set_queue_limit(id, "max_sectors_kb", kib);
+}
+
 TEST(LoopLife, TheFileIsMountedNowhere) {
   const Device device;
   std::ifstream mounts("/proc/self/mountinfo");

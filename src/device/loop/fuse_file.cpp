@@ -93,7 +93,7 @@ ssize_t write_reply(int, iovec* parts, int count, void*) noexcept {
 
 // libfuse wants this function; messages are read without it.
 ssize_t read_message(int fd, void* message, std::size_t size, void*) noexcept {
-  return read(fd, message, size);
+  return ::read(fd, message, size);
 }
 
 void discard_log(fuse_log_level, const char*, va_list) noexcept {}

@@ -8,6 +8,7 @@
 // nobody else has it open.
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "device/loop/fuse_file.h"
 #include "device/loop/heap.h"
 #include "device/loop/loop_device.h"
+#include "device/loop/queue_limits.h"
 #include "device/loop/tag.h"
 #include "device/transport.h"
 
@@ -23,6 +25,9 @@ namespace pleat::device {
 namespace {
 
 constexpr unsigned kDetachTimeoutMs = 8000;
+// A block queue has at least 4 requests (BLKDEV_MIN_RQ).
+constexpr unsigned kRequestsMin = 4;
+constexpr unsigned kRequestKib = 128;
 
 bool frees_discarded_pages(int id) {
   std::ifstream file("/sys/block/loop" + std::to_string(id) + "/queue/discard_max_bytes");
@@ -58,6 +63,13 @@ class LoopTransport final : public Transport {
     if (file_->async_direct_io()) info_.features.push_back("ASYNC_DIO");
     if (file_->cloned()) info_.features.push_back("CLONED_FD");
     if (frees_discarded_pages(device_->id())) info_.features.push_back("PUNCH_HOLE");
+    auto limits = QueueLimits::apply("loop" + std::to_string(device_->id()),
+                                     std::max(options.depth, kRequestsMin), kRequestKib);
+    if (limits) {
+      limits_ = std::move(*limits);
+    } else {
+      info_.features.push_back("no request limit (" + limits.error().message + ")");
+    }
   }
   ~LoopTransport() override {
     if (device_) static_cast<void>(stop());
@@ -69,6 +81,8 @@ class LoopTransport final : public Transport {
 
   Result<void> stop() override { return stop_claimed(UniqueFd()); }
   Result<void> stop_claimed(UniqueFd claim) override {
+    if (limits_) limits_->restore();
+    limits_.reset();
     // The file serves until the loop device is detached, since that writes what is still dirty.
     Result<void> detached = claim ? device_->detach_claimed(std::move(claim), kDetachTimeoutMs)
                                   : device_->detach(kDetachTimeoutMs);
@@ -80,6 +94,7 @@ class LoopTransport final : public Transport {
  private:
   std::unique_ptr<FuseFile> file_;
   std::optional<LoopDevice> device_;  // empty once stopped
+  std::optional<QueueLimits> limits_;
   TransportInfo info_;
 };
 
