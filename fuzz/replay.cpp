@@ -13,10 +13,10 @@
 
 namespace {
 
-using Input = std::vector<std::uint8_t>;
+using Bytes = std::vector<std::uint8_t>;
 
-std::vector<Input> corpus() {
-  std::vector<Input> inputs;
+std::vector<Bytes> corpus() {
+  std::vector<Bytes> inputs;
   for (const auto& entry : std::filesystem::directory_iterator(PLEAT_FUZZ_CORPUS)) {
     std::ifstream in(entry.path(), std::ios::binary);
     inputs.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
@@ -24,7 +24,7 @@ std::vector<Input> corpus() {
   return inputs;
 }
 
-void run(const Input& input) {
+void run(const Bytes& input) {
   // An exact copy on the heap, so that a sanitizer sees a read behind it.
   ASSERT_EQ(LLVMFuzzerTestOneInput(input.data(), input.size()), 0);
 }
@@ -33,14 +33,14 @@ TEST(Replay, TheCorpusHolds) {
   const auto inputs = corpus();
   ASSERT_GE(inputs.size(), 3u) << PLEAT_FUZZ_CORPUS;
   run({});
-  for (const Input& input : inputs) run(input);
+  for (const Bytes& input : inputs) run(input);
 }
 
 TEST(Replay, MutationsOfTheCorpusHold) {
   std::mt19937 random(1);
-  for (const Input& input : corpus()) {
+  for (const Bytes& input : corpus()) {
     for (int round = 0; round < 40; ++round) {
-      Input mutated = input;
+      Bytes mutated = input;
       if (!mutated.empty() && round % 4 == 0) mutated.resize(random() % mutated.size());
       for (std::size_t edits = 1 + random() % 4; edits > 0 && !mutated.empty(); --edits) {
         const auto at = static_cast<std::ptrdiff_t>(random() % mutated.size());

@@ -9,11 +9,15 @@ namespace pleat::codec {
 bool cpu_has_avx2_tier() noexcept {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("bmi") != 0 &&
-         __builtin_cpu_supports("bmi2") != 0;
+         __builtin_cpu_supports("bmi2") != 0 && __builtin_cpu_supports("popcnt") != 0;
 }
 
 bool cpu_has_avx512_tier() noexcept {
-  return cpu_has_avx2_tier() && __builtin_cpu_supports("avx512f") != 0;
+  return cpu_has_avx2_tier() && __builtin_cpu_supports("avx512f") != 0 &&
+         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+         __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vbmi") != 0 &&
+         __builtin_cpu_supports("avx512vbmi2") != 0 &&
+         __builtin_cpu_supports("avx512vpopcntdq") != 0;
 }
 #endif
 

@@ -15,6 +15,7 @@
 namespace pleat::codec {
 
 struct Lz4Workspace;
+struct LineWorkspace;
 
 struct Kernels {
   // "scalar", "avx2", "avx512" or "neon": the values of PLEAT_ISA.
@@ -35,6 +36,12 @@ struct Kernels {
   // Decompresses an LZ4 block. True if it is well-formed, uses all `size` bytes and yields exactly
   // one page. Reads nothing outside src[0, size), writes nothing outside the page, for any input.
   bool (*lz4_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
+
+  // The same for the line format; `level` is from 1 to kLineLevels. Every tier makes the same block
+  // of a page.
+  std::size_t (*line_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
+                               unsigned level, LineWorkspace& workspace) noexcept;
+  bool (*line_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 };
 
 // The tiers that this processor can run, from scalar to the best. Never empty.

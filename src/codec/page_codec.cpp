@@ -1,52 +1,139 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "codec/page_codec.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "codec/codec_spec.h"
+#include "codec/line/line_format.h"
 #include "codec/lz4/format.h"
 
 namespace pleat::codec {
 
-PageCodec::PageCodec(CodecId id, std::string spec, const Kernels& kernels)
-    : id_(id),
+namespace {
+
+// "1" to the number of levels, or the default where the specification has none; 0 for others.
+unsigned line_level(const std::string& text) {
+  if (text.empty()) return kLineLevelDefault;
+  if (text.size() != 1 || text[0] < '1' || text[0] > '0' + static_cast<int>(kLineLevels)) return 0;
+  return static_cast<unsigned>(text[0] - '0');
+}
+
+// The line format is made for words, and leaves text and small numbers long. A block of more bytes
+// than this is compressed as LZ4 too, which takes about four times as long. Measured in
+// docs/performance.md.
+constexpr std::size_t kFallbackBytes = 2400;
+
+Error unknown_option(const std::string& codec, const std::string& key, const std::string& value) {
+  if (codec == "line") {
+    return Error{EINVAL,
+                 "codec line has no option '" + key + "=" + value + "'; there is: fallback=lz4"};
+  }
+  return Error{EINVAL,
+               "codec " + codec + " has no options; leave out '," + key + "=" + value + "'"};
+}
+
+}  // namespace
+
+// The workspaces are value-initialised: every page of them is touched here, not on the first
+// compression.
+PageCodec::PageCodec(const Plan& plan, std::string spec, const Kernels& kernels)
+    : line_level_(plan.line_level),
       spec_(std::move(spec)),
       kernels_(&kernels),
-      // Value-initialised: every page of it is touched here and not on the first compression.
-      lz4_(std::make_unique<Lz4Workspace>()) {}
+      lz4_(plan.lz4 ? std::make_unique<Lz4Workspace>() : nullptr),
+      line_(plan.line ? std::make_unique<LineWorkspace>() : nullptr) {
+  if (chooses()) second_ = std::make_unique<std::array<std::byte, kPageSize>>();
+}
 
 PageCodec::PageCodec(PageCodec&&) noexcept = default;
 PageCodec& PageCodec::operator=(PageCodec&&) noexcept = default;
 PageCodec::~PageCodec() = default;
 
 Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels) {
-  auto spec = parse_codec_spec(text);
-  if (!spec) return std::move(spec).error();
-  if (spec->name != "lz4") {
-    return Error{EINVAL, "unknown codec '" + spec->name + "'; there is: lz4"};
+  auto parsed = parse_codec_spec(text);
+  if (!parsed) return std::move(parsed).error();
+  const CodecSpec& spec = *parsed;
+  if (spec.name == "lz4") {
+    if (!spec.options.empty()) {
+      return unknown_option(spec.name, spec.options[0].first, spec.options[0].second);
+    }
+    if (!spec.level.empty()) {
+      return Error{EINVAL, "codec lz4 has no levels; leave out ':" + spec.level + "'"};
+    }
+    return PageCodec({.lz4 = true}, "lz4", kernels);
   }
-  if (!spec->level.empty()) {
-    return Error{EINVAL, "codec lz4 has no levels; leave out ':" + spec->level + "'"};
+  if (spec.name != "line") {
+    return Error{EINVAL, "unknown codec '" + spec.name + "'; there is: lz4, line"};
   }
-  if (!spec->options.empty()) {
-    const auto& [key, value] = spec->options.front();
-    return Error{EINVAL, "codec lz4 has no options; leave out '," + key + "=" + value + "'"};
+  Plan plan{.line = true, .line_level = line_level(spec.level)};
+  if (plan.line_level == 0) {
+    return Error{EINVAL, "codec line has no level '" + spec.level + "'; there is: 1 to " +
+                             std::to_string(kLineLevels)};
   }
-  return PageCodec(CodecId::kLz4, "lz4", kernels);
+  for (const auto& [key, value] : spec.options) {
+    if (key != "fallback" || value != "lz4") return unknown_option(spec.name, key, value);
+    plan.lz4 = true;
+  }
+  std::string name = "line";
+  if (plan.line_level != kLineLevelDefault) name += ":" + std::to_string(plan.line_level);
+  if (plan.lz4) name += ",fallback=lz4";
+  return PageCodec(plan, std::move(name), kernels);
 }
 
-std::size_t PageCodec::bound() const noexcept { return kLz4Bound; }
+std::size_t PageCodec::bound() const noexcept {
+  if (line_ == nullptr) return kLz4Bound;
+  return chooses() ? kLineBound + 1 : kLineBound;
+}
 
-std::size_t PageCodec::workspace_bytes() const noexcept { return sizeof(Lz4Workspace); }
+std::size_t PageCodec::workspace_bytes() const noexcept {
+  return (lz4_ ? sizeof(*lz4_) : 0) + (line_ ? sizeof(*line_) : 0) +
+         (second_ ? sizeof(*second_) : 0);
+}
+
+Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
+  if (chooses()) return choose(page, dst, capacity);
+  if (line_ != nullptr) {
+    return {kernels_->line_compress(page, dst, capacity, line_level_, *line_), CodecId::kLine};
+  }
+  return {kernels_->lz4_compress(page, dst, capacity, *lz4_), CodecId::kLz4};
+}
+
+Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
+  const std::size_t line = kernels_->line_compress(page, dst, capacity, line_level_, *line_);
+  if (line == 0) return {kernels_->lz4_compress(page, dst, capacity, *lz4_), CodecId::kLz4};
+  if (line <= kFallbackBytes) return {line, CodecId::kLine};
+  // Given up as soon as it is no shorter.
+  const std::size_t room = std::min(line - 1, second_->size());
+  const std::size_t lz4 = kernels_->lz4_compress(page, second_->data(), room, *lz4_);
+  if (lz4 == 0) return {line, CodecId::kLine};
+  std::memcpy(dst, second_->data(), lz4);
+  return {lz4, CodecId::kLz4};
+}
+
+bool PageCodec::decode(CodecId id, const std::byte* src, std::size_t size,
+                       std::byte* page) noexcept {
+  if (id == CodecId::kLine && line_ != nullptr) return kernels_->line_decompress(src, size, page);
+  if (id == CodecId::kLz4 && lz4_ != nullptr) return kernels_->lz4_decompress(src, size, page);
+  return false;
+}
 
 std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
                                 std::size_t capacity) noexcept {
-  return kernels_->lz4_compress(page, dst, capacity, *lz4_);
+  if (!chooses()) return encode(page, dst, capacity).size;
+  if (capacity == 0) return 0;
+  const Encoded encoded = encode(page, dst, capacity - 1);
+  if (encoded.size == 0) return 0;
+  dst[encoded.size] = static_cast<std::byte>(encoded.id);
+  return encoded.size + 1;
 }
 
 bool PageCodec::decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
-  return kernels_->lz4_decompress(src, size, page);
+  if (!chooses()) return decode(line_ != nullptr ? CodecId::kLine : CodecId::kLz4, src, size, page);
+  if (size == 0) return false;
+  return decode(static_cast<CodecId>(src[size - 1]), src, size - 1, page);
 }
 
 }  // namespace pleat::codec

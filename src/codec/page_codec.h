@@ -3,6 +3,7 @@
 // with.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,7 +17,13 @@
 namespace pleat::codec {
 
 // What a stored page was encoded with; the value is part of the store's slot word.
-enum class CodecId : std::uint8_t { kLz4 = 1 };
+enum class CodecId : std::uint8_t { kLz4 = 1, kLine = 2 };
+
+// What compressing a page came to.
+struct Encoded {
+  std::size_t size;  // 0 where the page does not fit
+  CodecId id;        // what decodes it
+};
 
 // Thread safety: one thread at a time. Nothing is allocated after open().
 class PageCodec {
@@ -28,8 +35,7 @@ class PageCodec {
   PageCodec& operator=(PageCodec&&) noexcept;
   ~PageCodec();
 
-  CodecId id() const noexcept { return id_; }
-  // The specification in its shortest form, "lz4".
+  // The specification in its shortest form: "lz4", "line:4", "line" for its default level.
   const std::string& spec() const noexcept { return spec_; }
   const Kernels& kernels() const noexcept { return *kernels_; }
   // The largest compressed size of any page.
@@ -37,22 +43,38 @@ class PageCodec {
   // Bytes of working memory, allocated at open.
   std::size_t workspace_bytes() const noexcept;
 
-  // The compressed size, or 0 where the page does not fit in `capacity` bytes at dst. `dst` behind
-  // the returned size, and all of it after 0, is unspecified; nothing behind dst + capacity is
-  // written.
-  std::size_t compress(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
+  // For who keeps a page's CodecId with its bytes, as the store does. Compresses one page to at
+  // most `capacity` bytes at dst; what dst holds behind the size, and all of it where the page does
+  // not fit, is unspecified, and nothing behind dst + capacity is written.
+  Encoded encode(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
+  // True if src is exactly one page that `id` encoded, and this codec may choose that; else the
+  // page is unspecified. Any input is safe: nothing outside src[0, size) is read, nothing outside
+  // the page is written.
+  bool decode(CodecId id, const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
-  // True if src is exactly one page compressed by this codec; else the page is unspecified. Any
-  // input is safe: nothing outside src[0, size) is read, nothing outside the page is written.
+  // The same for blocks that stand alone: where the codec chooses between two for each page, the
+  // block's last byte is the CodecId. Returns the size, or 0 where the page does not fit.
+  std::size_t compress(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
   bool decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
  private:
-  PageCodec(CodecId id, std::string spec, const Kernels& kernels);
+  struct Plan {
+    bool lz4 = false;
+    bool line = false;
+    unsigned line_level = 0;
+  };
+  PageCodec(const Plan& plan, std::string spec, const Kernels& kernels);
+  bool chooses() const noexcept { return lz4_ != nullptr && line_ != nullptr; }
+  Encoded choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
 
-  CodecId id_;
+  unsigned line_level_;
   std::string spec_;
   const Kernels* kernels_;
+  // Of the codecs in use.
   std::unique_ptr<Lz4Workspace> lz4_;
+  std::unique_ptr<LineWorkspace> line_;
+  // Where the codec chooses: the second block, while the first may still be the smaller one.
+  std::unique_ptr<std::array<std::byte, kPageSize>> second_;
 };
 
 }  // namespace pleat::codec

@@ -79,8 +79,9 @@ Store::Session::Impl::Impl(State& store_state, std::size_t session_index,
   compressed.fill(std::byte{0});
   std::uint64_t pattern = 0;
   (void)codec.kernels().same_filled(partial.data(), &pattern);
-  const std::size_t length = codec.compress(partial.data(), compressed.data(), kCompressedBytesMax);
-  (void)codec.decompress(compressed.data(), length, partial.data());
+  const codec::Encoded encoded =
+      codec.encode(partial.data(), compressed.data(), kCompressedBytesMax);
+  (void)codec.decode(encoded.id, compressed.data(), encoded.size, partial.data());
   codec.kernels().fill(partial.data(), 0);
 }
 
@@ -105,13 +106,13 @@ StoreStatus Store::Session::Impl::encode_once(std::uint64_t slot, const std::byt
                                               SlotWord* word) noexcept {
   std::uint64_t pattern = 0;
   if (codec.kernels().same_filled(page, &pattern)) return encode_same(slot, pattern, word);
-  const std::size_t length = codec.compress(page, compressed.data(), kCompressedBytesMax);
-  if (length == 0) return encode_raw(slot, page, word);
+  const codec::Encoded encoded = codec.encode(page, compressed.data(), kCompressedBytesMax);
+  if (encoded.size == 0) return encode_raw(slot, page, word);
   std::uint64_t location = 0;
-  const AllocateStatus status = pool.allocate(object_bytes(length), true, &location);
+  const AllocateStatus status = pool.allocate(object_bytes(encoded.size), true, &location);
   if (status != AllocateStatus::kOk) return to_status(status);
-  *word = SlotWord::compressed(codec.id(), location, length);
-  fill_object(slot, *word, compressed.data(), length);
+  *word = SlotWord::compressed(encoded.id, location, encoded.size);
+  fill_object(slot, *word, compressed.data(), encoded.size);
   return StoreStatus::kOk;
 }
 
@@ -176,15 +177,18 @@ StoreStatus Store::Session::Impl::decode_object(std::uint64_t slot, SlotWord wor
   if (!pool.contains(word.location(), sizeof(ObjectHeader) + length)) return StoreStatus::kCorrupt;
   const std::byte* const object = pool.at(word.location());
   const std::byte* const data = object + sizeof(ObjectHeader);
-  const auto header = load<ObjectHeader>(object);
-  const auto check = static_cast<std::uint32_t>(data_check(data, length, slot, word));
-  if (header.slot != slot || header.check != check) return StoreStatus::kCorrupt;
+  bool sound = true;
   if (same) {
     codec.kernels().fill(page, load_u64(data));
-    return StoreStatus::kOk;
+  } else {
+    sound = codec.decode(word.codec(), data, length, page);
   }
-  if (word.codec() != codec.id()) return StoreStatus::kCorrupt;
-  return codec.decompress(data, length, page) ? StoreStatus::kOk : StoreStatus::kCorrupt;
+  // Checked only now that the object is in the cache: a decoder, which takes any input, works on
+  // its first lines while the others arrive, where the check would wait for all of them.
+  const auto header = load<ObjectHeader>(object);
+  const auto check = static_cast<std::uint32_t>(data_check(data, length, slot, word));
+  sound = sound && header.slot == slot && header.check == check;
+  return sound ? StoreStatus::kOk : StoreStatus::kCorrupt;
 }
 
 StoreStatus Store::Session::Impl::decode_raw(std::uint64_t slot, SlotWord word,

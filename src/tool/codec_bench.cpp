@@ -17,10 +17,10 @@ namespace {
 
 using Order = std::vector<std::size_t>;
 
-// LZ4's worst case for a page is 4096 + 4096 / 255 + 16 = 4128 bytes. The stride between blocks is
-// a multiple of a cache line and not of a page, so that blocks do not all begin in the same cache
-// set, and leaves room to spare.
-constexpr std::size_t kBlockStride = 4096 + 256 + 64;
+// The worst cases for a page are LZ4's 4128 and the line format's 4439 bytes. The stride between
+// blocks is a multiple of a cache line and not of a page, so that blocks do not all begin in the
+// same cache set, and leaves room to spare.
+constexpr std::size_t kBlockStride = 4096 + 512 + 64;
 
 Order shuffled(std::size_t count, std::mt19937_64& random) {
   Order order(count);

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <tuple>
 
 #include "codec/codec_spec.h"
 #include "codec/sample_pages.h"
@@ -47,9 +48,14 @@ TEST(CodecSpec, RefusesWhatHasNotTheForm) {
 TEST(PageCodec, RefusesWhatItDoesNotKnowAndSaysWhatThereIs) {
   const Kernels& kernels = *available_kernels().front();
   const std::pair<const char*, const char*> cases[] = {
-      {"lz5", "unknown codec 'lz5'; there is: lz4"},
-      {"LZ4", "unknown codec 'LZ4'; there is: lz4"},
+      {"lz5", "unknown codec 'lz5'; there is: lz4, line"},
+      {"LZ4", "unknown codec 'LZ4'; there is: lz4, line"},
       {"lz4:9", "codec lz4 has no levels; leave out ':9'"},
+      {"line:0", "codec line has no level '0'; there is: 1 to 5"},
+      {"line:6", "codec line has no level '6'; there is: 1 to 5"},
+      {"line:12", "codec line has no level '12'; there is: 1 to 5"},
+      {"line,fallback=zstd", "codec line has no option 'fallback=zstd'; there is: fallback=lz4"},
+      {"line,block=16384", "codec line has no option 'block=16384'; there is: fallback=lz4"},
       {"lz4,block=16384", "codec lz4 has no options; leave out ',block=16384'"}};
   for (const auto& [spec, message] : cases) {
     const auto codec = PageCodec::open(spec, kernels);
@@ -60,25 +66,91 @@ TEST(PageCodec, RefusesWhatItDoesNotKnowAndSaysWhatThereIs) {
 }
 
 TEST(PageCodec, RoundTripsInEveryTierAndMoves) {
+  const std::pair<const char*, const char*> specs[] = {
+      {"lz4", "lz4"},
+      {"line", "line"},
+      {"line:3", "line"},
+      {"line:5", "line:5"},
+      {"line,fallback=lz4", "line,fallback=lz4"},
+      {"line:1,fallback=lz4", "line:1,fallback=lz4"}};
   for (const Kernels* kernels : available_kernels()) {
-    auto opened = PageCodec::open("lz4", *kernels);
-    ASSERT_TRUE(opened);
-    PageCodec first = std::move(*opened);
-    PageCodec codec = std::move(first);
-    EXPECT_EQ(codec.id(), CodecId::kLz4);
-    EXPECT_EQ(codec.spec(), "lz4");
-    EXPECT_EQ(&codec.kernels(), kernels);
-    EXPECT_LE(codec.workspace_bytes(), 65536u);
-    std::vector<std::byte> block(codec.bound());
-    std::byte page[kPageSize];
-    for (const auto& sample : test::synthetic_pages()) {
-      const std::size_t size = codec.compress(sample.bytes.data(), block.data(), block.size());
-      ASSERT_GT(size, 0u);
-      ASSERT_TRUE(codec.decompress(block.data(), size, page));
-      ASSERT_EQ(std::memcmp(page, sample.bytes.data(), kPageSize), 0);
-      ASSERT_FALSE(codec.decompress(block.data(), size - 1, page));
+    for (const auto& [spec, name] : specs) {
+      auto opened = PageCodec::open(spec, *kernels);
+      ASSERT_TRUE(opened);
+      PageCodec first = std::move(*opened);
+      PageCodec codec = std::move(first);
+      EXPECT_EQ(codec.spec(), name);
+      EXPECT_EQ(&codec.kernels(), kernels);
+      EXPECT_LE(codec.workspace_bytes(), 65536u);
+      std::vector<std::byte> block(codec.bound());
+      std::byte page[kPageSize];
+      for (const auto& sample : test::synthetic_pages()) {
+        const std::size_t size = codec.compress(sample.bytes.data(), block.data(), block.size());
+        ASSERT_GT(size, 0u);
+        ASSERT_TRUE(codec.decompress(block.data(), size, page));
+        ASSERT_EQ(std::memcmp(page, sample.bytes.data(), kPageSize), 0);
+        ASSERT_FALSE(codec.decompress(block.data(), size - 1, page));
+      }
     }
   }
+}
+
+// What is short as lines stays lines; text, which is long as lines, becomes LZ4 where that is
+// shorter; noise is neither.
+TEST(PageCodec, TheFallbackTakesTheShorterOfTwo) {
+  const Kernels& kernels = *available_kernels().back();
+  auto both = PageCodec::open("line,fallback=lz4", kernels);
+  auto line = PageCodec::open("line", kernels);
+  auto lz4 = PageCodec::open("lz4", kernels);
+  ASSERT_TRUE(both && line && lz4);
+  std::vector<std::byte> block(both->bound());
+  std::size_t chosen[3] = {};
+  std::byte page[kPageSize];
+  for (const auto& sample : test::synthetic_pages()) {
+    for (const std::size_t capacity : {both->bound(), std::size_t{3624}, std::size_t{300}}) {
+      const std::byte* const bytes = sample.bytes.data();
+      const std::size_t as_line = line->encode(bytes, block.data(), capacity).size;
+      const std::size_t as_lz4 = lz4->encode(bytes, block.data(), capacity).size;
+      const Encoded encoded = both->encode(bytes, block.data(), capacity);
+      ++chosen[encoded.size == 0 ? 0 : static_cast<unsigned>(encoded.id)];
+      if (encoded.size == 0) {
+        EXPECT_EQ(as_line + as_lz4, 0u);
+        continue;
+      }
+      EXPECT_EQ(encoded.size, encoded.id == CodecId::kLine ? as_line : as_lz4);
+      if (encoded.id == CodecId::kLz4 && as_line != 0) {
+        EXPECT_LT(as_lz4, as_line);
+      }
+      ASSERT_TRUE(both->decode(encoded.id, block.data(), encoded.size, page));
+      ASSERT_EQ(std::memcmp(page, bytes, kPageSize), 0);
+      const CodecId other = encoded.id == CodecId::kLine ? CodecId::kLz4 : CodecId::kLine;
+      PageCodec& one = encoded.id == CodecId::kLine ? *lz4 : *line;
+      EXPECT_FALSE(one.decode(encoded.id, block.data(), encoded.size, page));
+      EXPECT_FALSE(one.decode(static_cast<CodecId>(3), block.data(), encoded.size, page));
+      EXPECT_TRUE(
+          one.decode(other, block.data(), one.encode(bytes, block.data(), 5000).size, page));
+    }
+  }
+  EXPECT_GT(chosen[0], 0u);
+  EXPECT_GT(chosen[1], 0u);
+  EXPECT_GT(chosen[2], 0u);
+}
+
+TEST(PageCodec, ABlockThatNamesNoCodecIsRefused) {
+  auto codec = PageCodec::open("line,fallback=lz4", *available_kernels().back());
+  ASSERT_TRUE(codec);
+  std::vector<std::byte> block(codec->bound());
+  std::byte page[kPageSize] = {};
+  const std::size_t size = codec->compress(page, block.data(), block.size());
+  ASSERT_TRUE(codec->decompress(block.data(), size, page));
+  for (unsigned id = 0; id < 256; ++id) {
+    if (static_cast<std::byte>(id) == block[size - 1]) continue;
+    std::vector<std::byte> other(block.begin(), block.begin() + static_cast<long>(size));
+    other.back() = static_cast<std::byte>(id);
+    EXPECT_FALSE(codec->decompress(other.data(), size, page)) << id;
+  }
+  EXPECT_FALSE(codec->decompress(block.data(), 0, page));
+  EXPECT_EQ(codec->compress(page, block.data(), 0), 0u);
 }
 
 }  // namespace

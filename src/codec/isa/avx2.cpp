@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The avx2 tier: AVX2, BMI1 and BMI2, which Intel and AMD cores have had together since 2013 and
-// 2015.
+// The avx2 tier: AVX2, BMI1, BMI2 and POPCNT, which Intel and AMD cores have had together since
+// 2013 and 2015.
 #include <immintrin.h>
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
+#include <iterator>
 
 #include "base/bytes.h"
 #include "base/page.h"
 #include "codec/isa/tables.h"
+#include "codec/line/line_format.h"
+#include "codec/line/shuffle_tables.h"
 #include "codec/lz4/format.h"
 #include "codec/lz4/repeat.h"
 
 // No header may be included from here on: what it defines inline would be compiled for this tier,
 // and the linker may hand that copy to callers on lesser processors.
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,popcnt"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2")
+#pragma GCC target("avx2,bmi,bmi2,popcnt")
 #endif
 
 namespace pleat::codec {
@@ -55,6 +60,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
 
+#include "codec/line/avx2.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/scan/same_filled.inl"
@@ -80,6 +86,8 @@ bool lz4_decompress_avx2(const std::byte* src, std::size_t size, std::byte* page
 
 namespace pleat::codec {
 
-const Kernels kAvx2Kernels = {"avx2", same_filled, fill, lz4_compress_avx2, lz4_decompress_avx2};
+const Kernels kAvx2Kernels = {
+    "avx2",        same_filled,    fill, lz4_compress_avx2, lz4_decompress_avx2,
+    line_compress, line_decompress};
 
 }  // namespace pleat::codec

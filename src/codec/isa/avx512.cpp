@@ -1,19 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The avx512 tier: AVX-512 F, on top of what the avx2 tier needs. A kernel that needs more of
-// AVX-512 adds it here and in cpu_features.cpp.
+// The avx512 tier: AVX-512 F, BW, VL, DQ, VBMI, VBMI2 and VPOPCNTDQ, on top of what the avx2 tier
+// needs; Intel cores have had these together since 2019, AMD's since 2022. A kernel that needs more
+// adds it here and in cpu_features.cpp.
 #include <immintrin.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
 
 #include "base/bytes.h"
 #include "base/page.h"
 #include "codec/isa/tables.h"
+#include "codec/line/line_format.h"
 
 // No header may be included from here on: what it defines inline would be compiled for this tier,
 // and the linker may hand that copy to callers on lesser processors.
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,avx512f"))), apply_to = function)
+#define PLEAT_AVX512 \
+  "avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx512vpopcntdq"
+#pragma clang attribute push(__attribute__((target(PLEAT_AVX512))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,avx512f")
+#pragma GCC target( \
+    "avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,avx512vpopcntdq")
 #endif
 
 namespace pleat::codec {
@@ -32,6 +42,7 @@ PLEAT_INLINE bool vec_is_zero(Vec value) noexcept {
   return _mm512_test_epi64_mask(value, value) == 0;
 }
 
+#include "codec/line/avx512.inl"
 #include "codec/scan/same_filled.inl"
 
 }  // namespace
@@ -48,7 +59,8 @@ namespace pleat::codec {
 // LZ4 is bound by mispredicted branches and by short copies: compiled for this tier it gains
 // nothing (include lz4/*.inl here as avx2.cpp does and run `pleat bench codec --isa avx2` and
 // `--isa avx512` to measure it again). Vectors of 64 bytes pay where a whole page is swept.
-const Kernels kAvx512Kernels = {"avx512", same_filled, fill, lz4_compress_avx2,
-                                lz4_decompress_avx2};
+const Kernels kAvx512Kernels = {"avx512",          same_filled,         fill,
+                                lz4_compress_avx2, lz4_decompress_avx2, line_compress,
+                                line_decompress};
 
 }  // namespace pleat::codec

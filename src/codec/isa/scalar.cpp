@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The tier without requirements: the compiler's baseline, and 8-byte words as vectors.
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <iterator>
 
 #include "base/bytes.h"
 #include "base/page.h"
 #include "codec/isa/tables.h"
+#include "codec/line/line_format.h"
+#include "codec/line/shuffle_tables.h"
 #include "codec/lz4/format.h"
 #include "codec/lz4/repeat.h"
 
@@ -32,12 +36,28 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat8.step[period];
 }
 
+#include "codec/line/scalar.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/scan/same_filled.inl"
 
 }  // namespace
 
-const Kernels kScalarKernels = {"scalar", same_filled, fill, lz4_compress, lz4_decompress};
+std::size_t line_compress_scalar(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                 unsigned level, LineWorkspace& workspace) noexcept {
+  return line_compress(page, dst, capacity, level, workspace);
+}
+
+bool line_decompress_scalar(const std::byte* src, std::size_t size, std::byte* page) noexcept {
+  return line_decompress(src, size, page);
+}
+
+const Kernels kScalarKernels = {"scalar",
+                                same_filled,
+                                fill,
+                                lz4_compress,
+                                lz4_decompress,
+                                line_compress_scalar,
+                                line_decompress_scalar};
 
 }  // namespace pleat::codec
