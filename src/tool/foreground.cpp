@@ -15,7 +15,6 @@
 namespace pleat::tool {
 namespace {
 
-constexpr unsigned kStopTimeout_ms = 15'000;
 // The signal that tells of the child's end can be lost in another's wait; a look now and then is
 // the second way to hear of it.
 constexpr int kLook_ms = 1000;

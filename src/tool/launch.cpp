@@ -18,8 +18,6 @@
 namespace pleat::tool {
 namespace {
 
-// A daemon removes its device within 10 s (device/transport.h); after this long it never will.
-constexpr unsigned kStopTimeout_ms = 15'000;
 constexpr unsigned kSweepTimeout_ms = 30'000;
 
 // The directory of this program's file, or nothing.

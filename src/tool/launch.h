@@ -14,6 +14,9 @@
 
 namespace pleat::tool {
 
+// A daemon removes its device within 10 s (device/transport.h); after this long it never will.
+inline constexpr unsigned kStopTimeout_ms = 15'000;
+
 // Options of pleatd; one that is not set is left to the daemon's default.
 struct DaemonOptions {
   std::string name = {};

@@ -14,7 +14,7 @@
 namespace pleat::config {
 namespace {
 
-constexpr std::uint64_t kRam = std::uint64_t{24} << 30;
+constexpr std::uint64_t kMemory = std::uint64_t{24} << 30;
 
 // A text and the value that its construction gives it.
 struct Sample {
@@ -57,7 +57,7 @@ class Generator {
 
   Sample factor(unsigned depth) {
     const unsigned kind = depth == 0 ? below(3) : below(6);
-    if (kind == 0) return {"ram", static_cast<double>(kRam)};
+    if (kind == 0) return {"ram", static_cast<double>(kMemory)};
     if (kind == 1) {
       const unsigned number = below(1000);
       return {std::to_string(number) + ".5", number + 0.5};
@@ -92,7 +92,7 @@ TEST(SizeExpressionProperty, RandomExpressionsHaveTheValueOfTheirTree) {
   unsigned sizes = 0;
   for (unsigned i = 0; i < 20'000; ++i) {
     const Sample sample = generator.expression(3);
-    const auto size = evaluate_size(sample.text, kRam);
+    const auto size = evaluate_size(sample.text, kMemory);
     if (!std::isfinite(sample.value)) {
       EXPECT_FALSE(size.has_value()) << sample.text;
     } else if (sample.value < 4096 || sample.value > 9007199254740992.0) {
@@ -118,7 +118,7 @@ TEST(SizeExpressionProperty, AnyTextEndsInASizeOrAnError) {
     for (unsigned length = generator.below(24); length > 0; --length) {
       text += alphabet[generator.below(static_cast<unsigned>(alphabet.size()))];
     }
-    const auto size = evaluate_size(text, kRam);
+    const auto size = evaluate_size(text, kMemory);
     if (size) {
       EXPECT_EQ(*size % 4096, 0u) << text;
       EXPECT_GE(*size, 4096u) << text;
@@ -134,9 +134,9 @@ TEST(SizeExpressionProperty, AnyTextEndsInASizeOrAnError) {
 
 TEST(SizeExpressionProperty, EveryTruncationOfAGoodTextIsHandled) {
   const std::string text = "max(min(ram / 2, 4G), (ram - 512M) * 0.25) + 1.5M";
-  ASSERT_TRUE(evaluate_size(text, kRam).has_value());
+  ASSERT_TRUE(evaluate_size(text, kMemory).has_value());
   for (std::size_t length = 0; length < text.size(); ++length) {
-    const auto size = evaluate_size(text.substr(0, length), kRam);
+    const auto size = evaluate_size(text.substr(0, length), kMemory);
     EXPECT_TRUE(!size || *size % 4096 == 0) << length;
   }
 }

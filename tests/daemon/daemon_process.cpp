@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -38,6 +39,7 @@ DaemonProcess::DaemonProcess(const std::vector<std::string>& arguments,
   ready_fd_.reset(ends[0]);
   UniqueFd ready_write(ends[1]);
   error_fd_.reset(memfd_create("stderr", MFD_CLOEXEC));
+  const UniqueFd program(open(PLEATD, O_RDONLY | O_CLOEXEC));
   guardian_ = fork();
   if (guardian_ == 0) {
     const int ready = dup(ready_write.get());
@@ -49,6 +51,8 @@ DaemonProcess::DaemonProcess(const std::vector<std::string>& arguments,
     for (std::string& word : words) pointers.push_back(word.data());
     pointers.push_back(nullptr);
     execv(PLEATD, pointers.data());
+    // After `prepare` the folders above it may be closed, as root's own are to others.
+    if (errno == EACCES) fexecve(program.get(), pointers.data(), environ);
     _exit(126);
   }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Servers that die, hang, or lose their device to somebody else, on the real driver.
 #include <gmock/gmock.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -87,11 +86,6 @@ class Reader {
  private:
   pid_t process_ = -1;
 };
-
-bool is_readable(int fd, int timeout_ms) {
-  pollfd poll_fd{fd, POLLIN, 0};
-  return poll(&poll_fd, 1, timeout_ms) == 1;
-}
 
 class UblkDeath : public ::testing::Test {
  protected:

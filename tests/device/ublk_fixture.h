@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,6 +55,11 @@ struct Device {
   std::unique_ptr<store::Store> store;
   std::unique_ptr<Transport> transport;
 };
+
+inline bool is_readable(int fd, int timeout_ms) {
+  pollfd poll_fd{fd, POLLIN, 0};
+  return poll(&poll_fd, 1, timeout_ms) == 1;
+}
 
 inline UniqueFd open_direct(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));

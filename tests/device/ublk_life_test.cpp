@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Devices come, go, and fail to come, on the real driver; whatever happens, nothing is left.
 #include <gmock/gmock.h>
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -29,11 +28,6 @@ int in_child(Body body) {
   int status = 0;
   waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
-}
-
-bool is_readable(int fd, int timeout_ms) {
-  pollfd poll_fd{fd, POLLIN, 0};
-  return poll(&poll_fd, 1, timeout_ms) == 1;
 }
 
 class UblkLife : public ::testing::Test {

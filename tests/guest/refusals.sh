@@ -20,8 +20,10 @@ refused() {
 }
 
 step "not enough of something"
+# The build may lie in a folder that only its owner can enter.
+install -D -t "$work/anyone" "$pleat" "${pleat}d"
 refused "not root" "root|permission|permitted" \
-  setpriv --reuid=65534 --regid=65534 --clear-groups "$pleat" create r0 --size 16M
+  setpriv --reuid=65534 --regid=65534 --clear-groups "$work/anyone/pleat" create r0 --size 16M
 refused "no right to lock memory" "lock" \
   prlimit --memlock=65536 setpriv --bounding-set=-ipc_lock,-sys_resource "$pleat" create r0 --size 16M --transport ublk
 refused "a size beyond memory" "memory" "$pleat" create r0 --size 1T --transport ublk

@@ -3,7 +3,8 @@
 """Checks the tree against the rules of ARCHITECTURE.md that a compiler does not see.
 
 Each folder of src/ is one CMake target, whose LINKS line names the folders that it may include, directly or
-through them. Source files carry an SPDX line, and no two in src/ share a name. Usage: check_layout.py ROOT
+through them. Source files carry an SPDX line, no two in src/ share a name, and each is named in a CMakeLists.txt:
+a test that nobody builds tests nothing. Usage: check_layout.py ROOT
 """
 import pathlib
 import re
@@ -82,6 +83,10 @@ def check(root):
         for path in sorted((root / top).rglob("*")):
             if path.suffix in SOURCES and "SPDX-License-Identifier" not in path.read_text().split("\n", 1)[0]:
                 problems.append(f"{path.relative_to(root)}: no SPDX line at the top")
+        build = "\n".join(p.read_text() for p in sorted((root / top).rglob("CMakeLists.txt")))
+        for path in sorted((root / top).rglob("*.cpp")):
+            if not re.search(rf"\b{re.escape(path.stem)}\b", build):
+                problems.append(f"{path.relative_to(root)}: no CMakeLists.txt of {top}/ names it")
     return problems
 
 

@@ -18,7 +18,7 @@ class CheckLayout(unittest.TestCase):
         self.root = pathlib.Path(self.folder.name)
         self.write("src/base/CMakeLists.txt", "pleat_library(base SOURCES a.cpp)")
         self.write("src/base/a.cpp", SPDX)
-        self.write("src/codec/CMakeLists.txt", "pleat_library(codec SOURCES c.cpp LINKS base)")
+        self.write("src/codec/CMakeLists.txt", "pleat_library(codec SOURCES c.cpp up.cpp near.cpp LINKS base)")
         self.write("src/codec/c.h", SPDX)
         self.write("src/codec/c.cpp", SPDX + '#include "codec/c.h"\n#include "base/page.h"\n')
         self.write("src/store/CMakeLists.txt", "pleat_library(store\n  SOURCES s.cpp\n  LINKS codec\n  LIBRARIES x)")
@@ -60,13 +60,17 @@ class CheckLayout(unittest.TestCase):
         self.write("src/base/b.h", "#pragma once\n")
         self.expect("no SPDX line")
 
+    def test_a_file_that_nobody_builds(self):
+        self.write("src/base/lost.cpp", SPDX)
+        self.expect("no CMakeLists.txt of src/ names it")
+
     def test_one_name_twice(self):
         self.write("src/store/c.h", SPDX)
         self.expect("same name")
 
     def test_a_link_to_an_end_of_the_graph(self):
         self.write("src/tool/CMakeLists.txt", "pleat_library(tool LINKS base)")
-        self.write("src/store/CMakeLists.txt", "pleat_library(store LINKS codec tool)")
+        self.write("src/store/CMakeLists.txt", "pleat_library(store SOURCES s.cpp LINKS codec tool)")
         self.expect("which only apps may")
 
 

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "control/runtime_directory.h"
+#include "tool/subprocess.h"
 
 namespace pleat::tool {
 
@@ -71,12 +72,22 @@ class FakePleatd {
   // shell with our path.
   bool is_ours(pid_t pid) const {
     if (pid <= 0) return false;
-    std::string command;
-    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/cmdline") >> std::ws, command);
+    // Empty for a moment while the shell becomes a sleep, and for good once a process has ended.
+    std::string command = command_line(pid);
+    for (int tries = 0; command.empty() && is_running(pid) && tries < 1000; ++tries) {
+      usleep(1000);
+      command = command_line(pid);
+    }
     return command.find(directory_) != std::string::npos ||
            command.find(std::string("sleep\0"
                                     "100",
                                     9)) != std::string::npos;
+  }
+
+  static std::string command_line(pid_t pid) {
+    std::ostringstream text;
+    text << std::ifstream("/proc/" + std::to_string(pid) + "/cmdline").rdbuf();
+    return text.str();
   }
 
   std::string directory_;

@@ -16,7 +16,7 @@
 namespace pleat::device::ublk {
 namespace {
 
-constexpr int kTimeoutMs = 5000;
+constexpr int kLoadTimeoutMs = 5000;
 
 // The whole environment of modprobe: its own variables (MODPROBE_OPTIONS) are not the caller's to
 // set in a program that runs as root.
@@ -45,7 +45,7 @@ void load_driver_module() {
 
   const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
   pollfd exited{process.get(), POLLIN, 0};
-  if (!process || poll(&exited, 1, kTimeoutMs) != 1) kill(child, SIGKILL);
+  if (!process || poll(&exited, 1, kLoadTimeoutMs) != 1) kill(child, SIGKILL);
   while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
