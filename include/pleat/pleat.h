@@ -32,6 +32,8 @@ typedef struct pleat_codec pleat_codec;
  *   lz4     the standard LZ4 block format: any LZ4 decoder reads its blocks, and it reads theirs.
  *   line:N  a format of our own (docs/formats/line.md) that is made for vectors; N, from 1 to 5,
  *           trades speed for ratio and is 3 where it is left out.
+ *   line:N,fallback=lz4  line, and LZ4 for each page that line leaves long and LZ4 makes shorter;
+ *           one more byte a block says which.
  *
  * Stores the codec in *out and returns 0. Returns -EINVAL for a specification it does not know or a
  * null argument, -ENOMEM without memory, and -ENOTSUP where the environment's PLEAT_ISA (scalar,
