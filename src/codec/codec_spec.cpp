@@ -46,6 +46,9 @@ Result<CodecSpec> parse_codec_spec(std::string_view text) {
     bool has_value = false;
     const std::string_view key = cut(value, '=', has_value);
     if (!is_word(key) || !is_word(value)) return refuse("an option is not key=value");
+    for (const auto& option : spec.options) {
+      if (option.first == key) return refuse("an option is given twice");
+    }
     spec.options.emplace_back(key, value);
   }
   return spec;
