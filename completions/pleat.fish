@@ -23,7 +23,7 @@ complete -c pleat -n "__fish_seen_subcommand_from $commands" -l help -d 'Show th
 complete -c pleat -n '__fish_seen_subcommand_from list ls stat set remove rm' -a '(__pleat_devices)'
 
 complete -c pleat -n '__fish_seen_subcommand_from create' -s s -l size -x -a $sizes -d 'Size of the device'
-complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'lz4 line line,fallback=lz4' -d 'Codec of written pages'
+complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 line line,fallback=lz4' -d 'Codec of written pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s m -l mem-limit -x -a $sizes -d 'Most memory for stored pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l queues -x -d 'Hardware queues'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l depth -x -d 'Requests in flight a queue'

@@ -44,7 +44,7 @@ void add_device_options(CLI::App& command, CreateArguments& arguments) {
       ->type_name("SIZE")
       ->required()
       ->check(check_size);
-  command.add_option("-a,--algorithm", daemon.algorithm, "Codec of written pages")
+  command.add_option("-a,--algorithm", daemon.algorithm, "Codec of written pages, or auto")
       ->type_name("SPEC")
       ->capture_default_str();
   command

@@ -38,7 +38,8 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
       app.add_flag("--sweep", arguments.sweep, "Remove what dead daemons left, and exit");
   auto* const name = app.add_option("--name", options.name, "Name of the device");
   add_size(app, "--size", options.size_bytes, "Size of the device, with K, M, G or T as a unit");
-  app.add_option("--algorithm", options.algorithm, "Codec of the pages")->capture_default_str();
+  app.add_option("--algorithm", options.algorithm, "Codec of the pages, or auto")
+      ->capture_default_str();
   add_size(app, "--mem-limit", options.mem_limit_bytes,
            "Most memory for stored pages; 0, the default, is no limit");
   app.add_option("--queues", options.queues,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "codec/codec_spec.h"
+#include "codec/isa/tables.h"
 #include "codec/line/line_format.h"
 #include "codec/lz4/format.h"
 
@@ -36,6 +37,10 @@ Error unknown_option(const std::string& codec, const std::string& key, const std
 }
 
 }  // namespace
+
+const char* default_codec(const Kernels& kernels) noexcept {
+  return kernels.line_compress == line_compress_scalar ? "lz4" : "line,fallback=lz4";
+}
 
 // The workspaces are value-initialised: every page of them is touched here, not on the first
 // compression.

@@ -25,6 +25,10 @@ struct Encoded {
   CodecId id;        // what decodes it
 };
 
+// What suits pages of swap where nobody has chosen: "line,fallback=lz4" in tiers with a vector form
+// of line, "lz4" in others.
+const char* default_codec(const Kernels& kernels) noexcept;
+
 // Thread safety: one thread at a time. Nothing is allocated after open().
 class PageCodec {
  public:

@@ -17,6 +17,8 @@
 #include "base/clock.h"
 #include "base/process.h"
 #include "base/units.h"
+#include "codec/kernels.h"
+#include "codec/page_codec.h"
 #include "control/paths.h"
 #include "daemon/log.h"
 #include "daemon/name_lock.h"
@@ -285,7 +287,13 @@ int report_failed_start(const Options& options, const Error& error) {
 
 }  // namespace
 
-int run_daemon(const Options& options) {
+int run_daemon(const Options& asked) {
+  Options options = asked;
+  if (options.algorithm == "auto") {
+    const auto kernels = codec::select_kernels();
+    if (!kernels) return report_failed_start(options, kernels.error());
+    options.algorithm = codec::default_codec(**kernels);
+  }
   auto guardian = prepare(options);
   if (!guardian) return report_failed_start(options, guardian.error());
   auto forked = guardian->fork_worker();

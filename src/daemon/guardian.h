@@ -13,7 +13,7 @@ namespace pleat::daemon {
 // Runs a daemon in the caller's process until its device is gone. Returns the exit status: 0 after
 // a clean stop, else 1, with one line on stderr. Where there is a ready descriptor it gets one line
 // of JSON, {"ok":true,"path":...} or {"ok":false,"code":...,"error":...}, and is closed.
-int run_daemon(const Options& options);
+int run_daemon(const Options& asked);
 
 // Removes what dead daemons left, and says what. The exit status: 1 where something could not be
 // removed.

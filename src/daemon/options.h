@@ -10,7 +10,7 @@ namespace pleat::daemon {
 struct Options {
   std::string name;                   // the device's name, control::valid_name()
   std::uint64_t size_bytes = 0;       // size of the device
-  std::string algorithm = "lz4";      // specification of the codec
+  std::string algorithm = "auto";     // specification of the codec, or "auto"
   std::uint64_t mem_limit_bytes = 0;  // bound on pool memory, 0 = none
   unsigned queues = 0;                // 0 = one a processor, at most kQueuesByDefaultMax
   unsigned depth = 64;                // requests in flight a queue

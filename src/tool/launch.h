@@ -21,7 +21,7 @@ inline constexpr unsigned kStopTimeout_ms = 15'000;
 struct DaemonOptions {
   std::string name = {};
   std::uint64_t size_bytes = 0;
-  std::string algorithm = "lz4";
+  std::string algorithm = "auto";
   std::uint64_t mem_limit_bytes = 0;  // 0 = none
   std::optional<unsigned> queues = std::nullopt;
   std::optional<unsigned> depth = std::nullopt;

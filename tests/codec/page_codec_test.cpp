@@ -34,9 +34,9 @@ TEST(CodecSpec, SplitsNameLevelAndOptions) {
 }
 
 TEST(CodecSpec, RefusesWhatHasNotTheForm) {
-  for (const char* text :
-       {"", ":", ":9", ",", "lz4:", "lz4,", "lz4:1,", "lz4,key", "lz4,=value",
-        "lz4,key=", "lz4,a=b,", "lz4,a=b=c", " lz4", "lz4 ", "lz4:1:2", "l\xc3\xa9", "lz4:,a=b"}) {
+  for (const char* text : {"", ":", ":9", ",", "lz4:", "lz4,", "lz4:1,", "lz4,key", "lz4,=value",
+                           "lz4,key=", "lz4,a=b,", "lz4,a=b=c", "lz4,a=b,c=d,a=b", " lz4", "lz4 ",
+                           "lz4:1:2", "l\xc3\xa9", "lz4:,a=b"}) {
     const auto spec = parse_codec_spec(text);
     ASSERT_FALSE(spec) << text;
     EXPECT_EQ(spec.error().code, EINVAL) << text;
@@ -134,6 +134,15 @@ TEST(PageCodec, TheFallbackTakesTheShorterOfTwo) {
   EXPECT_GT(chosen[0], 0u);
   EXPECT_GT(chosen[1], 0u);
   EXPECT_GT(chosen[2], 0u);
+}
+
+TEST(PageCodec, TheDefaultIsLineWhereItIsMadeOfVectors) {
+  for (const Kernels* kernels : available_kernels()) {
+    const std::string tier = kernels->name;
+    const std::string spec = default_codec(*kernels);
+    EXPECT_EQ(spec, tier == "avx2" || tier == "avx512" ? "line,fallback=lz4" : "lz4");
+    EXPECT_TRUE(PageCodec::open(spec, *kernels).has_value());
+  }
 }
 
 TEST(PageCodec, ABlockThatNamesNoCodecIsRefused) {

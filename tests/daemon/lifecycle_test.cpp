@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "base/task_stat.h"
+#include "codec/page_codec.h"
 #include "control/status.h"
 #include "daemon/daemon_process.h"
 
@@ -58,6 +59,17 @@ TEST_F(Lifecycle, PagesGoInAndOutAndTheCountersSaySo) {
   EXPECT_EQ(status.orig_data_size, 4096u);
   EXPECT_EQ(status.write.bytes, 4096u);
   EXPECT_GE(status.read.bytes, 4096u);
+}
+
+TEST_F(Lifecycle, TheCodecSuitsTheProcessorWhereNobodyChoosesOne) {
+  for (const codec::Kernels* kernels : codec::available_kernels()) {
+    DaemonProcess daemon(arguments(), [&] { setenv("PLEAT_ISA", kernels->name, 1); });
+    ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+    const auto status = status_of(call({{"op", "stat"}}));
+    EXPECT_EQ(status.isa, kernels->name);
+    EXPECT_EQ(status.algorithm, codec::default_codec(*kernels));
+    EXPECT_THAT(daemon.said(), HasSubstr(status.algorithm));
+  }
 }
 
 TEST_F(Lifecycle, TheDaemonsOwnMemoryIsBelow24MiB) {

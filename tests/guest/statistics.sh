@@ -9,7 +9,7 @@
 
 [ "$TRANSPORT" != zram ] || fail "this compares with zram"
 size=8M
-make_device ours "$size"
+make_device ours "$size" --algorithm lz4  # which pages are huge is the codec's choice
 ours=$device
 TRANSPORT=zram make_device theirs "$size"
 theirs=$device

@@ -140,7 +140,7 @@ TEST(DaemonArguments, LeaveWhatIsNotSetToTheDaemon) {
   const auto argv = daemon_arguments("/x/pleatd", {.name = "a", .size_bytes = 8192});
   EXPECT_EQ(argv,
             (std::vector<std::string>{"/x/pleatd", "--name", "a", "--size", "8192", "--algorithm",
-                                      "lz4", "--mem-limit", "0", "--transport", "auto"}));
+                                      "auto", "--mem-limit", "0", "--transport", "auto"}));
 }
 
 TEST(DaemonArguments, CarryEveryOption) {
