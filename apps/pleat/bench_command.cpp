@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "codec/kernels.h"
+#include "codec/page_codec.h"
 #include "commands.h"
 #include "tool/codec_bench.h"
 #include "tool/codec_report.h"
@@ -153,6 +154,7 @@ Result<void> run_store(const StoreArguments& arguments) {
   if (!kernels) return std::move(kernels).error();
   tool::StoreBenchOptions options = arguments.options;
   options.kernels = *kernels;
+  if (options.codec == "auto") options.codec = codec::default_codec(**kernels);
   options.seed = arguments.pages.seed;
   options.threads = arguments.threads;
   if (options.threads.empty()) {
@@ -172,7 +174,8 @@ void add_store_command(CLI::App& bench, Action* action) {
   CLI::App* command = bench.add_subcommand(
       "store", "Measure the store against its codec, memcpy and kernel zram in the same run");
   add_page_options(*command, arguments->pages);
-  command->add_option("--codec", arguments->options.codec, "Codec of the store")
+  arguments->options.codec = "auto";
+  command->add_option("--codec", arguments->options.codec, "Codec of the store, or auto")
       ->type_name("SPEC")
       ->capture_default_str();
   command->add_option("--isa", arguments->isa, "Instruction-set tier")->type_name("NAME");
