@@ -18,17 +18,22 @@ PLEAT_INLINE bool lz4_get_length(const std::byte*& in, const std::byte* in_end,
   }
 }
 
-// Copies 18 bytes of a match, the longest that a token alone states. Offsets of words (8) and of
-// records mix in one page, so there is no branch on the offset here.
+// Copies 18 bytes of a match, the longest that a token alone states. By words where the offset
+// allows it: a load of 16 bytes that were stored in parts just before would wait for the stores.
 PLEAT_INLINE void lz4_copy_match_short(std::byte* out, std::size_t offset) noexcept {
-  const std::size_t period = offset < sizeof(Block) ? offset : sizeof(Block);
-  block_store(out, block_repeat(out - offset, period));
+  if (offset >= 8) [[likely]] {
+    put(out, load_u64(out - offset));
+    put(out + 8, load_u64(out + 8 - offset));
+    put(out + 16, load_u16(out + 16 - offset));
+    return;
+  }
+  block_store(out, block_repeat(out - offset, offset));
   // The rest continues the first block: at a distance that is a multiple of the offset and reaches
   // back over what the rest writes.
   if constexpr (sizeof(Block) == 16) {
     put(out + 16, load_u16(out + 16 - offset - (offset == 1)));
   } else {
-    const std::size_t distance = offset < 8 ? kRepeat8.distance[offset] : offset;
+    const std::size_t distance = kRepeat8.distance[offset];
     put(out + 8, load_u64(out + 8 - distance));
     put(out + 16, load_u16(out + 16 - distance));
   }
