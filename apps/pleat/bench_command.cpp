@@ -154,7 +154,7 @@ Result<void> run_store(const StoreArguments& arguments) {
   if (!kernels) return std::move(kernels).error();
   tool::StoreBenchOptions options = arguments.options;
   options.kernels = *kernels;
-  if (options.codec == "auto") options.codec = codec::default_codec(**kernels);
+  options.codec = codec::codec_or_default(options.codec, **kernels);
   options.seed = arguments.pages.seed;
   options.threads = arguments.threads;
   if (options.threads.empty()) {

@@ -42,6 +42,10 @@ const char* default_codec(const Kernels& kernels) noexcept {
   return kernels.line_compress == line_compress_scalar ? "lz4" : "line,fallback=lz4";
 }
 
+std::string codec_or_default(const std::string& spec, const Kernels& kernels) {
+  return spec == "auto" ? default_codec(kernels) : spec;
+}
+
 // The workspaces are value-initialised: every page of them is touched here, not on the first
 // compression.
 PageCodec::PageCodec(const Plan& plan, std::string spec, const Kernels& kernels)

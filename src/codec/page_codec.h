@@ -28,6 +28,8 @@ struct Encoded {
 // What suits pages of swap where nobody has chosen: "line,fallback=lz4" in tiers with a vector form
 // of line, "lz4" in others.
 const char* default_codec(const Kernels& kernels) noexcept;
+// `spec`, or the default codec's where it is "auto".
+std::string codec_or_default(const std::string& spec, const Kernels& kernels);
 
 // Thread safety: one thread at a time. Nothing is allocated after open().
 class PageCodec {

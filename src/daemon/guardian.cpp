@@ -288,12 +288,10 @@ int report_failed_start(const Options& options, const Error& error) {
 }  // namespace
 
 int run_daemon(const Options& asked) {
+  const auto kernels = codec::select_kernels();
+  if (!kernels) return report_failed_start(asked, kernels.error());
   Options options = asked;
-  if (options.algorithm == "auto") {
-    const auto kernels = codec::select_kernels();
-    if (!kernels) return report_failed_start(options, kernels.error());
-    options.algorithm = codec::default_codec(**kernels);
-  }
+  options.algorithm = codec::codec_or_default(asked.algorithm, **kernels);
   auto guardian = prepare(options);
   if (!guardian) return report_failed_start(options, guardian.error());
   auto forked = guardian->fork_worker();
