@@ -9,9 +9,11 @@
 
 namespace {
 
-// "lz4", and "line" with or without a level from 1 to 5, with or without its option.
+// "lz4" with or without a level, and "line" with or without a level, with or without its option.
 bool names_a_codec(std::string_view spec) {
-  if (spec == "lz4") return true;
+  for (const std::string_view lz4 : {"lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4"}) {
+    if (spec == lz4) return true;
+  }
   constexpr std::string_view kFallback = ",fallback=lz4";
   if (spec.ends_with(kFallback)) spec.remove_suffix(kFallback.size());
   if (spec.size() == 6 && spec[4] == ':' && spec[5] >= '1' && spec[5] <= '5') spec.remove_suffix(2);

@@ -78,6 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   Input input(data, size);
   const std::size_t capacity = input.word() % (kLz4Bound + 1);
+  const unsigned level = 1 + static_cast<unsigned>(input.word() % kLz4Levels);
   const Page built = build_page(input);
   std::byte* const page = page_memory.last(pleat::kPageSize);
   std::memcpy(page, built.data(), built.size());
@@ -86,7 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::size_t first_size = 0;
   for (const Kernels* tier : available_kernels()) {
     std::byte* const block = block_memory.last(kLz4Bound);
-    const std::size_t block_size = tier->lz4_compress(page, block, kLz4Bound, *workspace);
+    const std::size_t block_size = tier->lz4_compress(page, block, kLz4Bound, level, *workspace);
     fuzz_check(block_size != 0 && block_size <= kLz4Bound, "every page fits in the bound");
     if (first_size == 0) {
       first_size = block_size;
@@ -103,7 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz_check(std::memcmp(back.data(), page, pleat::kPageSize) == 0, "the page comes back");
 
     const std::size_t limited =
-        tier->lz4_compress(page, block_memory.last(capacity), capacity, *workspace);
+        tier->lz4_compress(page, block_memory.last(capacity), capacity, level, *workspace);
     fuzz_check(limited == (capacity < first_size ? 0 : first_size),
                "a block is refused only where it does not fit");
   }

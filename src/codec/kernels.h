@@ -28,17 +28,16 @@ struct Kernels {
   void (*fill)(std::byte* page, std::uint64_t pattern) noexcept;
 
   // Compresses one page to an LZ4 block of at most `capacity` bytes at `dst`; 0 where it does not
-  // fit. Never writes behind dst + capacity. The workspace needs no preparation and carries nothing
-  // between calls.
+  // fit. `level` is from 1 to kLz4Levels. Never writes behind dst + capacity. The workspace needs
+  // no preparation and carries nothing between calls. Every tier makes the same block of a page.
   std::size_t (*lz4_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
-                              Lz4Workspace& workspace) noexcept;
+                              unsigned level, Lz4Workspace& workspace) noexcept;
 
   // Decompresses an LZ4 block. True if it is well-formed, uses all `size` bytes and yields exactly
   // one page. Reads nothing outside src[0, size), writes nothing outside the page, for any input.
   bool (*lz4_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
-  // The same for the line format; `level` is from 1 to kLineLevels. Every tier makes the same block
-  // of a page.
+  // The same for the line format; `level` is from 1 to kLineLevels.
   std::size_t (*line_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
                                unsigned level, LineWorkspace& workspace) noexcept;
   bool (*line_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;

@@ -15,17 +15,29 @@ namespace pleat::codec {
 
 namespace {
 
-// "1" to the number of levels, or the default where the specification has none; 0 for others.
-unsigned line_level(const std::string& text) {
-  if (text.empty()) return kLineLevelDefault;
-  if (text.size() != 1 || text[0] < '1' || text[0] > '0' + static_cast<int>(kLineLevels)) return 0;
-  return static_cast<unsigned>(text[0] - '0');
+// One digit from `first` to `last`, or `standard` where the specification has no level; 0 for
+// others.
+unsigned level_of(const std::string& text, unsigned first, unsigned last, unsigned standard) {
+  if (text.empty()) return standard;
+  const auto level = static_cast<unsigned>(text[0] - '0');
+  return text.size() == 1 && level >= first && level <= last ? level : 0;
+}
+
+// LZ4's first level has a name instead of a number, which users know from other tools as the
+// acceleration, where 1 is the slowest.
+unsigned lz4_level(const std::string& text) {
+  return text == "fast" ? 1 : level_of(text, 2, kLz4Levels, kLz4LevelDefault);
 }
 
 // The line format is made for words, and leaves text and small numbers long. A block of more bytes
 // than this is compressed as LZ4 too, which takes about four times as long. Measured in
 // docs/performance.md.
 constexpr std::size_t kFallbackBytes = 2400;
+
+Error unknown_level(const CodecSpec& spec, const std::string& levels) {
+  return Error{EINVAL,
+               "codec " + spec.name + " has no level '" + spec.level + "'; there is: " + levels};
+}
 
 Error unknown_option(const std::string& codec, const std::string& key, const std::string& value) {
   if (codec == "line") {
@@ -49,11 +61,12 @@ std::string codec_or_default(const std::string& spec, const Kernels& kernels) {
 // The workspaces are value-initialised: every page of them is touched here, not on the first
 // compression.
 PageCodec::PageCodec(const Plan& plan, std::string spec, const Kernels& kernels)
-    : line_level_(plan.line_level),
+    : lz4_level_(plan.lz4_level),
+      line_level_(plan.line_level),
       spec_(std::move(spec)),
       kernels_(&kernels),
-      lz4_(plan.lz4 ? std::make_unique<Lz4Workspace>() : nullptr),
-      line_(plan.line ? std::make_unique<LineWorkspace>() : nullptr) {
+      lz4_(plan.lz4_level != 0 ? std::make_unique<Lz4Workspace>() : nullptr),
+      line_(plan.line_level != 0 ? std::make_unique<LineWorkspace>() : nullptr) {
   if (chooses()) second_ = std::make_unique<std::array<std::byte, kPageSize>>();
 }
 
@@ -69,26 +82,24 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
     if (!spec.options.empty()) {
       return unknown_option(spec.name, spec.options[0].first, spec.options[0].second);
     }
-    if (!spec.level.empty()) {
-      return Error{EINVAL, "codec lz4 has no levels; leave out ':" + spec.level + "'"};
-    }
-    return PageCodec({.lz4 = true}, "lz4", kernels);
+    const unsigned level = lz4_level(spec.level);
+    if (level == 0) return unknown_level(spec, "fast, 2 to " + std::to_string(kLz4Levels));
+    std::string name = "lz4";
+    if (level != kLz4LevelDefault) name += level == 1 ? ":fast" : ":" + spec.level;
+    return PageCodec({.lz4_level = level}, std::move(name), kernels);
   }
   if (spec.name != "line") {
     return Error{EINVAL, "unknown codec '" + spec.name + "'; there is: lz4, line"};
   }
-  Plan plan{.line = true, .line_level = line_level(spec.level)};
-  if (plan.line_level == 0) {
-    return Error{EINVAL, "codec line has no level '" + spec.level + "'; there is: 1 to " +
-                             std::to_string(kLineLevels)};
-  }
+  Plan plan{.line_level = level_of(spec.level, 1, kLineLevels, kLineLevelDefault)};
+  if (plan.line_level == 0) return unknown_level(spec, "1 to " + std::to_string(kLineLevels));
   for (const auto& [key, value] : spec.options) {
     if (key != "fallback" || value != "lz4") return unknown_option(spec.name, key, value);
-    plan.lz4 = true;
+    plan.lz4_level = kLz4LevelDefault;
   }
   std::string name = "line";
   if (plan.line_level != kLineLevelDefault) name += ":" + std::to_string(plan.line_level);
-  if (plan.lz4) name += ",fallback=lz4";
+  if (plan.lz4_level != 0) name += ",fallback=lz4";
   return PageCodec(plan, std::move(name), kernels);
 }
 
@@ -107,16 +118,17 @@ Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t cap
   if (line_ != nullptr) {
     return {kernels_->line_compress(page, dst, capacity, line_level_, *line_), CodecId::kLine};
   }
-  return {kernels_->lz4_compress(page, dst, capacity, *lz4_), CodecId::kLz4};
+  return {kernels_->lz4_compress(page, dst, capacity, lz4_level_, *lz4_), CodecId::kLz4};
 }
 
 Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
   const std::size_t line = kernels_->line_compress(page, dst, capacity, line_level_, *line_);
-  if (line == 0) return {kernels_->lz4_compress(page, dst, capacity, *lz4_), CodecId::kLz4};
+  if (line == 0)
+    return {kernels_->lz4_compress(page, dst, capacity, lz4_level_, *lz4_), CodecId::kLz4};
   if (line <= kFallbackBytes) return {line, CodecId::kLine};
   // Given up as soon as it is no shorter.
   const std::size_t room = std::min(line - 1, second_->size());
-  const std::size_t lz4 = kernels_->lz4_compress(page, second_->data(), room, *lz4_);
+  const std::size_t lz4 = kernels_->lz4_compress(page, second_->data(), room, lz4_level_, *lz4_);
   if (lz4 == 0) return {line, CodecId::kLine};
   std::memcpy(dst, second_->data(), lz4);
   return {lz4, CodecId::kLz4};

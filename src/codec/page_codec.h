@@ -41,7 +41,7 @@ class PageCodec {
   PageCodec& operator=(PageCodec&&) noexcept;
   ~PageCodec();
 
-  // The specification in its shortest form: "lz4", "line:4", "line" for its default level.
+  // The specification in its shortest form: "lz4:fast", "line:4", "line" for its default level.
   const std::string& spec() const noexcept { return spec_; }
   const Kernels& kernels() const noexcept { return *kernels_; }
   // The largest compressed size of any page.
@@ -65,14 +65,14 @@ class PageCodec {
 
  private:
   struct Plan {
-    bool lz4 = false;
-    bool line = false;
+    unsigned lz4_level = 0;  // 0: the codec has no LZ4 in it
     unsigned line_level = 0;
   };
   PageCodec(const Plan& plan, std::string spec, const Kernels& kernels);
   bool chooses() const noexcept { return lz4_ != nullptr && line_ != nullptr; }
   Encoded choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
 
+  unsigned lz4_level_;
   unsigned line_level_;
   std::string spec_;
   const Kernels* kernels_;

@@ -58,7 +58,7 @@ Result<CodecSubject> pleat_subject(std::string_view spec, const codec::Kernels& 
   CodecSubject subject;
   subject.name = codec->spec();
   subject.isa = kernels.name;
-  subject.lz4_format = codec->spec() == "lz4";
+  subject.lz4_format = codec->spec().starts_with("lz4");
   subject.compress = [codec](const std::byte* page, std::byte* dst, std::size_t capacity) {
     return codec->compress(page, dst, capacity);
   };

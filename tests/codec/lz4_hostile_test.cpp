@@ -218,7 +218,8 @@ TEST_F(Lz4Hostile, TruncatedBlocksAreRefused) {
   for (const auto& sample : test::real_pages(1)) {
     SCOPED_TRACE(sample.name);
     block.resize(kLz4Bound);
-    block.resize(tier.lz4_compress(sample.bytes.data(), block.data(), kLz4Bound, *workspace));
+    block.resize(tier.lz4_compress(sample.bytes.data(), block.data(), kLz4Bound, kLz4LevelDefault,
+                                   *workspace));
     while (!block.empty()) {
       block.pop_back();
       ASSERT_NE(reference::decode_lz4(block).error, nullptr);
@@ -236,7 +237,8 @@ TEST_F(Lz4Hostile, DamagedBlocksAreDecodedAsTheReferenceDoesOrRefused) {
   std::size_t bad = 0;
   for (const auto& sample : test::real_pages(4)) {
     Block block(kLz4Bound);
-    block.resize(tier.lz4_compress(sample.bytes.data(), block.data(), kLz4Bound, *workspace));
+    block.resize(tier.lz4_compress(sample.bytes.data(), block.data(), kLz4Bound, kLz4LevelDefault,
+                                   *workspace));
     for (int round = 0; round < 300; ++round) {
       Block damaged = block;
       for (std::size_t flips = 1 + random() % 3; flips > 0; --flips) {

@@ -50,7 +50,8 @@ TEST(PageCodec, RefusesWhatItDoesNotKnowAndSaysWhatThereIs) {
   const std::pair<const char*, const char*> cases[] = {
       {"lz5", "unknown codec 'lz5'; there is: lz4, line"},
       {"LZ4", "unknown codec 'LZ4'; there is: lz4, line"},
-      {"lz4:9", "codec lz4 has no levels; leave out ':9'"},
+      {"lz4:9", "codec lz4 has no level '9'; there is: fast, 2 to 4"},
+      {"lz4:1", "codec lz4 has no level '1'; there is: fast, 2 to 4"},
       {"line:0", "codec line has no level '0'; there is: 1 to 5"},
       {"line:6", "codec line has no level '6'; there is: 1 to 5"},
       {"line:12", "codec line has no level '12'; there is: 1 to 5"},
@@ -68,6 +69,9 @@ TEST(PageCodec, RefusesWhatItDoesNotKnowAndSaysWhatThereIs) {
 TEST(PageCodec, RoundTripsInEveryTierAndMoves) {
   const std::pair<const char*, const char*> specs[] = {
       {"lz4", "lz4"},
+      {"lz4:4", "lz4"},
+      {"lz4:fast", "lz4:fast"},
+      {"lz4:2", "lz4:2"},
       {"line", "line"},
       {"line:3", "line"},
       {"line:5", "line:5"},

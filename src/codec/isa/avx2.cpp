@@ -68,8 +68,8 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 }  // namespace
 
 std::size_t lz4_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
-                              Lz4Workspace& workspace) noexcept {
-  return lz4_compress(page, dst, capacity, workspace);
+                              unsigned level, Lz4Workspace& workspace) noexcept {
+  return lz4_compress(page, dst, capacity, level, workspace);
 }
 
 bool lz4_decompress_avx2(const std::byte* src, std::size_t size, std::byte* page) noexcept {

@@ -26,6 +26,10 @@ inline constexpr std::size_t kLz4Bound = kPageSize + kPageSize / 255 + 16;
 
 inline constexpr unsigned kLz4HashBits = 12;
 
+// From the fastest to the densest.
+inline constexpr unsigned kLz4Levels = 4;
+inline constexpr unsigned kLz4LevelDefault = 4;
+
 // How many bytes behind a block the compressor writes in its own buffer, at most: one literal copy
 // of 32 bytes and one run of 16 length bytes.
 inline constexpr std::size_t kLz4BlockSlack = 64;
