@@ -60,6 +60,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
 
+#include "codec/fetch.inl"
 #include "codec/line/avx2.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"

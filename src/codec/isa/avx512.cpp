@@ -42,6 +42,7 @@ PLEAT_INLINE bool vec_is_zero(Vec value) noexcept {
   return _mm512_test_epi64_mask(value, value) == 0;
 }
 
+#include "codec/fetch.inl"
 #include "codec/line/avx512.inl"
 #include "codec/scan/same_filled.inl"
 

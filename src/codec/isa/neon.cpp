@@ -45,6 +45,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
 
+#include "codec/fetch.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/scan/same_filled.inl"

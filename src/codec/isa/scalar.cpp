@@ -36,6 +36,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat8.step[period];
 }
 
+#include "codec/fetch.inl"
 #include "codec/line/scalar.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"

@@ -4,8 +4,6 @@
 // AMD's third Zen split into dozens of steps. No branch depends on the data but those that end a
 // block.
 
-#include "codec/line/fetch.inl"
-
 PLEAT_INLINE __m256i line_load(const void* from) noexcept {
   return _mm256_loadu_si256(static_cast<const __m256i*>(from));
 }

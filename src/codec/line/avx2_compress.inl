@@ -99,9 +99,9 @@ template <unsigned kProbes>
 PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* dst,
                                              std::size_t capacity, LineWorkspace& work) noexcept {
   LineSteps steps;
-  line_fetch_page(page);
+  fetch_page(page);
   line_hash_page(page, work, steps);
-  line_fetch_block(dst, capacity);
+  fetch_destination(dst, capacity);
   line_walk<kProbes>(work, steps);
   line_choose<kProbes>(page, steps);
 

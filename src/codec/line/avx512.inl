@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The line format with one register a line: AVX-512 F, BW, VL, VBMI, VBMI2 and VPOPCNTDQ. No branch
 // depends on the data but those that end a block.
-#include "codec/line/fetch.inl"
 #include "codec/line/walk.inl"
 
 // Bytes of a 256-entry table, 64 at a time.
@@ -94,9 +93,9 @@ template <unsigned kProbes>
 PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* dst,
                                              std::size_t capacity, LineWorkspace& work) noexcept {
   constexpr unsigned kCandidates = 2 + std::popcount(kProbes);
-  line_fetch_page(page);
+  fetch_page(page);
   line_hash_page(page, work);
-  line_fetch_block(dst, capacity);
+  fetch_destination(dst, capacity);
   line_walk<kProbes>(work);
   line_probe<kCandidates>(page, work);
   line_choose<kCandidates>(work);
