@@ -29,7 +29,8 @@ typedef struct pleat_codec pleat_codec;
 
 /* Opens a codec by its specification, "name[:level][,key=value...]".
  *
- *   lz4     the standard LZ4 block format: any LZ4 decoder reads its blocks, and it reads theirs.
+ *   lz4:N   the standard LZ4 block format: any LZ4 decoder reads its blocks, and it reads theirs.
+ *           N, from fast and 2 to 4, trades speed for ratio and is 4 where it is left out.
  *   line:N  a format of our own (docs/formats/line.md) that is made for vectors; N, from 1 to 5,
  *           trades speed for ratio and is 3 where it is left out.
  *   line:N,fallback=lz4  line, and LZ4 for each page that line leaves long and LZ4 makes shorter;
