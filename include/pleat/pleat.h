@@ -34,7 +34,8 @@ typedef struct pleat_codec pleat_codec;
  *   line:N  a format of our own (docs/formats/line.md) that is made for vectors; N, from 1 to 5,
  *           trades speed for ratio and is 3 where it is left out.
  *   line:N,fallback=lz4  line, and LZ4 for each page that line leaves long and LZ4 makes shorter;
- *           one more byte a block says which.
+ *           one more byte a block says which. A page that becomes no shorter is a block of
+ *           PLEAT_PAGE_SIZE + 1 bytes.
  *
  * Stores the codec in *out and returns 0. Returns -EINVAL for a specification it does not know or a
  * null argument, -ENOMEM without memory, and -ENOTSUP where the environment's PLEAT_ISA (scalar,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "codec/codec_spec.h"
+#include "codec/incompressible.h"
 #include "codec/isa/tables.h"
 #include "codec/line/line_format.h"
 #include "codec/lz4/format.h"
@@ -105,7 +106,7 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
 
 std::size_t PageCodec::bound() const noexcept {
   if (line_ == nullptr) return kLz4Bound;
-  return chooses() ? kLineBound + 1 : kLineBound;
+  return chooses() ? kPageSize + 1 : kLineBound;
 }
 
 std::size_t PageCodec::workspace_bytes() const noexcept {
@@ -122,6 +123,7 @@ Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t cap
 }
 
 Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
+  if (incompressible(page)) return {0, CodecId::kRaw};
   const std::size_t line = kernels_->line_compress(page, dst, capacity, line_level_, *line_);
   if (line == 0)
     return {kernels_->lz4_compress(page, dst, capacity, lz4_level_, *lz4_), CodecId::kLz4};
@@ -145,8 +147,12 @@ std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
                                 std::size_t capacity) noexcept {
   if (!chooses()) return encode(page, dst, capacity).size;
   if (capacity == 0) return 0;
-  const Encoded encoded = encode(page, dst, capacity - 1);
-  if (encoded.size == 0) return 0;
+  Encoded encoded = encode(page, dst, std::min(capacity, kPageSize) - 1);
+  if (encoded.size == 0) {
+    if (capacity <= kPageSize) return 0;
+    std::memcpy(dst, page, kPageSize);
+    encoded = {kPageSize, CodecId::kRaw};
+  }
   dst[encoded.size] = static_cast<std::byte>(encoded.id);
   return encoded.size + 1;
 }
@@ -154,6 +160,11 @@ std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
 bool PageCodec::decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
   if (!chooses()) return decode(line_ != nullptr ? CodecId::kLine : CodecId::kLz4, src, size, page);
   if (size == 0) return false;
+  if (static_cast<CodecId>(src[size - 1]) == CodecId::kRaw) {
+    if (size != kPageSize + 1) return false;
+    std::memcpy(page, src, kPageSize);
+    return true;
+  }
   return decode(static_cast<CodecId>(src[size - 1]), src, size - 1, page);
 }
 

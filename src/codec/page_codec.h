@@ -16,8 +16,9 @@
 
 namespace pleat::codec {
 
-// What a stored page was encoded with; the value is part of the store's slot word.
-enum class CodecId : std::uint8_t { kLz4 = 1, kLine = 2 };
+// What a stored page was encoded with; the value is part of the store's slot word. kRaw is in
+// blocks that stand alone only.
+enum class CodecId : std::uint8_t { kRaw = 0, kLz4 = 1, kLine = 2 };
 
 // What compressing a page came to.
 struct Encoded {
@@ -58,8 +59,9 @@ class PageCodec {
   // the page is written.
   bool decode(CodecId id, const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
-  // The same for blocks that stand alone: where the codec chooses between two for each page, the
-  // block's last byte is the CodecId. Returns the size, or 0 where the page does not fit.
+  // The same for blocks that stand alone: where the codec chooses for each page, the block's last
+  // byte is the CodecId, and a page that becomes no shorter is kept as it is. Returns the size, or
+  // 0 where the page does not fit.
   std::size_t compress(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
   bool decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 

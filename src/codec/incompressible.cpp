@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "codec/incompressible.h"
+
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+
+#include "base/bytes.h"
+#include "base/page.h"
+
+namespace pleat::codec {
+namespace {
+
+constexpr std::size_t kSampleBytes = 64;
+
+// The sum of the bytes of the words, which is less than 65536, where no byte position has more than
+// 255 in all.
+std::uint64_t sum_of_bytes(const std::uint64_t* words, std::size_t count) {
+  constexpr std::uint64_t kEvenBytes = 0x00FF00FF00FF00FF;
+  std::uint64_t sums = 0;
+  for (std::size_t i = 0; i < count; ++i) sums += words[i];
+  const std::uint64_t pairs = (sums & kEvenBytes) + (sums >> 8 & kEvenBytes);
+  return pairs * 0x0001000100010001 >> 48;
+}
+
+// Of every eighth 64 bytes, those that are neither zero nor the byte 64 or 128 before: of 512.
+std::uint64_t unlike_bytes(const std::byte* page) {
+  // Vectors that every x86-64 and arm64 processor has; wider ones gain nothing here.
+  using Bytes [[gnu::vector_size(16)]] = std::uint8_t;
+  constexpr std::size_t kVectors = kSampleBytes / sizeof(Bytes);
+  Bytes counts[kVectors] = {};
+  for (std::size_t at = 7 * kSampleBytes; at < kPageSize; at += 8 * kSampleBytes) {
+    for (std::size_t i = 0; i < kVectors; ++i) {
+      const std::byte* const bytes = page + at + i * sizeof(Bytes);
+      const auto value = load<Bytes>(bytes);
+      // A comparison gives 255 where it holds.
+      counts[i] -=
+          reinterpret_cast<Bytes>((value != 0) & (value != load<Bytes>(bytes - kSampleBytes)) &
+                                  (value != load<Bytes>(bytes - 2 * kSampleBytes)));
+    }
+  }
+  std::uint64_t words[kSampleBytes / sizeof(std::uint64_t)];
+  std::memcpy(words, counts, sizeof(words));
+  return sum_of_bytes(words, std::size(words));
+}
+
+// How many values 64 bytes have.
+std::uint64_t distinct_bytes(const std::byte* sample) {
+  std::uint64_t seen[256 / sizeof(std::uint64_t)] = {};
+  auto* const flags = reinterpret_cast<std::uint8_t*>(seen);
+  for (std::size_t i = 0; i < kSampleBytes; ++i) flags[static_cast<std::uint8_t>(sample[i])] = 1;
+  return sum_of_bytes(seen, std::size(seen));
+}
+
+}  // namespace
+
+bool incompressible(const std::byte* page) noexcept {
+  // Noise has 495 to 511 unlike bytes, and 46 to 63 distinct ones.
+  constexpr std::uint64_t kUnlikeMin = 440;
+  constexpr std::uint64_t kDistinctMin = 46;
+  // The page may be somewhere cold; whatever comes next reads all of it.
+  for (std::size_t at = 0; at < kPageSize; at += 64) __builtin_prefetch(page + at);
+  if (unlike_bytes(page) < kUnlikeMin) return false;
+  // One sample in each quarter: a page that is half text is worth compressing.
+  for (std::size_t at = 7 * kSampleBytes; at < kPageSize; at += kPageSize / 4) {
+    if (distinct_bytes(page + at) < kDistinctMin) return false;
+  }
+  return true;
+}
+
+}  // namespace pleat::codec
