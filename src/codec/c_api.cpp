@@ -60,10 +60,7 @@ int pleat_compress_pages(pleat_codec* codec, size_t count, const void* const* pa
   for (size_t i = 0; i < count; ++i) {
     if (pages[i] == nullptr || dst[i] == nullptr) return -EINVAL;
   }
-  for (size_t i = 0; i < count; ++i) {
-    sizes[i] =
-        static_cast<int32_t>(codec->codec.compress(bytes(pages[i]), bytes(dst[i]), dst_capacity));
-  }
+  codec->codec.compress_pages({pages, count}, dst, dst_capacity, sizes);
   return 0;
 }
 
@@ -76,14 +73,7 @@ int pleat_decompress_pages(pleat_codec* codec, size_t count, const void* const* 
   for (size_t i = 0; i < count; ++i) {
     if (src[i] == nullptr || pages[i] == nullptr) return -EINVAL;
   }
-  int result = 0;
-  for (size_t i = 0; i < count; ++i) {
-    errors[i] = sizes[i] < 0
-                    ? -EINVAL
-                    : pleat_decompress_page(codec, src[i], static_cast<size_t>(sizes[i]), pages[i]);
-    if (errors[i] != 0) result = -EBADMSG;
-  }
-  return result;
+  return codec->codec.decompress_pages({src, count}, sizes, pages, errors) ? 0 : -EBADMSG;
 }
 
 int pleat_page_same_filled(const void* page, uint64_t* pattern) {

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/page.h"
+#include "base/prefetch.h"
 
 namespace pleat::codec {
 namespace {
@@ -59,7 +60,7 @@ bool incompressible(const std::byte* page) noexcept {
   constexpr std::uint64_t kUnlikeMin = 440;
   constexpr std::uint64_t kDistinctMin = 46;
   // The page may be somewhere cold; whatever comes next reads all of it.
-  for (std::size_t at = 0; at < kPageSize; at += 64) __builtin_prefetch(page + at);
+  prefetch_page(page);
   if (unlike_bytes(page) < kUnlikeMin) return false;
   // One sample in each quarter: a page that is half text is worth compressing.
   for (std::size_t at = 7 * kSampleBytes; at < kPageSize; at += kPageSize / 4) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/prefetch.h"
 #include "codec/codec_spec.h"
 #include "codec/incompressible.h"
 #include "codec/isa/tables.h"
@@ -166,6 +167,36 @@ bool PageCodec::decompress(const std::byte* src, std::size_t size, std::byte* pa
     return true;
   }
   return decode(static_cast<CodecId>(src[size - 1]), src, size - 1, page);
+}
+
+void PageCodec::compress_pages(std::span<const void* const> pages, void* const* dst,
+                               std::size_t capacity, std::int32_t* sizes) noexcept {
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    if (i + 1 < pages.size()) prefetch_page(static_cast<const std::byte*>(pages[i + 1]));
+    sizes[i] = static_cast<std::int32_t>(compress(static_cast<const std::byte*>(pages[i]),
+                                                  static_cast<std::byte*>(dst[i]), capacity));
+  }
+}
+
+bool PageCodec::decompress_pages(std::span<const void* const> src, const std::int32_t* sizes,
+                                 void* const* pages, int* errors) noexcept {
+  const std::size_t size_max = bound();
+  bool good = true;
+  for (std::size_t i = 0; i < src.size(); ++i) {
+    if (i + 1 < src.size() && sizes[i + 1] > 0) {
+      prefetch(src[i + 1], std::min(static_cast<std::size_t>(sizes[i + 1]), size_max));
+    }
+    if (sizes[i] < 0) {
+      errors[i] = -EINVAL;
+    } else {
+      const bool is_page =
+          decompress(static_cast<const std::byte*>(src[i]), static_cast<std::size_t>(sizes[i]),
+                     static_cast<std::byte*>(pages[i]));
+      errors[i] = is_page ? 0 : -EBADMSG;
+    }
+    good = good && errors[i] == 0;
+  }
+  return good;
 }
 
 }  // namespace pleat::codec

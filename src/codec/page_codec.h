@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -64,6 +65,14 @@ class PageCodec {
   // 0 where the page does not fit.
   std::size_t compress(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
   bool decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept;
+
+  // Many pages in a call, each as above; memory is asked for the next one while one is worked on.
+  // sizes[i] becomes what compress() returns; errors[i] 0, -EBADMSG, or -EINVAL for a negative
+  // size. True if every page is good.
+  void compress_pages(std::span<const void* const> pages, void* const* dst, std::size_t capacity,
+                      std::int32_t* sizes) noexcept;
+  bool decompress_pages(std::span<const void* const> src, const std::int32_t* sizes,
+                        void* const* pages, int* errors) noexcept;
 
  private:
   struct Plan {

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/page.h"
+#include "base/prefetch.h"
 #include "codec/isa/tables.h"
 #include "codec/line/line_format.h"
 #include "codec/line/shuffle_tables.h"
@@ -60,7 +61,6 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
 
-#include "codec/fetch.inl"
 #include "codec/line/avx2.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/page.h"
+#include "base/prefetch.h"
 #include "codec/isa/tables.h"
 #include "codec/line/line_format.h"
 
@@ -42,7 +43,6 @@ PLEAT_INLINE bool vec_is_zero(Vec value) noexcept {
   return _mm512_test_epi64_mask(value, value) == 0;
 }
 
-#include "codec/fetch.inl"
 #include "codec/line/avx512.inl"
 #include "codec/scan/same_filled.inl"
 

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/page.h"
+#include "base/prefetch.h"
 #include "codec/isa/tables.h"
 #include "codec/lz4/format.h"
 #include "codec/lz4/repeat.h"
@@ -45,7 +46,6 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
 
-#include "codec/fetch.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/scan/same_filled.inl"

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/page.h"
+#include "base/prefetch.h"
 #include "codec/isa/tables.h"
 #include "codec/line/line_format.h"
 #include "codec/line/shuffle_tables.h"
@@ -36,7 +37,6 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat8.step[period];
 }
 
-#include "codec/fetch.inl"
 #include "codec/line/scalar.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"

@@ -99,9 +99,9 @@ template <unsigned kProbes>
 PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* dst,
                                              std::size_t capacity, LineWorkspace& work) noexcept {
   LineSteps steps;
-  fetch_page(page);
+  prefetch_page(page);
   line_hash_page(page, work, steps);
-  fetch_destination(dst, capacity);
+  prefetch_destination(dst, capacity);
   line_walk<kProbes>(work, steps);
   line_choose<kProbes>(page, steps);
 

@@ -182,7 +182,7 @@ PLEAT_INLINE bool line_decompress(const std::byte* src, std::size_t size,
   if (symbols_end > size) return false;
   // The raw bytes are read, and the page is written, only after the header is decoded: time
   // enough to fetch all their lines.
-  fetch_block(src, size);
+  prefetch(src, size);
   __builtin_prefetch(page, 1);
   LineVerdict verdict = LineVerdict::kCutOff;
   if (size >= kLineBitmapsBytes + 64) verdict = line_decode(src, size, size, page);

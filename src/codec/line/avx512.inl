@@ -93,9 +93,9 @@ template <unsigned kProbes>
 PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* dst,
                                              std::size_t capacity, LineWorkspace& work) noexcept {
   constexpr unsigned kCandidates = 2 + std::popcount(kProbes);
-  fetch_page(page);
+  prefetch_page(page);
   line_hash_page(page, work);
-  fetch_destination(dst, capacity);
+  prefetch_destination(dst, capacity);
   line_walk<kProbes>(work);
   line_probe<kCandidates>(page, work);
   line_choose<kCandidates>(work);

@@ -142,7 +142,7 @@ PLEAT_INLINE bool line_decompress(const std::byte* src, std::size_t size,
   // With 64 bytes behind the symbols, own masks are read only while 64 bytes are left.
   constexpr std::size_t kRoom = 16 * 64;
   // The raw bytes are read only after the header is decoded: time enough to fetch all their lines.
-  fetch_block(src, size);
+  prefetch(src, size);
   __builtin_prefetch(page, 1);
   if (size >= symbols_end + 576 || size > kRoom - 64) return line_decode(src, size, size, page);
   alignas(64) std::byte padded[kRoom];

@@ -104,8 +104,8 @@ PLEAT_INLINE std::size_t lz4_compress_level(const std::byte* page, std::byte* ds
   std::byte* out = workspace.block;
   const std::byte* const out_limit = out + (capacity < kLz4Bound ? capacity : kLz4Bound);
 
-  fetch_page(page);
-  fetch_destination(dst, capacity);
+  prefetch_page(page);
+  prefetch_destination(dst, capacity);
   std::memset(positions, 0, sizeof(workspace.positions));
   const std::byte* literals = page;           // first byte that no sequence covers yet
   const std::byte* at = page + kSearch.step;  // position 0 is what an empty table entry means

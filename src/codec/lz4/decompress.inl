@@ -91,7 +91,7 @@ PLEAT_INLINE void lz4_copy_match_exact(std::byte* out, std::size_t offset,
 }
 
 bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
-  fetch_block(src, size);
+  prefetch(src, size);
   const std::byte* in = src;
   const std::byte* const in_end = src + size;
   std::byte* out = page;
