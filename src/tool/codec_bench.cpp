@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <numeric>
 #include <random>
+#include <span>
 #include <utility>
 
 #include "tool/sample_stats.h"
@@ -35,12 +37,17 @@ struct Samples {
   std::vector<std::uint64_t> call_ticks;
 };
 
+double best_rate(const std::vector<std::uint64_t>& pass_ns, std::size_t pages) {
+  const std::uint64_t best =
+      std::max<std::uint64_t>(1, *std::min_element(pass_ns.begin(), pass_ns.end()));
+  return static_cast<double>(pages * kPageSize) / static_cast<double>(best);
+}
+
 CallTimes summarise(Samples& samples, std::size_t pages, double ticks_per_second) {
   CallTimes times;
   if (samples.pass_ns.empty()) return times;
-  const auto best = static_cast<double>(std::max<std::uint64_t>(
-      1, *std::min_element(samples.pass_ns.begin(), samples.pass_ns.end())));
-  times.gb_per_s = static_cast<double>(pages * kPageSize) / best;
+  times.gb_per_s = best_rate(samples.pass_ns, pages);
+  const double best = static_cast<double>(pages * kPageSize) / times.gb_per_s;
   times.spread = static_cast<double>(median(samples.pass_ns)) / best - 1;
   const double ns_per_tick = 1e9 / ticks_per_second;
   times.call_p50_ns = static_cast<double>(quantile(samples.call_ticks, 0.50)) * ns_per_tick;
@@ -102,6 +109,66 @@ class Contestant {
     return verify(well_formed, place, pages);
   }
 
+  // As above, but in calls of kBatchPages pages.
+  void compress_batches(const Order& order, const Order& place) {
+    place_ = &place;
+    const std::uint64_t begin = clock_->cpu_ns();
+    for_batches(order, [this](std::span<const std::size_t> batch) {
+      if (!subject_->compress_pages) {
+        for (const std::size_t i : batch) compress_page(i);
+        return;
+      }
+      std::array<const void*, kBatchPages> pages;
+      std::array<void*, kBatchPages> blocks;
+      std::array<std::int32_t, kBatchPages> sizes;
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        pages[i] = set_->page(batch[i]);
+        blocks[i] = block(batch[i]);
+      }
+      subject_->compress_pages({pages.data(), batch.size()}, blocks.data(), kBlockStride,
+                               sizes.data());
+    });
+    compress_batch_ns_.push_back(clock_->cpu_ns() - begin);
+  }
+
+  // To kBatchPages buffers that all calls use again, as a device uses those of its queue. Not
+  // compared while they are timed: the same calls are made again for that.
+  Result<void> decompress_batches(const Order& order, PageBuffer& pages) {
+    const auto decompress = [&](std::span<const std::size_t> batch) {
+      if (!subject_->decompress_pages) {
+        bool well_formed = true;
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+          well_formed &= subject_->decompress(block(batch[i]), sizes_[batch[i]], pages.page(i));
+        }
+        return well_formed;
+      }
+      std::array<const void*, kBatchPages> blocks;
+      std::array<void*, kBatchPages> targets;
+      std::array<std::int32_t, kBatchPages> sizes;
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        blocks[i] = block(batch[i]);
+        sizes[i] = static_cast<std::int32_t>(sizes_[batch[i]]);
+        targets[i] = pages.page(i);
+      }
+      return subject_->decompress_pages({blocks.data(), batch.size()}, sizes.data(),
+                                        targets.data());
+    };
+    const std::uint64_t begin = clock_->cpu_ns();
+    for_batches(order, decompress);
+    decompress_batch_ns_.push_back(clock_->cpu_ns() - begin);
+    bool right = true;
+    for_batches(order, [&](std::span<const std::size_t> batch) {
+      std::memset(pages.data(), 0x5a, kBatchPages * kPageSize);
+      right &= decompress(batch);
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        right &= std::memcmp(pages.page(i), set_->page(batch[i]), kPageSize) == 0;
+      }
+    });
+    if (right) return {};
+    return Error{EBADMSG, fmt::format("pages of {} come back wrong from batches of {}", set_->name,
+                                      label())};
+  }
+
   CodecResult result() {
     CodecResult result;
     result.codec = subject_->name;
@@ -113,6 +180,8 @@ class Contestant {
     result.compress = summarise(compress_samples_, set_->count, rate);
     result.decompress = summarise(decompress_samples_, set_->count, rate);
     result.decompress_liblz4_blocks = summarise(foreign_samples_, set_->count, rate);
+    result.compress_batches.gb_per_s = best_rate(compress_batch_ns_, set_->count);
+    result.decompress_batches.gb_per_s = best_rate(decompress_batch_ns_, set_->count);
     return result;
   }
 
@@ -143,6 +212,14 @@ class Contestant {
     return {};
   }
 
+  template <typename Call>
+  static void for_batches(const Order& order, const Call& call) {
+    const std::span<const std::size_t> pages(order);
+    for (std::size_t at = 0; at < pages.size(); at += kBatchPages) {
+      call(pages.subspan(at, std::min(kBatchPages, pages.size() - at)));
+    }
+  }
+
   const CodecSubject* subject_;
   const PageSet* set_;
   const BenchClock* clock_;
@@ -152,6 +229,8 @@ class Contestant {
   Samples compress_samples_;
   Samples decompress_samples_;
   Samples foreign_samples_;
+  std::vector<std::uint64_t> compress_batch_ns_;
+  std::vector<std::uint64_t> decompress_batch_ns_;
 };
 
 Result<void> run_repeat(std::vector<Contestant>& contestants, std::size_t count,
@@ -162,6 +241,7 @@ Result<void> run_repeat(std::vector<Contestant>& contestants, std::size_t count,
   const Order page_place = shuffled(count, random);
   const Order turns = shuffled(contestants.size(), random);
   for (const std::size_t turn : turns) {
+    contestants[turn].compress_batches(compress_order, block_place);
     Result<void> done = contestants[turn].compress(compress_order, block_place);
     if (!done) return done;
   }
@@ -171,6 +251,7 @@ Result<void> run_repeat(std::vector<Contestant>& contestants, std::size_t count,
     if (done && turn != 0 && contestant.subject().lz4_format) {
       done = contestant.decompress(contestants[0], decompress_order, page_place, pages);
     }
+    if (done) done = contestant.decompress_batches(decompress_order, pages);
     if (!done) return done;
   }
   return {};
@@ -182,6 +263,10 @@ void compare_with(const CodecResult& peer, CodecResult& result) {
   result.ratio_of_liblz4 = quotient(result.ratio, peer.ratio);
   result.compress.of_liblz4 = quotient(result.compress.gb_per_s, peer.compress.gb_per_s);
   result.decompress.of_liblz4 = quotient(result.decompress.gb_per_s, peer.decompress.gb_per_s);
+  result.compress_batches.of_liblz4 =
+      quotient(result.compress_batches.gb_per_s, peer.compress_batches.gb_per_s);
+  result.decompress_batches.of_liblz4 =
+      quotient(result.decompress_batches.gb_per_s, peer.decompress_batches.gb_per_s);
   result.decompress_liblz4_blocks.of_liblz4 =
       quotient(result.decompress_liblz4_blocks.gb_per_s, peer.decompress.gb_per_s);
 }
@@ -195,7 +280,7 @@ Result<CorpusResult> run_corpus(const PageSet& set, const CodecSubject& peer,
   for (const CodecSubject& subject : subjects) {
     contestants.emplace_back(subject, set, options.clock);
   }
-  PageBuffer pages(set.count * kPageSize);
+  PageBuffer pages(std::max(set.count, kBatchPages) * kPageSize);
   for (unsigned repeat = 0; repeat < options.repeats; ++repeat) {
     Result<void> done = run_repeat(contestants, set.count, random, pages);
     if (!done) return std::move(done).error();
@@ -245,6 +330,8 @@ std::vector<CodecResult> mean_of(const std::vector<CorpusResult>& all_corpora) {
     std::vector<CallTimes> compress;
     std::vector<CallTimes> decompress;
     std::vector<CallTimes> foreign;
+    std::vector<CallTimes> compress_batches;
+    std::vector<CallTimes> decompress_batches;
     for (const CorpusResult& corpus : corpora) {
       const CodecResult& codec = corpus.codecs[i];
       ratio.push_back(codec.ratio);
@@ -252,6 +339,8 @@ std::vector<CodecResult> mean_of(const std::vector<CorpusResult>& all_corpora) {
       compress.push_back(codec.compress);
       decompress.push_back(codec.decompress);
       foreign.push_back(codec.decompress_liblz4_blocks);
+      compress_batches.push_back(codec.compress_batches);
+      decompress_batches.push_back(codec.decompress_batches);
     }
     CodecResult mean;
     mean.codec = corpora.front().codecs[i].codec;
@@ -261,6 +350,8 @@ std::vector<CodecResult> mean_of(const std::vector<CorpusResult>& all_corpora) {
     mean.compress = mean_times(compress);
     mean.decompress = mean_times(decompress);
     mean.decompress_liblz4_blocks = mean_times(foreign);
+    mean.compress_batches = mean_times(compress_batches);
+    mean.decompress_batches = mean_times(decompress_batches);
     means.push_back(mean);
   }
   return means;

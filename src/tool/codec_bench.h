@@ -2,10 +2,10 @@
 // Measures page codecs over page sets, liblz4 in the same run: `pleat bench codec`.
 //
 // For each page set and repeat: the pages and the addresses that results go to are shuffled anew,
-// the codecs take turns in an order that differs each repeat, and each makes four passes over all
-// pages: compress and decompress under the CPU clock, and again with every call timed by itself
-// (so that reading the clock is not part of the throughput). Every block is decompressed and
-// compared with its page after each decompressing pass.
+// the codecs take turns in an order that differs each repeat, and each makes six passes over all
+// pages: compress and decompress under the CPU clock, again with every call timed by itself
+// (so that reading the clock is not part of the throughput), and again in calls of kBatchPages
+// pages. Every block is decompressed and compared with its page after each decompressing pass.
 //
 // Throughput is that of the best repeat: what disturbs a pass only ever adds time. `spread` says
 // how far the median repeat was from the best, so that a disturbed run shows. Quantiles are over
@@ -55,6 +55,9 @@ struct CodecResult {
   // Decompressing liblz4's blocks, against liblz4 on the same blocks; all 0 where the format is
   // another one, and for liblz4 itself.
   CallTimes decompress_liblz4_blocks;
+  // In calls of kBatchPages pages, liblz4 page by page; only the throughput.
+  CallTimes compress_batches;
+  CallTimes decompress_batches;
 };
 
 struct CorpusResult {

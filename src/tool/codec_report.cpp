@@ -46,6 +46,18 @@ std::string mean_table(const CodecBenchReport& report) {
   return markdown_table(rows);
 }
 
+std::string batch_table(const CodecBenchReport& report) {
+  std::vector<std::vector<std::string>> rows = {
+      {"In batches", "Compress GB/s", "of liblz4", "Decompress GB/s", "of liblz4"}};
+  for (const CodecResult& codec : report.mean) {
+    rows.push_back({label(codec), number(codec.compress_batches.gb_per_s),
+                    number(codec.compress_batches.of_liblz4),
+                    number(codec.decompress_batches.gb_per_s),
+                    number(codec.decompress_batches.of_liblz4)});
+  }
+  return markdown_table(rows);
+}
+
 // One row a codec, one column a page set, the mean first.
 std::string corpus_table(const CodecBenchReport& report, const std::string& measure,
                          const std::function<double(const CodecResult&)>& value) {
@@ -77,6 +89,10 @@ nlohmann::json to_json(const CallTimes& times) {
           {"call_p99_ns", times.call_p99_ns}};
 }
 
+nlohmann::json batch_json(const CallTimes& times) {
+  return {{"gb_per_s", times.gb_per_s}, {"of_liblz4", times.of_liblz4}};
+}
+
 nlohmann::json to_json(const std::vector<CodecResult>& codecs) {
   nlohmann::json list = nlohmann::json::array();
   for (const CodecResult& codec : codecs) {
@@ -85,7 +101,9 @@ nlohmann::json to_json(const std::vector<CodecResult>& codecs) {
                             {"ratio", codec.ratio},
                             {"ratio_of_liblz4", codec.ratio_of_liblz4},
                             {"compress", to_json(codec.compress)},
-                            {"decompress", to_json(codec.decompress)}};
+                            {"decompress", to_json(codec.decompress)},
+                            {"compress_batches", batch_json(codec.compress_batches)},
+                            {"decompress_batches", batch_json(codec.decompress_batches)}};
     if (codec.decompress_liblz4_blocks.gb_per_s > 0) {
       entry["decompress_liblz4_blocks"] = to_json(codec.decompress_liblz4_blocks);
     }
@@ -105,6 +123,11 @@ std::string to_text(const CodecBenchReport& report, const Machine& machine) {
       "\nMeans over the page sets (synthetic ones left out where there are real ones) are "
       "geometric; p50 and spread are the median page set's, p99 "
       "is the worst one's.\n";
+  text += "\n" + batch_table(report);
+  text += fmt::format(
+      "\nIn calls of {0} pages; decompressed to {0} buffers that each call uses again, as a device "
+      "does. liblz4 has no such call and gets the pages one by one.\n",
+      kBatchPages);
   const auto add = [&](const char* measure,
                        const std::function<double(const CodecResult&)>& value) {
     text += "\n" + corpus_table(report, measure, value);
@@ -114,6 +137,10 @@ std::string to_text(const CodecBenchReport& report, const Machine& machine) {
   add("Compress of liblz4", [](const CodecResult& codec) { return codec.compress.of_liblz4; });
   add("Decompress GB/s", [](const CodecResult& codec) { return codec.decompress.gb_per_s; });
   add("Decompress of liblz4", [](const CodecResult& codec) { return codec.decompress.of_liblz4; });
+  add("Compress in batches, of liblz4",
+      [](const CodecResult& codec) { return codec.compress_batches.of_liblz4; });
+  add("Decompress in batches, of liblz4",
+      [](const CodecResult& codec) { return codec.decompress_batches.of_liblz4; });
   add("liblz4's blocks, of liblz4",
       [](const CodecResult& codec) { return codec.decompress_liblz4_blocks.of_liblz4; });
   return text;
@@ -133,7 +160,8 @@ nlohmann::json to_json(const CodecBenchReport& report, const Machine& machine) {
            {{"repeats", report.repeats},
             {"estimator", "best repeat"},
             {"clock", "thread CPU time"},
-            {"raw_threshold_bytes", kRawThresholdBytes}}},
+            {"raw_threshold_bytes", kRawThresholdBytes},
+            {"batch_pages", kBatchPages}}},
           {"mean", to_json(report.mean)},
           {"corpora", std::move(corpora)}};
 }

@@ -5,6 +5,7 @@
 #define LZ4_STATIC_LINKING_ONLY
 #include <lz4.h>
 
+#include <array>
 #include <cstring>
 #include <memory>
 
@@ -64,6 +65,15 @@ Result<CodecSubject> pleat_subject(std::string_view spec, const codec::Kernels& 
   };
   subject.decompress = [codec](const std::byte* src, std::size_t size, std::byte* page) {
     return codec->decompress(src, size, page);
+  };
+  subject.compress_pages = [codec](std::span<const void* const> pages, void* const* dst,
+                                   std::size_t capacity, std::int32_t* sizes) {
+    codec->compress_pages(pages, dst, capacity, sizes);
+  };
+  subject.decompress_pages = [codec](std::span<const void* const> src, const std::int32_t* sizes,
+                                     void* const* pages) {
+    std::array<int, kBatchPages> errors;
+    return codec->decompress_pages(src, sizes, pages, errors.data());
   };
   return subject;
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A page codec as the benchmark sees one: two functions and a name. Ours, liblz4 and memcpy are all
+// A page codec as the benchmark sees one: functions and a name. Ours, liblz4 and memcpy are all
 // called through the same indirection, so that it costs each of them the same.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -12,6 +14,9 @@
 #include "codec/kernels.h"
 
 namespace pleat::tool {
+
+// How many pages the benchmark gives to one call, at most.
+inline constexpr std::size_t kBatchPages = 16;
 
 struct CodecSubject {
   std::string name;  // "lz4"
@@ -23,6 +28,13 @@ struct CodecSubject {
   std::function<std::size_t(const std::byte* page, std::byte* dst, std::size_t capacity)> compress;
   // Whether src is one page.
   std::function<bool(const std::byte* src, std::size_t size, std::byte* page)> decompress;
+  // The same for many pages in a call; empty where the codec takes them one by one.
+  std::function<void(std::span<const void* const> pages, void* const* dst, std::size_t capacity,
+                     std::int32_t* sizes)>
+      compress_pages;
+  std::function<bool(std::span<const void* const> src, const std::int32_t* sizes,
+                     void* const* pages)>
+      decompress_pages;
 };
 
 // The peer: LZ4_compress_fast_extState_fastReset with acceleration 1, and LZ4_decompress_safe.

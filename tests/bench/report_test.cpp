@@ -33,6 +33,7 @@ CodecBenchReport codec_report() {
   ours.compress.of_liblz4 = 1.125;
   ours.decompress.call_p99_ns = 4321;
   ours.decompress_liblz4_blocks.gb_per_s = 3.5;
+  ours.decompress_batches.gb_per_s = 8.5;
   corpus.codecs = {peer, ours};
   report.corpora.push_back(corpus);
   report.mean = mean_of(report.corpora);
@@ -56,6 +57,7 @@ TEST(CodecReport, JsonHasEveryMeasureUnderItsName) {
   EXPECT_EQ(ours.at("compress").at("of_liblz4"), 1.125);
   EXPECT_EQ(ours.at("decompress").at("call_p99_ns"), 4321);
   EXPECT_EQ(ours.at("decompress_liblz4_blocks").at("gb_per_s"), 3.5);
+  EXPECT_EQ(ours.at("decompress_batches").at("gb_per_s"), 8.5);
   EXPECT_FALSE(corpus.at("codecs").at(0).contains("decompress_liblz4_blocks"));
   EXPECT_EQ(json.at("mean").size(), 2u);
 }
@@ -65,6 +67,7 @@ TEST(CodecReport, TextShowsMeasurementsAndLeavesOutWhatThereIsNot) {
   EXPECT_THAT(text, HasSubstr("jvm 100 (7 same-filled)"));
   EXPECT_THAT(text, HasSubstr("lz4/avx2"));
   EXPECT_THAT(text, HasSubstr("1.25"));
+  EXPECT_THAT(text, HasSubstr("8.50"));
   EXPECT_THAT(text, Not(HasSubstr("nan")));
   EXPECT_THAT(text, Not(HasSubstr("inf")));
 }
