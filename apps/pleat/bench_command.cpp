@@ -50,7 +50,7 @@ void add_page_options(CLI::App& command, PageArguments& pages) {
                   "File of 4 KiB pages, or a directory with *.pages files; may be repeated")
       ->type_name("FILE|DIR");
   command.add_flag("--synthetic", pages.synthetic,
-                   "Also zeros, text, half text half random, and random pages");
+                   "Also zeros, repeated text, words, half text half random, and random pages");
   command.add_option("--pages-max", pages.pages_max, "Pages of a file that are used at most")
       ->check(CLI::Range(1u, 1u << 24))
       ->capture_default_str();

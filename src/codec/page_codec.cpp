@@ -8,10 +8,10 @@
 
 #include "base/prefetch.h"
 #include "codec/codec_spec.h"
-#include "codec/incompressible.h"
 #include "codec/isa/tables.h"
 #include "codec/line/line_format.h"
 #include "codec/lz4/format.h"
+#include "codec/page_look.h"
 
 namespace pleat::codec {
 
@@ -124,11 +124,16 @@ Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t cap
 }
 
 Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
-  if (incompressible(page)) return {0, CodecId::kRaw};
-  const std::size_t line = kernels_->line_compress(page, dst, capacity, line_level_, *line_);
-  if (line == 0)
+  const PageLook look = look_at(page);
+  if (look == PageLook::kNoise) return {0, CodecId::kRaw};
+  std::size_t line = 0;
+  if (look == PageLook::kWords) {
+    line = kernels_->line_compress(page, dst, capacity, line_level_, *line_);
+    if (line != 0 && line <= kFallbackBytes) return {line, CodecId::kLine};
+  }
+  if (line == 0) {
     return {kernels_->lz4_compress(page, dst, capacity, lz4_level_, *lz4_), CodecId::kLz4};
-  if (line <= kFallbackBytes) return {line, CodecId::kLine};
+  }
   // Given up as soon as it is no shorter.
   const std::size_t room = std::min(line - 1, second_->size());
   const std::size_t lz4 = kernels_->lz4_compress(page, second_->data(), room, lz4_level_, *lz4_);

@@ -53,8 +53,16 @@ std::byte printable(std::mt19937_64& random) {
   return static_cast<std::byte>(' ' + random() % ('~' - ' ' + 1));
 }
 
-// Text of words drawn from a vocabulary, the nearer its front the more often.
+// The printable characters of ASCII in their order, over and over.
 void fill_text(std::span<std::byte> out, std::mt19937_64& random) {
+  const std::uint64_t first = random();
+  for (std::size_t at = 0; at < out.size(); ++at) {
+    out[at] = static_cast<std::byte>(' ' + (first + at) % ('~' - ' ' + 1));
+  }
+}
+
+// Words drawn from a vocabulary, the nearer its front the more often.
+void fill_words(std::span<std::byte> out, std::mt19937_64& random) {
   constexpr std::size_t kWords = 64;
   constexpr std::size_t kWordBytes = 12;
   std::array<std::array<std::byte, kWordBytes>, kWords> words;
@@ -124,7 +132,7 @@ Result<std::vector<PageSet>> load_page_sets(const std::string& path, std::size_t
 std::vector<PageSet> synthetic_page_sets(std::size_t count, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<PageSet> sets;
-  for (const char* name : {"zeros", "text", "half", "random"}) {
+  for (const char* name : {"zeros", "text", "words", "half", "random"}) {
     PageSet set;
     set.name = name;
     set.synthetic = true;
@@ -133,6 +141,7 @@ std::vector<PageSet> synthetic_page_sets(std::size_t count, std::uint64_t seed) 
     for (std::size_t i = 0; i < count; ++i) {
       const std::span<std::byte> page(set.memory.page(i), kPageSize);
       if (set.name == "text") fill_text(page, random);
+      if (set.name == "words") fill_words(page, random);
       if (set.name == "half") {
         fill_text(page.first(kPageSize / 2), random);
         fill_random(page.last(kPageSize / 2), random);

@@ -35,8 +35,9 @@ bool same_filled(const std::byte* page);
 Result<std::vector<PageSet>> load_page_sets(const std::string& path, std::size_t pages_max,
                                             std::uint64_t seed);
 
-// "zeros", "text" (words of printable characters that repeat), "half" (half a page of text, half of
-// random bytes) and "random", `count` pages each. The same seed gives the same pages.
+// "zeros", "text" (the printable characters over and over), "words" (drawn from a vocabulary),
+// "half" (half a page of text, half of random bytes) and "random", `count` pages each. The same
+// seed gives the same pages.
 std::vector<PageSet> synthetic_page_sets(std::size_t count, std::uint64_t seed);
 
 // `count` distinct numbers below `total` in rising order, each subset equally likely; all of them

@@ -219,7 +219,7 @@ TEST(CodecBench, RealCodecsOfEveryTierPassOverSyntheticPages) {
   Result<CodecBenchReport> report =
       run_codec_bench(synthetic_page_sets(32, 1), liblz4_subject(), subjects, options);
   ASSERT_TRUE(report) << report.error().message;
-  ASSERT_EQ(report->corpora.size(), 4u);
+  ASSERT_EQ(report->corpora.size(), 5u);
   for (const CorpusResult& corpus : report->corpora) {
     ASSERT_EQ(corpus.codecs.size(), subjects.size() + 1);
     EXPECT_DOUBLE_EQ(corpus.codecs[1].ratio, 1.0) << "memcpy";
