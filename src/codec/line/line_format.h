@@ -69,6 +69,25 @@ inline constexpr LineSymbolTables kLineSymbolOf = [] {
   return tables;
 }();
 
+// By the byte of two symbols, of word i in the low half and of word i + 4 in the high one: their
+// masks, in the bytes 0 and 4; and the bits 0 and 4 where they refer to the reference line. Own
+// masks are 0 here.
+struct LineSymbolPairs {
+  alignas(64) std::array<std::uint64_t, 256> masks;
+  alignas(64) std::array<std::uint8_t, 256> references;
+};
+inline constexpr LineSymbolPairs kLineSymbolPairs = [] {
+  LineSymbolPairs pairs{};
+  for (unsigned pair = 0; pair < 256; ++pair) {
+    const unsigned low = pair & 15;
+    const unsigned high = pair >> 4;
+    pairs.masks[pair] = kLineSymbolMask[low] | std::uint64_t{kLineSymbolMask[high]} << 32;
+    pairs.references[pair] = static_cast<std::uint8_t>((kLineSymbolReference >> low & 1) |
+                                                       (kLineSymbolReference >> high & 1) << 4);
+  }
+  return pairs;
+}();
+
 // Distances are written as `near`: distance / 8 - 8, from 0 to 8 * line - 8.
 inline constexpr unsigned kLineDistanceBits = 9;
 

@@ -195,23 +195,19 @@ PLEAT_INLINE bool line_decompress(const std::byte* src, std::size_t size,
     raw[line] = 0;
     from_line[line] = 0;
     if ((not_zero >> line & 1) == 0) continue;
-    const bool near_end = end - own < static_cast<std::ptrdiff_t>(kLineWords);
-    for (unsigned word = 0; word < kLineWords; ++word) {
-      const unsigned symbol =
-          std::to_integer<unsigned>(symbols[word % 4]) >> (word < 4 ? 0 : 4) & 15;
-      std::uint64_t mask = kLineSymbolMask[symbol];
-      // Which symbols have own masks is hard to guess, so that a branch costs more than a load.
-      const bool is_own = symbol >= kLineOwnZero;
-      if (near_end) {
-        if (is_own && own == end) return false;
-        if (is_own) mask = std::to_integer<std::uint64_t>(*own);
-      } else {
-        const auto next = std::to_integer<std::uint64_t>(*own);
-        mask = is_own ? next : mask;
-      }
-      own += is_own ? 1 : 0;
-      raw[line] |= mask << 8 * word;
-      from_line[line] |= std::uint64_t{kLineSymbolReference >> symbol & 1u} << word;
+    const std::uint64_t packed = load_u32(symbols);
+    for (unsigned i = 0; i < 4; ++i) {
+      const auto pair = static_cast<std::uint8_t>(packed >> 8 * i);
+      raw[line] |= kLineSymbolPairs.masks[pair] << 8 * i;
+      from_line[line] |= std::uint64_t{kLineSymbolPairs.references[pair]} << i;
+    }
+    // Own masks, of the symbols whose upper three bits are set.
+    constexpr std::uint64_t kOnes = 0x0101010101010101;
+    const std::uint64_t symbol = packed | packed << 28;
+    std::uint64_t owns = symbol >> 1 & symbol >> 2 & symbol >> 3 & kOnes;
+    for (; owns != 0; owns &= owns - 1) {
+      if (own == end) return false;
+      raw[line] |= std::to_integer<std::uint64_t>(*own++) << std::countr_zero(owns);
     }
     symbols += 4;
     raw_bytes += static_cast<std::size_t>(std::popcount(raw[line]));
@@ -228,20 +224,32 @@ PLEAT_INLINE bool line_decompress(const std::byte* src, std::size_t size,
     // Line 0 has no reference.
     const std::byte* const reference = line == 0 ? at : at - kLineBytes - 8 * near;
     if (line == 0) from_line[0] = 0;
-    for (unsigned word = 0; word < kLineWords; ++word) {
-      const std::uint64_t from = from_line[line] >> word & 1;
-      std::uint64_t value = load_u64(reference + 8 * word) & (0 - from);
-      auto mask = static_cast<unsigned>(raw[line] >> 8 * word & 0xFF);
-      if (end - own >= 8) {
-        const LineSpread& spread = kLineSpread[mask];
+    if ((not_zero >> line & 1) == 0) {
+      std::memset(at, 0, kLineBytes);
+      continue;
+    }
+    // A word from the reference keeps all its bytes, one from zeros none.
+    const auto referred = [&](unsigned word) {
+      return load_u64(reference + 8 * word) & (0 - (from_line[line] >> word & 1));
+    };
+    if (static_cast<std::size_t>(end - own) >= kLineBytes + 8) [[likely]] {
+#pragma GCC unroll 8
+      for (unsigned word = 0; word < kLineWords; ++word) {
+        const LineSpread& spread = kLineSpread[raw[line] >> 8 * word & 0xFF];
         const std::uint64_t bytes =
             load_u32(own) | std::uint64_t{load_u32(own + spread.lower_count)} << 32;
-        value = (value & ~spread.raw) | (bytes & spread.moved[0]) | (bytes & spread.moved[1]) << 8 |
-                (bytes & spread.moved[2]) << 16 | (bytes & spread.moved[3]) << 24;
         own += spread.count;
-        mask = 0;
+        const std::uint64_t placed = (bytes & spread.moved[0]) | (bytes & spread.moved[1]) << 8 |
+                                     (bytes & spread.moved[2]) << 16 |
+                                     (bytes & spread.moved[3]) << 24;
+        put(at + 8 * word, (referred(word) & ~spread.raw) | placed);
       }
-      for (; mask != 0; mask &= mask - 1) {
+      continue;
+    }
+    for (unsigned word = 0; word < kLineWords; ++word) {
+      std::uint64_t value = referred(word);
+      for (auto mask = static_cast<unsigned>(raw[line] >> 8 * word & 0xFF); mask != 0;
+           mask &= mask - 1) {
         const int bit = 8 * std::countr_zero(mask);
         value &= ~(std::uint64_t{0xFF} << bit);
         value |= std::to_integer<std::uint64_t>(*own++) << bit;
