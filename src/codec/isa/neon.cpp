@@ -3,6 +3,7 @@
 // region is needed.
 #include <arm_neon.h>
 
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -10,6 +11,8 @@
 #include "base/page.h"
 #include "base/prefetch.h"
 #include "codec/isa/tables.h"
+#include "codec/line/line_format.h"
+#include "codec/line/shuffle_tables.h"
 #include "codec/lz4/format.h"
 #include "codec/lz4/repeat.h"
 
@@ -46,18 +49,14 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
 
+#include "codec/line/neon.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/scan/same_filled.inl"
 
 }  // namespace
 
-const Kernels kNeonKernels = {"neon",
-                              same_filled,
-                              fill,
-                              lz4_compress,
-                              lz4_decompress,
-                              line_compress_scalar,
-                              line_decompress_scalar};
+const Kernels kNeonKernels = {"neon",         same_filled,          fill,           lz4_compress,
+                              lz4_decompress, line_compress_scalar, line_decompress};
 
 }  // namespace pleat::codec

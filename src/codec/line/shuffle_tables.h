@@ -58,11 +58,33 @@ alignas(64) inline constexpr auto kLineExpand = [] {
   return table;
 }();
 
+// The same for a shuffle that reads two registers and leaves its destination's byte where an index
+// is out of their range (tbx): 16 raw bytes and 16 zeros, and the reference line as the
+// destination. The row of a lower word has its places and 8 times the number of its raw ones; that
+// of an upper word 8 zeros and its places. Places of zeros leave room for such a number to be
+// added.
+using LineMergeTable = std::array<std::array<std::uint8_t, 16>, 512>;
+constexpr LineMergeTable line_merge_table(bool upper) {
+  LineMergeTable table{};
+  for (unsigned index = 0; index < 512; ++index) {
+    std::uint8_t place = 0;
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      const std::uint8_t other = index < 256 ? 16 : 0x80;
+      table[index][upper ? 8 + bit : bit] = (index >> bit & 1) != 0 ? place++ : other;
+    }
+    for (unsigned bit = 0; bit < 8 && !upper; ++bit) table[index][8 + bit] = place;
+  }
+  return table;
+}
+alignas(64) inline constexpr LineMergeTable kLineMergeLower = line_merge_table(false);
+alignas(64) inline constexpr LineMergeTable kLineMergeUpper = line_merge_table(true);
+
 // By a bit a dword of 16 bytes: the indices that move those dwords to the front, and those that
 // move them back and set the others to zero.
 struct LineDwordTables {
   alignas(16) std::array<std::array<std::uint8_t, 16>, 16> compress;
   alignas(16) std::array<std::array<std::uint8_t, 16>, 16> expand;
+  std::array<std::uint8_t, 16> bytes;  // how many bytes those dwords are
 };
 alignas(64) inline constexpr LineDwordTables kLineDwords = [] {
   LineDwordTables tables{};
@@ -78,6 +100,7 @@ alignas(64) inline constexpr LineDwordTables kLineDwords = [] {
       }
       ++count;
     }
+    tables.bytes[mask] = static_cast<std::uint8_t>(4 * count);
   }
   return tables;
 }();
