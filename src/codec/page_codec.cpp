@@ -53,7 +53,7 @@ Error unknown_option(const std::string& codec, const std::string& key, const std
 }  // namespace
 
 const char* default_codec(const Kernels& kernels) noexcept {
-  return kernels.line_compress == line_compress_scalar ? "lz4" : "line,fallback=lz4";
+  return kernels.line_compress == kScalarKernels.line_compress ? "lz4" : "line,fallback=lz4";
 }
 
 std::string codec_or_default(const std::string& spec, const Kernels& kernels) {

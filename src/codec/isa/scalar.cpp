@@ -44,21 +44,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 }  // namespace
 
-std::size_t line_compress_scalar(const std::byte* page, std::byte* dst, std::size_t capacity,
-                                 unsigned level, LineWorkspace& workspace) noexcept {
-  return line_compress(page, dst, capacity, level, workspace);
-}
-
-bool line_decompress_scalar(const std::byte* src, std::size_t size, std::byte* page) noexcept {
-  return line_decompress(src, size, page);
-}
-
-const Kernels kScalarKernels = {"scalar",
-                                same_filled,
-                                fill,
-                                lz4_compress,
-                                lz4_decompress,
-                                line_compress_scalar,
-                                line_decompress_scalar};
+const Kernels kScalarKernels = {"scalar",       same_filled,   fill,           lz4_compress,
+                                lz4_decompress, line_compress, line_decompress};
 
 }  // namespace pleat::codec

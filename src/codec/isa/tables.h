@@ -10,10 +10,6 @@
 namespace pleat::codec {
 
 extern const Kernels kScalarKernels;
-// Tiers without line kernels of their own have these.
-std::size_t line_compress_scalar(const std::byte* page, std::byte* dst, std::size_t capacity,
-                                 unsigned level, LineWorkspace& workspace) noexcept;
-bool line_decompress_scalar(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 #if defined(__x86_64__)
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;

@@ -37,4 +37,7 @@ PLEAT_INLINE LineWiden line_widen() noexcept {
   return widen;
 }
 
+#include "codec/line/neon_compress.inl"
 #include "codec/line/neon_decompress.inl"
+
+#include "codec/line/levels.inl"
