@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The line format with two words a register: NEON, and tables (shuffle_tables.h) in place of the
-// instructions that compress and expand. Masks of words are bytes of registers throughout, 16 words
-// at a time; only what addresses memory goes through general registers, and there as 32-bit words,
-// since one load takes two of them. No branch depends on the data but those that end a block.
+// instructions that compress and expand. A register holds the masks of 16 words; what addresses
+// memory is put down as words of 32 bits, of which one load takes two to general registers. No
+// branch depends on the data but those that end a block.
 
 PLEAT_INLINE uint8x16_t line_load(const void* from) noexcept {
   return vld1q_u8(static_cast<const std::uint8_t*>(from));
@@ -21,20 +21,6 @@ PLEAT_INLINE uint8x16_t line_running_counts(uint8x16_t flags) noexcept {
   constexpr std::uint32_t kFactor = 0xFBFCFDFF;
   static_assert(255 * kFactor == 0x01010101);
   return vreinterpretq_u8_u32(vmulq_n_u32(vreinterpretq_u32_u8(flags), kFactor));
-}
-
-// Shuffles of each 4 bytes of a register to 4 words of 32 bits.
-struct LineWiden {
-  uint8x16_t index[4];
-};
-PLEAT_INLINE LineWiden line_widen() noexcept {
-  LineWiden widen;
-  for (std::uint32_t part = 0; part < 4; ++part) {
-    const std::uint32_t first = 0xFFFFFF00u + 4 * part;
-    const uint32x4_t index = {first, first + 1, first + 2, first + 3};
-    widen.index[part] = vreinterpretq_u8_u32(index);
-  }
-  return widen;
 }
 
 #include "codec/line/neon_compress.inl"

@@ -27,7 +27,7 @@ PLEAT_INLINE void line_hash_page(const std::byte* page, LineWorkspace& work,
   }
 }
 
-// A line or a reference of one.
+// A line, or the reference of one, or a flag for each of its bytes.
 struct LineBytes {
   uint8x16_t part[4];
 };
@@ -53,14 +53,13 @@ PLEAT_INLINE uint8x16_t line_found(const LineBytes& scored, const std::byte* ref
   return vaddq_u8(vaddq_u8(same.part[0], same.part[1]), vaddq_u8(same.part[2], same.part[3]));
 }
 
-// Keys of 8 candidates, from the sums of line_found and 8 times their `near`: the bytes that are
-// not found, from 0 to 64, over the `near`.
-PLEAT_INLINE uint16x8_t line_keys(const uint8x16_t* found, uint16x8_t near) noexcept {
+// Keys of 8 candidates, from the sums of line_found and 8 times their `near`: the least is that of
+// the most bytes found, and of equal ones that of the nearest.
+PLEAT_INLINE int16x8_t line_keys(const uint8x16_t* found, uint16x8_t near) noexcept {
   const uint8x16_t first = vpaddq_u8(vpaddq_u8(found[0], found[1]), vpaddq_u8(found[2], found[3]));
   const uint8x16_t second = vpaddq_u8(vpaddq_u8(found[4], found[5]), vpaddq_u8(found[6], found[7]));
-  const int16x8_t sums =
-      vpadalq_s8(vdupq_n_s16(kLineBytes), vreinterpretq_s8_u8(vpaddq_u8(first, second)));
-  return vsliq_n_u16(vshrq_n_u16(near, 3), vreinterpretq_u16_s16(sums), kLineDistanceBits);
+  const int16x8_t sums = vpaddlq_s8(vreinterpretq_s8_u8(vpaddq_u8(first, second)));
+  return vmlaq_n_s16(vreinterpretq_s16_u16(vshrq_n_u16(near, 3)), sums, 1 << kLineDistanceBits);
 }
 
 // What line_choose knows of each candidate without the page: those that probes find, and behind
@@ -70,7 +69,8 @@ struct LineCandidates {
   static constexpr std::size_t kCount = std::popcount(kProbes);
   static constexpr bool kOneSet = kCount + 2 <= 8;
   struct Sets {
-    // For line 2: 8 times the `near`, to which what was found is still to be taken from.
+    // For line 2: where the word is less a line, from which the bytes to where it was found are
+    // taken to get 8 times its `near`; or that.
     alignas(16) std::array<std::uint16_t, 8> near;
     alignas(16) std::array<std::uint16_t, 8> step;          // what a line adds to it
     alignas(16) std::array<std::uint16_t, 8> lines_before;  // of a second set
@@ -121,6 +121,7 @@ PLEAT_INLINE void line_choose(const std::byte* page, LineWorkspace& work,
     const std::byte* const at = page + kLineBytes * line;
     const LineBytes value = line_load_bytes(at);
     const LineBytes zeros = line_equal(value, LineBytes{});
+    // Before the flags go to make `scored`, which is then no copy.
     const uint8x16_t zero = line_gather(zeros);
     LineBytes scored;
 #pragma GCC unroll 4
@@ -132,7 +133,7 @@ PLEAT_INLINE void line_choose(const std::byte* page, LineWorkspace& work,
 #pragma GCC unroll 8
     for (std::size_t word = 0; word < kLineWords; ++word) {
       if ((kProbes >> word & 1) == 0) continue;
-      found[probe] = line_found(scored, page - 8 * word + position[probe]);
+      found[probe] = line_found(scored, page + position[probe] - 8 * word);
       ++probe;
     }
     const uint8x16_t lines_before[2] = {line_found(scored, at - kLineBytes),
@@ -141,16 +142,17 @@ PLEAT_INLINE void line_choose(const std::byte* page, LineWorkspace& work,
 #pragma GCC unroll 8
       for (std::size_t i = kCount; i < 8; ++i) found[i] = lines_before[i == kCount + 1];
     }
-    uint16x8_t keys = line_keys(found, vsubq_u16(at_word, vcombine_u16(vcreate_u16(positions[0]),
-                                                                       vcreate_u16(positions[1]))));
+    int16x8_t keys = line_keys(found, vsubq_u16(at_word, vcombine_u16(vcreate_u16(positions[0]),
+                                                                      vcreate_u16(positions[1]))));
     at_word = vaddq_u16(at_word, step);
     if constexpr (!Candidates::kOneSet) {
       const uint8x16_t others[8] = {lines_before[0], lines_before[1], lines_before[0],
                                     lines_before[0], lines_before[0], lines_before[0],
                                     lines_before[0], lines_before[0]};
-      keys = vminq_u16(keys, line_keys(others, vld1q_u16(Candidates::kSets.lines_before.data())));
+      keys = vminq_s16(keys, line_keys(others, vld1q_u16(Candidates::kSets.lines_before.data())));
     }
-    const std::size_t chosen = vminvq_u16(keys) & ((1u << kLineDistanceBits) - 1);
+    const auto best = static_cast<std::uint16_t>(vminvq_s16(keys));
+    const std::size_t chosen = best & ((1u << kLineDistanceBits) - 1);
     steps.chosen[line] = static_cast<std::uint16_t>(chosen);
     const LineBytes same = line_equal(value, line_load_bytes(at - kLineBytes - 8 * chosen));
     line_store(steps.masks[line], vpaddq_u8(zero, line_gather(same)));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The compressor of neon.inl.
 
-// Where what line_pack joins to the places of 16 bytes is, in bytes from the tables' beginnings,
-// for each two words of a line; and the raw bytes of the line up to the end of both.
+// How a line's raw bytes are packed, for each two words: where in kLineCompress and behind the
+// first zeros of kLineCompressUpper the places of both are, in bytes, and the line's raw bytes up
+// to the end of both.
 struct LinePacking {
   std::uint32_t lower[4];
   std::int32_t upper[4];
@@ -93,9 +94,9 @@ PLEAT_INLINE std::byte* line_put_distances(const LineBitmaps& bitmaps, const Lin
 #pragma GCC unroll 8
   for (std::size_t line = 0; line < kLines; line += 8) {
     const std::size_t own = ~bitmaps.repeats >> line & 255;
-    const uint8x8_t near = vmovn_u16(vld1q_u16(steps.chosen + line));
+    const uint8x16_t chosen = line_load(steps.chosen + line);
     vst1_u8(reinterpret_cast<std::uint8_t*>(to),
-            vtbl1_u8(near, vld1_u8(kLineCompress[own].data())));
+            vqtbl1_u8(vuzp1q_u8(chosen, chosen), vld1_u8(kLineCompress[own].data())));
     to += std::popcount(own);
   }
   return to;
@@ -133,7 +134,7 @@ PLEAT_INLINE uint8x16_t line_symbol_keys(uint8x16_t not_zero, uint8x16_t differs
 }
 static_assert(kLineSymbolMask[0] == 0 && kLineSymbolMask[1] == 0xFF && kLineSymbolMask[12] == 2);
 
-// What line_symbols makes of 16 words.
+// How 16 words are coded.
 struct LineCoded {
   uint8x16_t symbol;
   uint8x16_t is_own;
@@ -154,10 +155,9 @@ PLEAT_INLINE LineCoded line_code(const std::uint8_t* masks) noexcept {
   return coded;
 }
 
-// Puts down how the raw bytes of 2 lines are packed, whose masks and their numbers of bits these
-// are.
-PLEAT_INLINE void line_put_packing(uint8x16_t raw, uint8x16_t counts,
-                                   LinePacking* packing) noexcept {
+// The places for 2 lines, by the masks of their words and the numbers of bits in them.
+PLEAT_INLINE void line_put_places(uint8x16_t raw, uint8x16_t counts,
+                                  LinePacking* packing) noexcept {
   const uint16x8_t low_byte = vdupq_n_u16(255);
   const uint16x8_t masks = vreinterpretq_u16_u8(raw);
   const uint16x8_t lower = vandq_u16(masks, low_byte);
@@ -177,7 +177,6 @@ PLEAT_INLINE void line_put_packing(uint8x16_t raw, uint8x16_t counts,
 PLEAT_INLINE std::size_t line_symbols(std::uint64_t not_zero, LineSteps& steps, std::byte* symbols,
                                       std::byte*& own) noexcept {
   const uint8x16_t bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
-  const LineWiden widen = line_widen();
   uint16x8_t raw_counts = vdupq_n_u16(0);
   for (std::size_t line = 0; line < kLines; line += 4) {
     const LineCoded coded[2] = {line_code(steps.masks[line]), line_code(steps.masks[line + 2])};
@@ -193,13 +192,15 @@ PLEAT_INLINE std::size_t line_symbols(std::uint64_t not_zero, LineSteps& steps, 
     const uint8x16_t pairs = vpaddq_u8(counts[0], counts[1]);
     raw_counts = vpadalq_u8(raw_counts, pairs);
     const uint8x16_t ends = line_running_sums(pairs);
-#pragma GCC unroll 4
-    for (std::size_t i = 0; i < 4; ++i) {
-      vst1q_u32(steps.packing[line + i].ends,
-                vreinterpretq_u32_u8(vqtbl1q_u8(ends, widen.index[i])));
+    const uint16x8_t wide[2] = {vmovl_u8(vget_low_u8(ends)), vmovl_high_u8(ends)};
+#pragma GCC unroll 2
+    for (std::size_t half = 0; half < 2; ++half) {
+      LinePacking* const to = steps.packing + line + 2 * half;
+      vst1q_u32(to[0].ends, vmovl_u16(vget_low_u16(wide[half])));
+      vst1q_u32(to[1].ends, vmovl_high_u16(wide[half]));
     }
-    line_put_packing(coded[0].raw, counts[0], steps.packing + line);
-    line_put_packing(coded[1].raw, counts[1], steps.packing + line + 2);
+    line_put_places(coded[0].raw, counts[0], steps.packing + line);
+    line_put_places(coded[1].raw, counts[1], steps.packing + line + 2);
 
     uint8x16_t own_bits =
         vpaddq_u8(vandq_u8(coded[0].is_own, bits), vandq_u8(coded[1].is_own, bits));
@@ -210,12 +211,12 @@ PLEAT_INLINE std::size_t line_symbols(std::uint64_t not_zero, LineSteps& steps, 
         vgetq_lane_u32(vreinterpretq_u32_u8(line_running_sums(vcntq_u8(own_bits))), 0);
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < 4; ++i) {
-      const uint8x16_t from = coded[i / 2].own_mask;
-      const uint8x8_t masks = i % 2 == 0 ? vget_low_u8(from) : vget_high_u8(from);
       const std::size_t own_words = own_lines >> 8 * i & 255;
       const std::size_t begin = i == 0 ? 0 : own_ends >> (8 * i - 8) & 255;
+      const uint8x8_t places = vorr_u8(vld1_u8(kLineCompress[own_words].data()),
+                                       vdup_n_u8(static_cast<std::uint8_t>(i % 2 * 8)));
       vst1_u8(reinterpret_cast<std::uint8_t*>(own + begin),
-              vtbl1_u8(masks, vld1_u8(kLineCompress[own_words].data())));
+              vqtbl1_u8(coded[i / 2].own_mask, places));
     }
     own += own_ends >> 24;
   }

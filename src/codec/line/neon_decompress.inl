@@ -3,6 +3,20 @@
 
 enum class LineVerdict { kGood, kBad, kCutOff };
 
+// Shuffles of each 4 bytes of a register to 4 words of 32 bits.
+struct LineWiden {
+  uint8x16_t index[4];
+};
+PLEAT_INLINE LineWiden line_widen() noexcept {
+  LineWiden widen;
+  for (std::uint32_t part = 0; part < 4; ++part) {
+    const std::uint32_t first = 0xFFFFFF00u + 4 * part;
+    const uint32x4_t index = {first, first + 1, first + 2, first + 3};
+    widen.index[part] = vreinterpretq_u8_u32(index);
+  }
+  return widen;
+}
+
 // What the header says of a line's words.
 struct LineParts {
   // By word: where its row of kLineMergeLower or kLineMergeUpper begins, in bytes.
