@@ -191,11 +191,12 @@ TEST_F(Lz4Hostile, EverySequenceNearTheEndOfThePage) {
       const std::size_t left = room - literals;
       // The longest match that the page has room for, and a few on both sides of the rules.
       for (std::size_t behind = 0; behind <= 40 && behind + kMinMatch <= left; ++behind) {
-        for (const std::size_t offset : {3, 17, 40}) {
-          BlockBuilder builder;
-          builder.sequence(30, 30, kPageSize - room - 30).sequence(literals, offset, left - behind);
-          expect_as_reference(builder.last(), in_, out_);
-        }
+        // The copies differ by offset; neighbours take turns, so that all meet all edges nearly.
+        constexpr std::size_t kOffsets[] = {3, 17, 40};
+        const std::size_t offset = kOffsets[(room + literals + behind) % 3];
+        BlockBuilder builder;
+        builder.sequence(30, 30, kPageSize - room - 30).sequence(literals, offset, left - behind);
+        expect_as_reference(builder.last(), in_, out_);
         if (HasFatalFailure()) {
           ADD_FAILURE() << "room " << room << ", literals " << literals << ", behind " << behind;
           return;
