@@ -39,8 +39,8 @@ _pleat() {
     case $previous in
       --transport) words="auto ublk loop" ;;
       --block-size) words="512 4096" ;;
-      --algorithm | -a) words="auto lz4 line line,fallback=lz4" ;;
-      --codec) words="lz4 line line,fallback=lz4" ;;
+      --algorithm | -a) words="auto lz4 lz4hc line line,fallback=lz4" ;;
+      --codec) words="lz4 lz4hc line line,fallback=lz4" ;;
       --isa) words="scalar avx2 avx512 neon all" ;;
       --size | -s | --mem-limit | -m) words="ram/2 ram/4 1G 2G 4G" ;;
       --pages | --output | -o)

@@ -23,7 +23,7 @@ complete -c pleat -n "__fish_seen_subcommand_from $commands" -l help -d 'Show th
 complete -c pleat -n '__fish_seen_subcommand_from list ls stat set remove rm' -a '(__pleat_devices)'
 
 complete -c pleat -n '__fish_seen_subcommand_from create' -s s -l size -x -a $sizes -d 'Size of the device'
-complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 lz4:fast line line,fallback=lz4' -d 'Codec of written pages'
+complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 lz4:fast lz4hc line line,fallback=lz4' -d 'Codec of written pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s m -l mem-limit -x -a $sizes -d 'Most memory for stored pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l queues -x -d 'Hardware queues'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l depth -x -d 'Requests in flight a queue'
@@ -54,7 +54,7 @@ complete -c pleat -n '__fish_seen_subcommand_from bench' -l pages -r -F -d 'File
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l synthetic -d 'Also generated pages'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l pages-max -x -d 'Pages of a file at most'
 complete -c pleat -n '__fish_seen_subcommand_from bench capture' -l seed -x -d 'Seed of shuffling and sampling'
-complete -c pleat -n '__fish_seen_subcommand_from bench' -l codec -x -a 'lz4 lz4:fast line line,fallback=lz4' -d 'Codec to measure'
+complete -c pleat -n '__fish_seen_subcommand_from bench' -l codec -x -a 'lz4 lz4:fast lz4hc line line,fallback=lz4' -d 'Codec to measure'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l isa -x -a 'scalar avx2 avx512 neon all' -d 'Instruction-set tier'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l threads -x -d 'Threads at once'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l repeats -x -d 'Interleaved repeats'

@@ -9,9 +9,10 @@
 
 namespace {
 
-// "lz4" with or without a level, and "line" with or without a level, with or without its option.
+// "lz4hc", "lz4" with or without a level, and "line" with or without a level, with or without its
+// option.
 bool names_a_codec(std::string_view spec) {
-  for (const std::string_view lz4 : {"lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4"}) {
+  for (const std::string_view lz4 : {"lz4hc", "lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4"}) {
     if (spec == lz4) return true;
   }
   constexpr std::string_view kFallback = ",fallback=lz4";

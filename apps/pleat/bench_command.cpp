@@ -111,6 +111,10 @@ Result<void> run_codec(const CodecArguments& arguments) {
   Result<std::vector<const codec::Kernels*>> tiers = select(arguments.isas);
   if (!tiers) return std::move(tiers).error();
   std::vector<tool::CodecSubject> subjects = {tool::memcpy_subject()};
+  const auto& specs = arguments.specs;
+  if (std::find(specs.begin(), specs.end(), "lz4hc") != specs.end()) {
+    subjects.push_back(tool::liblz4_hc_subject());
+  }
   for (const std::string& spec : arguments.specs) {
     for (const codec::Kernels* tier : *tiers) {
       Result<tool::CodecSubject> subject = tool::pleat_subject(spec, *tier);

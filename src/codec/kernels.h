@@ -15,6 +15,7 @@
 namespace pleat::codec {
 
 struct Lz4Workspace;
+struct Lz4HcWorkspace;
 struct LineWorkspace;
 
 struct Kernels {
@@ -32,6 +33,10 @@ struct Kernels {
   // no preparation and carries nothing between calls. Every tier makes the same block of a page.
   std::size_t (*lz4_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
                               unsigned level, Lz4Workspace& workspace) noexcept;
+
+  // The same by a parse that is as short as the search finds; every tier makes the same block.
+  std::size_t (*lz4hc_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                Lz4HcWorkspace& workspace) noexcept;
 
   // Decompresses an LZ4 block. True if it is well-formed, uses all `size` bytes and yields exactly
   // one page. Reads nothing outside src[0, size), writes nothing outside the page, for any input.

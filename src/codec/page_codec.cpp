@@ -11,6 +11,7 @@
 #include "codec/isa/tables.h"
 #include "codec/line/line_format.h"
 #include "codec/lz4/format.h"
+#include "codec/lz4/hc_workspace.h"
 #include "codec/page_look.h"
 
 namespace pleat::codec {
@@ -68,6 +69,7 @@ PageCodec::PageCodec(const Plan& plan, std::string spec, const Kernels& kernels)
       spec_(std::move(spec)),
       kernels_(&kernels),
       lz4_(plan.lz4_level != 0 ? std::make_unique<Lz4Workspace>() : nullptr),
+      lz4hc_(plan.lz4hc ? std::make_unique<Lz4HcWorkspace>() : nullptr),
       line_(plan.line_level != 0 ? std::make_unique<LineWorkspace>() : nullptr) {
   if (chooses()) second_ = std::make_unique<std::array<std::byte, kPageSize>>();
 }
@@ -90,8 +92,17 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
     if (level != kLz4LevelDefault) name += level == 1 ? ":fast" : ":" + spec.level;
     return PageCodec({.lz4_level = level}, std::move(name), kernels);
   }
+  if (spec.name == "lz4hc") {
+    if (!spec.options.empty()) {
+      return unknown_option(spec.name, spec.options[0].first, spec.options[0].second);
+    }
+    if (!spec.level.empty()) {
+      return Error{EINVAL, "codec lz4hc has no levels; leave out ':" + spec.level + "'"};
+    }
+    return PageCodec({.lz4hc = true}, "lz4hc", kernels);
+  }
   if (spec.name != "line") {
-    return Error{EINVAL, "unknown codec '" + spec.name + "'; there is: lz4, line"};
+    return Error{EINVAL, "unknown codec '" + spec.name + "'; there is: lz4, lz4hc, line"};
   }
   Plan plan{.line_level = level_of(spec.level, 1, kLineLevels, kLineLevelDefault)};
   if (plan.line_level == 0) return unknown_level(spec, "1 to " + std::to_string(kLineLevels));
@@ -111,14 +122,17 @@ std::size_t PageCodec::bound() const noexcept {
 }
 
 std::size_t PageCodec::workspace_bytes() const noexcept {
-  return (lz4_ ? sizeof(*lz4_) : 0) + (line_ ? sizeof(*line_) : 0) +
-         (second_ ? sizeof(*second_) : 0);
+  return (lz4_ ? sizeof(*lz4_) : 0) + (lz4hc_ ? sizeof(*lz4hc_) : 0) +
+         (line_ ? sizeof(*line_) : 0) + (second_ ? sizeof(*second_) : 0);
 }
 
 Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
   if (chooses()) return choose(page, dst, capacity);
   if (line_ != nullptr) {
     return {kernels_->line_compress(page, dst, capacity, line_level_, *line_), CodecId::kLine};
+  }
+  if (lz4hc_ != nullptr) {
+    return {kernels_->lz4hc_compress(page, dst, capacity, *lz4hc_), CodecId::kLz4};
   }
   return {kernels_->lz4_compress(page, dst, capacity, lz4_level_, *lz4_), CodecId::kLz4};
 }
@@ -145,7 +159,8 @@ Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t cap
 bool PageCodec::decode(CodecId id, const std::byte* src, std::size_t size,
                        std::byte* page) noexcept {
   if (id == CodecId::kLine && line_ != nullptr) return kernels_->line_decompress(src, size, page);
-  if (id == CodecId::kLz4 && lz4_ != nullptr) return kernels_->lz4_decompress(src, size, page);
+  if (id == CodecId::kLz4 && (lz4_ != nullptr || lz4hc_ != nullptr))
+    return kernels_->lz4_decompress(src, size, page);
   return false;
 }
 

@@ -77,6 +77,7 @@ class PageCodec {
  private:
   struct Plan {
     unsigned lz4_level = 0;  // 0: the codec has no LZ4 in it
+    bool lz4hc = false;
     unsigned line_level = 0;
   };
   PageCodec(const Plan& plan, std::string spec, const Kernels& kernels);
@@ -89,6 +90,7 @@ class PageCodec {
   const Kernels* kernels_;
   // Of the codecs in use.
   std::unique_ptr<Lz4Workspace> lz4_;
+  std::unique_ptr<Lz4HcWorkspace> lz4hc_;
   std::unique_ptr<LineWorkspace> line_;
   // Where the codec chooses: the second block, while the first may still be the smaller one.
   std::unique_ptr<std::array<std::byte, kPageSize>> second_;

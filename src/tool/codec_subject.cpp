@@ -4,6 +4,8 @@
 // The function that resets its state quickly is not in the shared library: we link the static one.
 #define LZ4_STATIC_LINKING_ONLY
 #include <lz4.h>
+#define LZ4_HC_STATIC_LINKING_ONLY
+#include <lz4hc.h>
 
 #include <array>
 #include <cstring>
@@ -32,6 +34,22 @@ CodecSubject liblz4_subject() {
         LZ4_decompress_safe(reinterpret_cast<const char*>(src), reinterpret_cast<char*>(page),
                             static_cast<int>(size), static_cast<int>(kPageSize));
     return bytes == static_cast<int>(kPageSize);
+  };
+  return subject;
+}
+
+CodecSubject liblz4_hc_subject() {
+  CodecSubject subject = liblz4_subject();
+  subject.name = "liblz4 hc 9";
+  // Its blocks are of the same format, but they are not ours to judge our decompressor by.
+  subject.lz4_format = false;
+  const auto state = std::make_shared<LZ4_streamHC_t>();
+  LZ4_initStreamHC(state.get(), sizeof(*state));
+  subject.compress = [state](const std::byte* page, std::byte* dst, std::size_t capacity) {
+    const int size = LZ4_compress_HC_extStateHC_fastReset(
+        state.get(), reinterpret_cast<const char*>(page), reinterpret_cast<char*>(dst),
+        static_cast<int>(kPageSize), static_cast<int>(capacity), 9);
+    return static_cast<std::size_t>(size);
   };
   return subject;
 }

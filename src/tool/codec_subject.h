@@ -40,6 +40,10 @@ struct CodecSubject {
 // The peer: LZ4_compress_fast_extState_fastReset with acceleration 1, and LZ4_decompress_safe.
 CodecSubject liblz4_subject();
 
+// What lz4hc is compared with: LZ4_compress_HC_extStateHC_fastReset with level 9, and
+// LZ4_decompress_safe.
+CodecSubject liblz4_hc_subject();
+
 // Copies the page: what moving 4096 bytes costs.
 CodecSubject memcpy_subject();
 

@@ -230,6 +230,23 @@ TEST(CodecBench, RealCodecsOfEveryTierPassOverSyntheticPages) {
   }
 }
 
+TEST(CodecBench, Liblz4sHcLevelIsACodecThatComesBack) {
+  CodecBenchOptions options;
+  options.repeats = 1;
+  Result<CodecSubject> ours = pleat_subject("lz4hc", *codec::available_kernels().back());
+  ASSERT_TRUE(ours) << ours.error().message;
+  EXPECT_TRUE(ours->lz4_format);
+  Result<CodecBenchReport> report =
+      run_codec_bench(synthetic_page_sets(8, 1), liblz4_subject(),
+                      {liblz4_hc_subject(), std::move(*ours)}, options);
+  ASSERT_TRUE(report) << report.error().message;
+  for (const CorpusResult& corpus : report->corpora) {
+    EXPECT_EQ(corpus.codecs[1].codec, "liblz4 hc 9");
+    EXPECT_GE(corpus.codecs[1].ratio_of_liblz4, 1.0) << corpus.name;
+    EXPECT_GE(corpus.codecs[2].ratio_of_liblz4, 1.0) << corpus.name;
+  }
+}
+
 TEST(CodecBench, RefusesAnUnknownCodecAndNoPages) {
   EXPECT_FALSE(pleat_subject("no-such-codec", *codec::available_kernels()[0]));
   EXPECT_FALSE(run_codec_bench({}, memcpy_subject(), {}, fake_options()));

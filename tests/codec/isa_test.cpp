@@ -45,6 +45,7 @@ TEST(Isa, TiersAreOrderedNamedAndComplete) {
     EXPECT_NE(tier->same_filled, nullptr);
     EXPECT_NE(tier->fill, nullptr);
     EXPECT_NE(tier->lz4_compress, nullptr);
+    EXPECT_NE(tier->lz4hc_compress, nullptr);
     EXPECT_NE(tier->lz4_decompress, nullptr);
   }
 }

@@ -56,11 +56,11 @@ void* aligned_alloc(std::size_t alignment, std::size_t size) {
 
 namespace {
 
-TEST(NoAllocation, AfterOpen) {
+void allocates_nothing_after_open(const char* spec) {
   const auto pages = pleat::test::synthetic_pages();
   const std::uint64_t before_open = allocation_count;
   pleat_codec* codec = nullptr;
-  ASSERT_EQ(pleat_codec_open("lz4", &codec), 0);
+  ASSERT_EQ(pleat_codec_open(spec, &codec), 0);
 #if !defined(PLEAT_SANITIZED)
   // The count does see the library.
   ASSERT_GT(allocation_count, before_open);
@@ -86,9 +86,16 @@ TEST(NoAllocation, AfterOpen) {
     failures += pleat_decompress_page(codec, block, static_cast<std::size_t>(size) - 1, page) == 0;
     failures += pleat_page_same_filled(from, &word) < 0;
   }
-  EXPECT_EQ(allocation_count, before);
+  EXPECT_EQ(allocation_count, before) << spec;
   EXPECT_EQ(failures, 0u);
   pleat_codec_close(codec);
+}
+
+TEST(NoAllocation, AfterOpen) {
+  for (const char* spec : {"lz4", "lz4hc", "line", "line,fallback=lz4"}) {
+    SCOPED_TRACE(spec);
+    allocates_nothing_after_open(spec);
+  }
 }
 
 }  // namespace

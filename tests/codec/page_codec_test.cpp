@@ -49,10 +49,12 @@ TEST(CodecSpec, RefusesWhatHasNotTheForm) {
 TEST(PageCodec, RefusesWhatItDoesNotKnowAndSaysWhatThereIs) {
   const Kernels& kernels = *available_kernels().front();
   const std::pair<const char*, const char*> cases[] = {
-      {"lz5", "unknown codec 'lz5'; there is: lz4, line"},
-      {"LZ4", "unknown codec 'LZ4'; there is: lz4, line"},
+      {"lz5", "unknown codec 'lz5'; there is: lz4, lz4hc, line"},
+      {"LZ4", "unknown codec 'LZ4'; there is: lz4, lz4hc, line"},
       {"lz4:9", "codec lz4 has no level '9'; there is: fast, 2 to 4"},
       {"lz4:1", "codec lz4 has no level '1'; there is: fast, 2 to 4"},
+      {"lz4hc:9", "codec lz4hc has no levels; leave out ':9'"},
+      {"lz4hc,block=16384", "codec lz4hc has no options; leave out ',block=16384'"},
       {"line:0", "codec line has no level '0'; there is: 1 to 5"},
       {"line:6", "codec line has no level '6'; there is: 1 to 5"},
       {"line:12", "codec line has no level '12'; there is: 1 to 5"},
@@ -73,6 +75,7 @@ TEST(PageCodec, RoundTripsInEveryTierAndMoves) {
       {"lz4:4", "lz4"},
       {"lz4:fast", "lz4:fast"},
       {"lz4:2", "lz4:2"},
+      {"lz4hc", "lz4hc"},
       {"line", "line"},
       {"line:3", "line"},
       {"line:5", "line:5"},
@@ -139,6 +142,27 @@ TEST(PageCodec, TheFallbackTakesTheShorterOfTwo) {
   EXPECT_GT(chosen[0], 0u);
   EXPECT_GT(chosen[1], 0u);
   EXPECT_GT(chosen[2], 0u);
+}
+
+// The format is one: what either compressed the other decompresses, under the same CodecId.
+TEST(PageCodec, Lz4AndLz4HcReadEachOther) {
+  const Kernels& kernels = *available_kernels().back();
+  auto lz4 = PageCodec::open("lz4", kernels);
+  auto lz4hc = PageCodec::open("lz4hc", kernels);
+  ASSERT_TRUE(lz4 && lz4hc);
+  EXPECT_EQ(lz4->bound(), lz4hc->bound());
+  std::vector<std::byte> block(lz4->bound());
+  std::byte page[kPageSize];
+  const std::pair<PageCodec*, PageCodec*> ways[] = {{&*lz4, &*lz4hc}, {&*lz4hc, &*lz4}};
+  for (const auto& sample : test::synthetic_pages()) {
+    for (const auto& [from, to] : ways) {
+      const Encoded encoded = from->encode(sample.bytes.data(), block.data(), block.size());
+      ASSERT_EQ(encoded.id, CodecId::kLz4);
+      ASSERT_TRUE(to->decode(encoded.id, block.data(), encoded.size, page));
+      ASSERT_EQ(std::memcmp(page, sample.bytes.data(), kPageSize), 0);
+      ASSERT_FALSE(to->decode(CodecId::kLine, block.data(), encoded.size, page));
+    }
+  }
 }
 
 TEST(PageCodec, TheDefaultIsLineWhereItIsMadeOfVectors) {

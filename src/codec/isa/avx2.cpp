@@ -16,6 +16,7 @@
 #include "codec/line/line_format.h"
 #include "codec/line/shuffle_tables.h"
 #include "codec/lz4/format.h"
+#include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
 
 // No header may be included from here on: what it defines inline would be compiled for this tier,
@@ -64,6 +65,9 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/line/avx2.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"
+#include "codec/lz4/hc_base_avx2.inl"
+#include "codec/lz4/hc_find.inl"
+#include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
 
 }  // namespace
@@ -71,6 +75,11 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 std::size_t lz4_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
                               unsigned level, Lz4Workspace& workspace) noexcept {
   return lz4_compress(page, dst, capacity, level, workspace);
+}
+
+std::size_t lz4hc_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                Lz4HcWorkspace& workspace) noexcept {
+  return lz4hc_compress(page, dst, capacity, workspace);
 }
 
 bool lz4_decompress_avx2(const std::byte* src, std::size_t size, std::byte* page) noexcept {
@@ -87,8 +96,13 @@ bool lz4_decompress_avx2(const std::byte* src, std::size_t size, std::byte* page
 
 namespace pleat::codec {
 
-const Kernels kAvx2Kernels = {
-    "avx2",        same_filled,    fill, lz4_compress_avx2, lz4_decompress_avx2,
-    line_compress, line_decompress};
+const Kernels kAvx2Kernels = {"avx2",
+                              same_filled,
+                              fill,
+                              lz4_compress_avx2,
+                              lz4hc_compress_avx2,
+                              lz4_decompress_avx2,
+                              line_compress,
+                              line_decompress};
 
 }  // namespace pleat::codec

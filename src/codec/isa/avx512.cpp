@@ -61,7 +61,7 @@ namespace pleat::codec {
 // nothing (include lz4/*.inl here as avx2.cpp does and run `pleat bench codec --isa avx2` and
 // `--isa avx512` to measure it again). Vectors of 64 bytes pay where a whole page is swept.
 const Kernels kAvx512Kernels = {"avx512",          same_filled,         fill,
-                                lz4_compress_avx2, lz4_decompress_avx2, line_compress,
-                                line_decompress};
+                                lz4_compress_avx2, lz4hc_compress_avx2, lz4_decompress_avx2,
+                                line_compress,     line_decompress};
 
 }  // namespace pleat::codec

@@ -3,6 +3,7 @@
 // region is needed.
 #include <arm_neon.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include "codec/line/line_format.h"
 #include "codec/line/shuffle_tables.h"
 #include "codec/lz4/format.h"
+#include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
 
 namespace pleat::codec {
@@ -52,11 +54,14 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/line/neon.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"
+#include "codec/lz4/hc_base_words.inl"
+#include "codec/lz4/hc_find.inl"
+#include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
 
 }  // namespace
 
-const Kernels kNeonKernels = {"neon",         same_filled,   fill,           lz4_compress,
-                              lz4_decompress, line_compress, line_decompress};
+const Kernels kNeonKernels = {"neon",         same_filled,    fill,          lz4_compress,
+                              lz4hc_compress, lz4_decompress, line_compress, line_decompress};
 
 }  // namespace pleat::codec

@@ -12,6 +12,7 @@
 #include "codec/line/line_format.h"
 #include "codec/line/shuffle_tables.h"
 #include "codec/lz4/format.h"
+#include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
 
 namespace pleat::codec {
@@ -40,11 +41,14 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/line/scalar.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"
+#include "codec/lz4/hc_base_words.inl"
+#include "codec/lz4/hc_find.inl"
+#include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
 
 }  // namespace
 
-const Kernels kScalarKernels = {"scalar",       same_filled,   fill,           lz4_compress,
-                                lz4_decompress, line_compress, line_decompress};
+const Kernels kScalarKernels = {"scalar",       same_filled,    fill,          lz4_compress,
+                                lz4hc_compress, lz4_decompress, line_compress, line_decompress};
 
 }  // namespace pleat::codec

@@ -16,6 +16,8 @@ extern const Kernels kAvx512Kernels;
 // The avx512 table has these too.
 std::size_t lz4_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
                               unsigned level, Lz4Workspace& workspace) noexcept;
+std::size_t lz4hc_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                Lz4HcWorkspace& workspace) noexcept;
 bool lz4_decompress_avx2(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 #elif defined(__aarch64__)
 extern const Kernels kNeonKernels;

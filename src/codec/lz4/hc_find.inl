@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The matches of a page that its cheapest parse may use, included by isa/*.cpp behind compress.inl.
+//
+// The format has one price for all offsets, so of all matches that start at a position only the
+// longest matters (it may be shortened). Within a match, the longest one of the next position is
+// what is left of it, or one that reaches further; that one contains the byte behind the match, and
+// the three before it. So behind each match the search goes on at its last three bytes, and looks
+// from there at how far each candidate also reaches back: one chain instead of one a position.
+
+PLEAT_INLINE std::uint32_t lz4hc_hash(std::uint32_t bytes) noexcept {
+  return (bytes * 0x9E3779B1u) >> (32 - kLz4HcHashBits);
+}
+
+// Chains all positions of the page.
+PLEAT_INLINE void lz4hc_chain(const std::byte* page, Lz4HcWorkspace& workspace) noexcept {
+  std::int16_t* const heads = workspace.heads;
+  std::int16_t* const previous = workspace.previous;
+  std::memset(heads, 0xff, sizeof(workspace.heads));
+  heads[lz4hc_hash(load_u32(page))] = 0;
+  previous[0] = -1;
+  int before = -1;
+  for (int at = 1; at <= static_cast<int>(kLz4HcLastStart); ++at) {
+    const std::uint32_t hash = lz4hc_hash(load_u32(page + at));
+    const int head = heads[hash];
+    heads[hash] = static_cast<std::int16_t>(at);
+    // Equal to the position before it: a run, whose links lead out of it. A link to position 0
+    // where there is none keeps the position among those that are looked at.
+    before = head == at - 1 ? std::max(before, 0) : head;
+    previous[at] = static_cast<std::int16_t>(before);
+  }
+  // Positions that no match may start at: linked, so that the last step of the search finds one.
+  for (unsigned at = kLz4HcLastStart + 1; at < kPageSize; ++at) previous[at] = 0;
+  for (unsigned word = 0; word < kPageSize / 64; ++word) {
+    workspace.linked[word] = lz4hc_linked(previous + std::size_t{64} * word);
+  }
+}
+
+// The first position from `at` on that has a candidate; one behind kLz4HcLastStart if there is
+// none.
+PLEAT_INLINE unsigned lz4hc_next(const Lz4HcWorkspace& workspace, unsigned at) noexcept {
+  unsigned word = at / 64;
+  const std::uint64_t bits = workspace.linked[word] >> at % 64;
+  if (bits != 0) [[likely]]
+    return at + static_cast<unsigned>(std::countr_zero(bits));
+  do ++word;
+  while (workspace.linked[word] == 0);
+  return word * 64 + static_cast<unsigned>(std::countr_zero(workspace.linked[word]));
+}
+
+// How many bytes before the positions `at` and `from` are equal, up to `most`.
+PLEAT_INLINE unsigned lz4hc_behind(const std::byte* page, unsigned at, unsigned from,
+                                   unsigned most) noexcept {
+  most = std::min(most, from);
+  unsigned count = 0;
+  while (from - count >= 8) {
+    const std::uint64_t difference =
+        load_u64(page + at - count - 8) ^ load_u64(page + from - count - 8);
+    if (difference != 0) {
+      return std::min(most, count + static_cast<unsigned>(std::countl_zero(difference)) / 8);
+    }
+    count += 8;
+    if (count >= most) return most;
+  }
+  while (count < most && page[at - count - 1] == page[from - count - 1]) ++count;
+  return count;
+}
+
+// Four starts are kept apart where a match reaches back. A match that starts later than three bytes
+// behind the start of another, which ends earlier, is worth no more than its part behind that end:
+// it would save no literal.
+constexpr unsigned kEarlierStarts = 4;
+
+// What is known of the matches over one position.
+struct Lz4HcFound {
+  unsigned length = kMinMatch - 1;  // of the longest that starts here or before
+  unsigned from = 0;
+  // The longest that start the given number of bytes behind the first start that matters: its
+  // length from the position on, times 65536, and where it is from.
+  std::uint32_t earlier[kEarlierStarts] = {};
+  bool reaches_back = false;
+};
+
+// Looks at the candidates for the position `at`. Positions up to `back` before it may start a match
+// too. Returns the work done.
+PLEAT_INLINE unsigned lz4hc_look(const std::byte* page, const Lz4HcWorkspace& workspace,
+                                 unsigned at, unsigned back, unsigned work_most,
+                                 Lz4HcFound& found) noexcept {
+  const std::uint32_t bytes = load_u32(page + at);
+  // In a run, what a candidate's run is longer or shorter by matters: they are aligned by their
+  // ends. The run itself is a match of offset 1.
+  int shift = 0;
+  if (bytes == std::rotl(bytes, 8)) [[unlikely]] {
+    const std::byte* const behind = page + at + kMinMatch;
+    shift = static_cast<int>(lz4_match_length(behind, behind - 1, page + kLz4HcMatchEnd));
+    if (at > 0 && page[at - 1] == page[at]) {
+      found.length = static_cast<unsigned>(shift) + kMinMatch;
+      found.from = at - 1;
+    }
+  }
+  // The first start from which a match counts as reaching back, and the eight bytes there, or those
+  // up to the four at `at`.
+  const unsigned distance = back > kEarlierStarts ? back + 1 - kEarlierStarts : back != 0;
+  const unsigned may_be_earlier = distance != 0;
+  const std::uint64_t first_bytes = load_u64(page + at - distance);
+  const std::uint64_t first_mask =
+      distance >= 4 ? ~std::uint64_t{0} : (std::uint64_t{1} << 8 * (distance + 4)) - 1;
+  // The longest match from the earliest start: what is not longer is worth nothing beside it.
+  unsigned covered = kMinMatch - 1;
+  std::uint32_t covered_bytes = bytes;
+  std::uint32_t last_bytes = load_u32(page + at + found.length - 3);
+  unsigned work = 0;
+  for (int link = workspace.previous[at]; link >= shift && work < work_most;
+       link = workspace.previous[link]) {
+    ++work;
+    const auto from = static_cast<unsigned>(link - shift);
+    // Branches on each of these would be mispredicted; the one on all of them mostly is not taken.
+    const unsigned longer = load_u32(page + from + found.length - 3) == last_bytes;
+    const unsigned inside = from >= distance;
+    const unsigned first = inside != 0 ? from - distance : 0;
+    const unsigned begins = ((load_u64(page + first) ^ first_bytes) & first_mask) == 0;
+    const unsigned further = load_u32(page + from + covered - 3) == covered_bytes;
+    const unsigned earlier = begins & further & inside & may_be_earlier;
+    const unsigned equal = load_u32(page + from) == bytes;
+    if (((longer | earlier) & equal) == 0) continue;
+    const unsigned length = lz4hc_ahead(page, at, from);
+    work += length / 32;
+    if (earlier != 0) {
+      const unsigned behind = lz4hc_behind(page, at, from, back);
+      work += behind / 32;
+      if (behind >= distance) {
+        std::uint32_t& longest = found.earlier[back - behind];
+        longest = std::max(longest, length << 16 | from);
+        found.reaches_back = true;
+        if (behind == back && length > covered) {
+          covered = length;
+          covered_bytes = load_u32(page + at + length - 3);
+        }
+      }
+    }
+    if (length > found.length) {
+      found.length = length;
+      found.from = from;
+      if (length > kLz4HcLongEnough) break;
+      last_bytes = load_u32(page + at + length - 3);
+    }
+  }
+  return work;
+}
+
+PLEAT_INLINE Lz4HcMatch lz4hc_match(unsigned start, unsigned end, unsigned offset) noexcept {
+  return {static_cast<std::uint16_t>(start), static_cast<std::uint16_t>(end),
+          static_cast<std::uint16_t>(offset)};
+}
+
+PLEAT_INLINE void lz4hc_search(const std::byte* page, Lz4HcWorkspace& workspace) noexcept {
+  Lz4HcMatch* last = workspace.parse.matches;
+  unsigned work_left = kLz4HcWorkAllowance;
+  unsigned work_done = 0;
+  unsigned before = 0;  // the position looked at before this one
+  for (unsigned at = lz4hc_next(workspace, 0); at <= kLz4HcLastStart;) {
+    const unsigned back = at - before - 1;
+    const unsigned work_most =
+        std::min(kLz4HcWorkPerStart, kLz4HcWorkLeast + work_left / kLz4HcWorkShare);
+    Lz4HcFound found;
+    const unsigned work = lz4hc_look(page, workspace, at, back, work_most, found);
+    work_done += work;
+    work_left -= std::min(work, work_left);
+    before = at;
+    unsigned next = at + 1;
+    if (found.length >= kMinMatch) {
+      unsigned length = 0;
+      for (unsigned i = 0; found.reaches_back && i < kEarlierStarts; ++i) {
+        if (found.earlier[i] >> 16 <= length) continue;
+        length = found.earlier[i] >> 16;
+        *++last = lz4hc_match(at - back + i, at + length, at - (found.earlier[i] & 0xffff));
+      }
+      if (found.length > length) {
+        const unsigned behind = lz4hc_behind(page, at, found.from, back);
+        *++last = lz4hc_match(at - behind, at + found.length, at - found.from);
+      }
+      next = at + found.length - 3;
+    }
+    at = lz4hc_next(workspace, next);
+  }
+  workspace.match_count = static_cast<unsigned>(last - workspace.parse.matches);
+  workspace.work = work_done;
+}
