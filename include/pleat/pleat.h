@@ -31,8 +31,8 @@ typedef struct pleat_codec pleat_codec;
  *
  *   lz4:N   the standard LZ4 block format: any LZ4 decoder reads its blocks, and it reads theirs.
  *           N, from fast and 2 to 4, trades speed for ratio and is 4 where it is left out.
- *   lz4hc   the same format, written by a search for the shortest block: as short as liblz4's HC
- *           level 9, several times slower than lz4 to compress and no slower to decompress.
+ *   lz4hc   the same format, written by a search for the shortest block: about as short as liblz4's
+ *           HC level 9, several times slower than lz4 to compress and about as fast to decompress.
  *   line:N  a format of our own (docs/formats/line.md) that is made for vectors; N, from 1 to 5,
  *           trades speed for ratio and is 3 where it is left out.
  *   line:N,fallback=lz4  line, and LZ4 for each page that line leaves long and LZ4 makes shorter;

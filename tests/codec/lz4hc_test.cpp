@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The codec lz4hc: its blocks are LZ4 blocks of the page, the same in every tier, inside their
-// buffers; as short as liblz4's; and no page takes more work than is allowed for.
+// buffers; about as short as liblz4's; and no page takes more work than is allowed for.
 #include <gtest/gtest.h>
 #include <lz4.h>
 #include <lz4hc.h>
@@ -117,7 +117,7 @@ TEST(Lz4Hc, EveryDecoderGetsThePageBackAndEveryTierMakesTheSameBlock) {
 }
 
 // By the sum over a program's pages of what is stored, one over 3072 bytes as 4096.
-TEST(Lz4Hc, IsAsShortAsLiblz4sLevel9) {
+TEST(Lz4Hc, StaysBesideLiblz4sLevel9OnEveryProgram) {
   auto workspace = std::make_unique<Lz4HcWorkspace>();
   const Kernels& tier = *available_kernels().back();
   std::byte block[LZ4_COMPRESSBOUND(kPageSize)];
