@@ -13,6 +13,7 @@ PLEAT_INLINE std::uint32_t lz4hc_hash(std::uint32_t bytes) noexcept {
 
 // Chains all positions of the page.
 PLEAT_INLINE void lz4hc_chain(const std::byte* page, Lz4HcWorkspace& workspace) noexcept {
+  prefetch_page(page);
   std::int16_t* const heads = workspace.heads;
   std::int16_t* const previous = workspace.previous;
   std::memset(heads, 0xff, sizeof(workspace.heads));

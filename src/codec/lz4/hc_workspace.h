@@ -31,7 +31,7 @@ inline constexpr unsigned kLz4HcWorkShare = 128;
 inline constexpr unsigned kLz4HcWorkMost =
     kLz4HcWorkAllowance + (kLz4HcWorkLeast + 1) * kPageSize + 2 * kLz4HcWorkLeast * kPageSize / 32;
 // A match of this length is not searched any further.
-inline constexpr unsigned kLz4HcLongEnough = 512;
+inline constexpr unsigned kLz4HcLongEnough = 128;
 
 // page[start, end) repeats what lies `offset` bytes before it.
 struct Lz4HcMatch {
