@@ -72,11 +72,6 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 }  // namespace
 
-std::size_t lz4_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
-                              unsigned level, Lz4Workspace& workspace) noexcept {
-  return lz4_compress(page, dst, capacity, level, workspace);
-}
-
 std::size_t lz4hc_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
                                 Lz4HcWorkspace& workspace) noexcept {
   return lz4hc_compress(page, dst, capacity, workspace);
@@ -99,7 +94,7 @@ namespace pleat::codec {
 const Kernels kAvx2Kernels = {"avx2",
                               same_filled,
                               fill,
-                              lz4_compress_avx2,
+                              lz4_compress_scalar,
                               lz4hc_compress_avx2,
                               lz4_decompress_avx2,
                               line_compress,

@@ -57,11 +57,16 @@ PLEAT_INLINE bool vec_is_zero(Vec value) noexcept {
 
 namespace pleat::codec {
 
-// LZ4 is bound by mispredicted branches and by short copies: compiled for this tier it gains
-// nothing (include lz4/*.inl here as avx2.cpp does and run `pleat bench codec --isa avx2` and
-// `--isa avx512` to measure it again). Vectors of 64 bytes pay where a whole page is swept.
-const Kernels kAvx512Kernels = {"avx512",          same_filled,         fill,
-                                lz4_compress_avx2, lz4hc_compress_avx2, lz4_decompress_avx2,
-                                line_compress,     line_decompress};
+// LZ4 gains nothing more from this tier than from avx2 (include lz4/*.inl here as avx2.cpp does and
+// run `pleat bench codec --isa avx2` and `--isa avx512` to measure it again). Vectors of 64 bytes
+// pay where a whole page is swept.
+const Kernels kAvx512Kernels = {"avx512",
+                                same_filled,
+                                fill,
+                                lz4_compress_scalar,
+                                lz4hc_compress_avx2,
+                                lz4_decompress_avx2,
+                                line_compress,
+                                line_decompress};
 
 }  // namespace pleat::codec

@@ -48,7 +48,12 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 }  // namespace
 
-const Kernels kScalarKernels = {"scalar",       same_filled,    fill,          lz4_compress,
+std::size_t lz4_compress_scalar(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                unsigned level, Lz4Workspace& workspace) noexcept {
+  return lz4_compress(page, dst, capacity, level, workspace);
+}
+
+const Kernels kScalarKernels = {"scalar",       same_filled,    fill,          lz4_compress_scalar,
                                 lz4hc_compress, lz4_decompress, line_compress, line_decompress};
 
 }  // namespace pleat::codec

@@ -10,12 +10,13 @@
 namespace pleat::codec {
 
 extern const Kernels kScalarKernels;
+// All tables have this: LZ4 is compressed byte by byte, and gains nothing from vectors.
+std::size_t lz4_compress_scalar(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                unsigned level, Lz4Workspace& workspace) noexcept;
 #if defined(__x86_64__)
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
 // The avx512 table has these too.
-std::size_t lz4_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
-                              unsigned level, Lz4Workspace& workspace) noexcept;
 std::size_t lz4hc_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
                                 Lz4HcWorkspace& workspace) noexcept;
 bool lz4_decompress_avx2(const std::byte* src, std::size_t size, std::byte* page) noexcept;

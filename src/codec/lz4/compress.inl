@@ -174,8 +174,10 @@ last_sequence:
   return size;
 }
 
-std::size_t lz4_compress(const std::byte* page, std::byte* dst, std::size_t capacity,
-                         unsigned level, Lz4Workspace& workspace) noexcept {
+// A tier that has no gain from it leaves it to the scalar one.
+[[maybe_unused]] std::size_t lz4_compress(const std::byte* page, std::byte* dst,
+                                          std::size_t capacity, unsigned level,
+                                          Lz4Workspace& workspace) noexcept {
   switch (level) {
     case 1:
       return lz4_compress_level<1>(page, dst, capacity, workspace);
