@@ -63,7 +63,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 }
 
 #include "codec/line/avx2.inl"
-#include "codec/lz4/compress.inl"
+#include "codec/lz4/block.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/lz4/hc_base_avx2.inl"
 #include "codec/lz4/hc_find.inl"

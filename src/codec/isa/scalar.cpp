@@ -39,6 +39,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 }
 
 #include "codec/line/scalar.inl"
+#include "codec/lz4/block.inl"
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/lz4/hc_base_words.inl"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The matches of a page that its cheapest parse may use, included by isa/*.cpp behind compress.inl.
+// The matches of a page that its cheapest parse may use, included by isa/*.cpp behind block.inl.
 //
 // The format has one price for all offsets, so of all matches that start at a position only the
 // longest matters (it may be shortened). Within a match, the longest one of the next position is
