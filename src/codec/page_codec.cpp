@@ -140,14 +140,13 @@ Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t cap
 Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
   const PageLook look = look_at(page);
   if (look == PageLook::kNoise) return {0, CodecId::kRaw};
-  std::size_t line = 0;
-  if (look == PageLook::kWords) {
-    line = kernels_->line_compress(page, dst, capacity, line_level_, *line_);
-    if (line != 0 && line <= kFallbackBytes) return {line, CodecId::kLine};
-  }
+  const std::size_t line = look == PageLook::kWords
+                               ? kernels_->line_compress(page, dst, capacity, line_level_, *line_)
+                               : 0;
   if (line == 0) {
     return {kernels_->lz4_compress(page, dst, capacity, lz4_level_, *lz4_), CodecId::kLz4};
   }
+  if (line <= kFallbackBytes) return {line, CodecId::kLine};
   // Given up as soon as it is no shorter.
   const std::size_t room = std::min(line - 1, second_->size());
   const std::size_t lz4 = kernels_->lz4_compress(page, second_->data(), room, lz4_level_, *lz4_);
@@ -181,12 +180,11 @@ std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
 bool PageCodec::decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
   if (!chooses()) return decode(line_ != nullptr ? CodecId::kLine : CodecId::kLz4, src, size, page);
   if (size == 0) return false;
-  if (static_cast<CodecId>(src[size - 1]) == CodecId::kRaw) {
-    if (size != kPageSize + 1) return false;
-    std::memcpy(page, src, kPageSize);
-    return true;
-  }
-  return decode(static_cast<CodecId>(src[size - 1]), src, size - 1, page);
+  const auto id = static_cast<CodecId>(src[size - 1]);
+  if (id != CodecId::kRaw) return decode(id, src, size - 1, page);
+  if (size != kPageSize + 1) return false;
+  std::memcpy(page, src, kPageSize);
+  return true;
 }
 
 void PageCodec::compress_pages(std::span<const void* const> pages, void* const* dst,
