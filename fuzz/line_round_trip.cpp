@@ -1,57 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A page, a level and a capacity made of any bytes: all tiers find the same block of line, which is
-// exactly the page for the reference decoder and for every tier's decoder; and what does not fit
-// writes nothing behind the capacity.
-#include <array>
-#include <cstring>
+// A page, a level and a capacity made of any bytes, through line in every tier.
 #include <memory>
 
-#include "codec/guarded_buffer.h"
-#include "codec/kernels.h"
 #include "codec/line/line_format.h"
-#include "fuzz_target.h"
-#include "page_builder.h"
 #include "reference/line_reference.h"
+#include "round_trip.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pleat::codec;
-  static const pleat::test::GuardedBuffer page_memory;
-  static const pleat::test::GuardedBuffer block_memory;
   static const auto workspace = std::make_unique<LineWorkspace>();
-
   pleat::fuzz::Input input(data, size);
   const std::size_t capacity = input.word() % (kLineBound + 1);
   const auto level = static_cast<unsigned>(1 + input.byte() % kLineLevels);
-  const pleat::fuzz::Page built = pleat::fuzz::build_page(input);
-  std::byte* const page = page_memory.last(pleat::kPageSize);
-  std::memcpy(page, built.data(), built.size());
-
-  std::array<std::byte, kLineBound> first;
-  std::size_t first_size = 0;
-  for (const Kernels* tier : available_kernels()) {
-    std::byte* const block = block_memory.last(kLineBound);
-    const std::size_t block_size = tier->line_compress(page, block, kLineBound, level, *workspace);
-    fuzz_check(block_size != 0 && block_size <= kLineBound, "every page fits in the bound");
-    if (first_size == 0) {
-      first_size = block_size;
-      std::memcpy(first.data(), block, block_size);
-      const auto reference = pleat::reference::decode_line({block, block_size});
-      fuzz_check(reference.error == nullptr, "the block keeps all rules of the format");
-      fuzz_check(std::memcmp(reference.page.data(), page, pleat::kPageSize) == 0,
-                 "the reference decodes the page");
-    }
-    fuzz_check(block_size == first_size && std::memcmp(block, first.data(), block_size) == 0,
-               "all tiers find the same block");
-    pleat::fuzz::Page back;
-    std::byte* const exact = block_memory.last(block_size);
-    std::memmove(exact, first.data(), block_size);
-    fuzz_check(tier->line_decompress(exact, block_size, back.data()), "the tier decodes its block");
-    fuzz_check(back == built, "the page comes back");
-
-    const std::size_t limited =
-        tier->line_compress(page, block_memory.last(capacity), capacity, level, *workspace);
-    fuzz_check(limited == (capacity < first_size ? 0 : first_size),
-               "a block is refused only where it does not fit");
-  }
+  pleat::fuzz::check_round_trip(
+      pleat::fuzz::build_page(input), kLineBound, capacity,
+      [level](const Kernels& tier, const std::byte* page, std::byte* dst, std::size_t room) {
+        return tier.line_compress(page, dst, room, level, *workspace);
+      },
+      [](const Kernels& tier, const std::byte* src, std::size_t bytes, std::byte* page) {
+        return tier.line_decompress(src, bytes, page);
+      },
+      pleat::reference::decode_line);
   return 0;
 }

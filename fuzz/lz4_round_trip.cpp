@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A page, a level and a capacity made of any bytes, by lz4 and by lz4hc: all tiers find the same
-// block, which is exactly the page for the reference decoder and for every tier's decoder; and what
-// does not fit writes nothing behind the capacity.
-#include <array>
-#include <cstring>
+// A page, a level and a capacity made of any bytes, through lz4 and lz4hc in every tier.
 #include <memory>
 
-#include "codec/guarded_buffer.h"
-#include "codec/kernels.h"
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
-#include "fuzz_target.h"
-#include "page_builder.h"
 #include "reference/lz4_reference.h"
+#include "round_trip.h"
 
 namespace {
 
@@ -31,39 +24,17 @@ std::size_t compress(const pleat::codec::Kernels& tier, const std::byte* page, s
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pleat::codec;
-  static const pleat::test::GuardedBuffer page_memory;
-  static const pleat::test::GuardedBuffer block_memory;
-
   pleat::fuzz::Input input(data, size);
   const std::size_t capacity = input.word() % (kLz4Bound + 1);
   const auto level = static_cast<unsigned>(input.word() % (kLz4Levels + 1));
-  const pleat::fuzz::Page built = pleat::fuzz::build_page(input);
-  std::byte* const page = page_memory.last(pleat::kPageSize);
-  std::memcpy(page, built.data(), built.size());
-
-  std::array<std::byte, kLz4Bound> first;
-  std::size_t first_size = 0;
-  for (const Kernels* tier : available_kernels()) {
-    std::byte* const block = block_memory.last(kLz4Bound);
-    const std::size_t block_size = compress(*tier, page, block, kLz4Bound, level);
-    fuzz_check(block_size != 0 && block_size <= kLz4Bound, "every page fits in the bound");
-    if (first_size == 0) {
-      first_size = block_size;
-      std::memcpy(first.data(), block, block_size);
-      const auto reference = pleat::reference::decode_lz4({block, block_size});
-      fuzz_check(reference.error == nullptr, "the block keeps all rules of the format");
-      fuzz_check(std::memcmp(reference.page.data(), page, pleat::kPageSize) == 0,
-                 "the reference decodes the page");
-    }
-    fuzz_check(block_size == first_size && std::memcmp(block, first.data(), block_size) == 0,
-               "all tiers find the same block");
-    pleat::fuzz::Page back;
-    fuzz_check(tier->lz4_decompress(block, block_size, back.data()), "the tier decodes its block");
-    fuzz_check(back == built, "the page comes back");
-
-    const std::size_t limited = compress(*tier, page, block_memory.last(capacity), capacity, level);
-    fuzz_check(limited == (capacity < first_size ? 0 : first_size),
-               "a block is refused only where it does not fit");
-  }
+  pleat::fuzz::check_round_trip(
+      pleat::fuzz::build_page(input), kLz4Bound, capacity,
+      [level](const Kernels& tier, const std::byte* page, std::byte* dst, std::size_t room) {
+        return compress(tier, page, dst, room, level);
+      },
+      [](const Kernels& tier, const std::byte* src, std::size_t bytes, std::byte* page) {
+        return tier.lz4_decompress(src, bytes, page);
+      },
+      pleat::reference::decode_lz4);
   return 0;
 }
