@@ -17,21 +17,41 @@ PLEAT_INLINE unsigned lz4hc_ahead(const std::byte* page, unsigned at, unsigned f
   return static_cast<unsigned>(length + more);
 }
 
+PLEAT_INLINE __m256i lz4hc_splat(unsigned value) noexcept {
+  return _mm256_set1_epi16(static_cast<short>(value));
+}
+
+// The signs of two times 16 numbers, a bit each.
+PLEAT_INLINE std::uint32_t lz4hc_signs(__m256i low, __m256i high) noexcept {
+  // Packing keeps signs, and takes 8 bytes of each vector in turn.
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xd8);
+  return static_cast<std::uint32_t>(_mm256_movemask_epi8(packed));
+}
+
 PLEAT_INLINE std::uint64_t lz4hc_linked(const std::int16_t* links) noexcept {
   std::uint64_t bits = 0;
   for (unsigned half = 0; half < 64; half += 32) {
     const auto* const from = reinterpret_cast<const __m256i*>(links + half);
-    // Packing keeps signs, and takes 8 bytes of each vector in turn.
-    const __m256i packed = _mm256_permute4x64_epi64(
-        _mm256_packs_epi16(_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)), 0xd8);
-    const auto unlinked = static_cast<std::uint32_t>(_mm256_movemask_epi8(packed));
+    const std::uint32_t unlinked =
+        lz4hc_signs(_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1));
     bits |= std::uint64_t{~unlinked} << half;
   }
   return bits;
 }
 
-PLEAT_INLINE __m256i lz4hc_splat(unsigned value) noexcept {
-  return _mm256_set1_epi16(static_cast<short>(value));
+PLEAT_INLINE std::uint64_t lz4hc_adjacent(const std::int16_t* links, unsigned at) noexcept {
+  std::uint64_t bits = 0;
+  __m256i before = _mm256_setr_epi16(-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+  before = _mm256_add_epi16(before, lz4hc_splat(at));
+  for (unsigned half = 0; half < 64; half += 32) {
+    const auto* const from = reinterpret_cast<const __m256i*>(links + half);
+    const __m256i low = _mm256_cmpeq_epi16(_mm256_loadu_si256(from), before);
+    before = _mm256_add_epi16(before, lz4hc_splat(16));
+    const __m256i high = _mm256_cmpeq_epi16(_mm256_loadu_si256(from + 1), before);
+    before = _mm256_add_epi16(before, lz4hc_splat(16));
+    bits |= std::uint64_t{lz4hc_signs(low, high)} << half;
+  }
+  return bits;
 }
 
 template <bool kShorten>

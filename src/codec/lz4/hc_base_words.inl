@@ -10,10 +10,33 @@ PLEAT_INLINE unsigned lz4hc_ahead(const std::byte* page, unsigned at, unsigned f
   return static_cast<unsigned>(kMinMatch + more);
 }
 
+// The signs of four numbers of 16 bits, a bit each.
+PLEAT_INLINE std::uint64_t lz4hc_signs(std::uint64_t numbers) noexcept {
+  // The bits 0, 16, 32, 48 come to 48, 49, 50, 51; nothing else comes there.
+  constexpr std::uint64_t kGather = 1ull << 48 | 1ull << 33 | 1ull << 18 | 1ull << 3;
+  return ((numbers >> 15 & 0x0001000100010001) * kGather) >> 48 & 15;
+}
+
 // The bits of 64 links that are not -1.
 PLEAT_INLINE std::uint64_t lz4hc_linked(const std::int16_t* links) noexcept {
   std::uint64_t bits = 0;
-  for (unsigned i = 0; i < 64; ++i) bits |= std::uint64_t{links[i] >= 0} << i;
+  for (unsigned i = 0; i < 64; i += 4) bits |= lz4hc_signs(~load_u64(links + i)) << i;
+  return bits;
+}
+
+// The bits of the 64 positions from `at` on whose links are the positions before them.
+PLEAT_INLINE std::uint64_t lz4hc_adjacent(const std::int16_t* links, unsigned at) noexcept {
+  constexpr std::uint64_t kLow = 0x7fff7fff7fff7fff;
+  std::uint64_t bits = 0;
+  for (unsigned i = 0; i < 64; i += 4) {
+    const std::uint64_t first = at + i;
+    const std::uint64_t before =
+        first == 0 ? 0x000200010000ffff : (first - 1) * 0x0001000100010001 + 0x0003000200010000;
+    const std::uint64_t difference = load_u64(links + i) ^ before;
+    // A number's sign is set where it is not 0.
+    const std::uint64_t other = ((difference & kLow) + kLow) | difference;
+    bits |= lz4hc_signs(~other) << i;
+  }
   return bits;
 }
 

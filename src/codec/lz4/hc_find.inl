@@ -11,28 +11,40 @@ PLEAT_INLINE std::uint32_t lz4hc_hash(std::uint32_t bytes) noexcept {
   return (bytes * 0x9E3779B1u) >> (32 - kLz4HcHashBits);
 }
 
+// Within a run of one byte each position's link is the position before it. They get the link of the
+// run's start instead, which leads out of the run; or 0 where there is none, which keeps them among
+// the positions that are looked at. `runs` has a bit for each such position of these 64.
+PLEAT_INLINE void lz4hc_shorten_runs(std::int16_t* links, std::uint64_t runs) noexcept {
+  while (runs != 0) {
+    const int first = std::countr_zero(runs);
+    const int end = first + std::countr_one(runs >> first);
+    const auto out = std::max<std::int16_t>(links[first - 1], 0);
+    for (int at = first; at < end; ++at) links[at] = out;
+    runs = end < 64 ? runs >> end << end : 0;
+  }
+}
+
 // Chains all positions of the page.
 PLEAT_INLINE void lz4hc_chain(const std::byte* page, Lz4HcWorkspace& workspace) noexcept {
   prefetch_page(page);
   std::int16_t* const heads = workspace.heads;
   std::int16_t* const previous = workspace.previous;
   std::memset(heads, 0xff, sizeof(workspace.heads));
-  heads[lz4hc_hash(load_u32(page))] = 0;
-  previous[0] = -1;
-  int before = -1;
-  for (int at = 1; at <= static_cast<int>(kLz4HcLastStart); ++at) {
+#pragma GCC unroll 4
+  for (unsigned at = 0; at <= kLz4HcLastStart; ++at) {
     const std::uint32_t hash = lz4hc_hash(load_u32(page + at));
-    const int head = heads[hash];
+    previous[at] = heads[hash];
     heads[hash] = static_cast<std::int16_t>(at);
-    // Equal to the position before it: a run, whose links lead out of it. A link to position 0
-    // where there is none keeps the position among those that are looked at.
-    before = head == at - 1 ? std::max(before, 0) : head;
-    previous[at] = static_cast<std::int16_t>(before);
   }
   // Positions that no match may start at: linked, so that the last step of the search finds one.
   for (unsigned at = kLz4HcLastStart + 1; at < kPageSize; ++at) previous[at] = 0;
   for (unsigned word = 0; word < kPageSize / 64; ++word) {
-    workspace.linked[word] = lz4hc_linked(previous + std::size_t{64} * word);
+    std::int16_t* const links = previous + std::size_t{64} * word;
+    workspace.linked[word] = lz4hc_linked(links);
+    std::uint64_t runs = lz4hc_adjacent(links, 64 * word);
+    // The position before the first one is where no link leads.
+    if (word == 0) runs &= ~std::uint64_t{1};
+    lz4hc_shorten_runs(links, runs);
   }
 }
 
