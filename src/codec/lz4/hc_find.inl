@@ -133,8 +133,10 @@ PLEAT_INLINE unsigned lz4hc_look(const std::byte* page, const Lz4HcWorkspace& wo
     const unsigned begins = ((load_u64(page + first) ^ first_bytes) & first_mask) == 0;
     const unsigned further = load_u32(page + from + covered - 3) == covered_bytes;
     const unsigned earlier = begins & further & inside & may_be_earlier;
-    const unsigned equal = load_u32(page + from) == bytes;
-    if (((longer | earlier) & equal) == 0) continue;
+    if ((longer | earlier) == 0) [[likely]]
+      continue;
+    if (load_u32(page + from) != bytes) [[unlikely]]
+      continue;
     const unsigned length = lz4hc_ahead(page, at, from);
     work += length / 32;
     if (earlier != 0) {

@@ -21,8 +21,8 @@ inline constexpr unsigned kLz4HcHashBits = 14;
 // The work on one page, in candidates looked at; comparing 32 bytes counts as one more. A position
 // is given at most kLz4HcWorkPerStart, and less as the page's allowance is used up, but always
 // kLz4HcWorkLeast. Pages of real programs use 2000 to 5000.
-inline constexpr unsigned kLz4HcWorkAllowance = 15000;
-inline constexpr unsigned kLz4HcWorkPerStart = 112;
+inline constexpr unsigned kLz4HcWorkAllowance = 16000;
+inline constexpr unsigned kLz4HcWorkPerStart = 128;
 inline constexpr unsigned kLz4HcWorkLeast = 6;
 inline constexpr unsigned kLz4HcWorkShare = 96;
 // What no page takes more than. Beyond the allowance, each position has its least; and a
@@ -31,7 +31,7 @@ inline constexpr unsigned kLz4HcWorkShare = 96;
 inline constexpr unsigned kLz4HcWorkMost =
     kLz4HcWorkAllowance + (kLz4HcWorkLeast + 1) * kPageSize + 2 * kLz4HcWorkLeast * kPageSize / 32;
 // A match of this length is not searched any further.
-inline constexpr unsigned kLz4HcLongEnough = 192;
+inline constexpr unsigned kLz4HcLongEnough = 160;
 
 // page[start, end) repeats what lies `offset` bytes before it.
 struct Lz4HcMatch {
