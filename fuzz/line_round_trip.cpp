@@ -14,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto level = static_cast<unsigned>(1 + input.byte() % kLineLevels);
   pleat::fuzz::check_round_trip(
       pleat::fuzz::build_page(input), kLineBound, capacity,
+      [](const Kernels& tier) { return reinterpret_cast<const void*>(tier.line_compress); },
       [level](const Kernels& tier, const std::byte* page, std::byte* dst, std::size_t room) {
         return tier.line_compress(page, dst, room, level, *workspace);
       },

@@ -29,6 +29,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto level = static_cast<unsigned>(input.word() % (kLz4Levels + 1));
   pleat::fuzz::check_round_trip(
       pleat::fuzz::build_page(input), kLz4Bound, capacity,
+      [level](const Kernels& tier) {
+        return level != 0 ? reinterpret_cast<const void*>(tier.lz4_compress)
+                          : reinterpret_cast<const void*>(tier.lz4hc_compress);
+      },
       [level](const Kernels& tier, const std::byte* page, std::byte* dst, std::size_t room) {
         return compress(tier, page, dst, room, level);
       },
