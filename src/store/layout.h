@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Where everything lies in the store's memfd (docs/formats/store.md):
+// Where everything lies in the store's memory (docs/formats/store.md):
 //
 //   header page | slot table | page map | region words | pool
 //
-// There is no pointer in it, and no lock but a slot word's: a process that gets the memfd can map
+// There is no pointer in it, and no lock but a slot word's: a process that attaches to it can map
 // it anywhere. Page map and region words can be worked out again from slot words and object
 // headers, except the bits of a raw page's check that the page map keeps.
 //
@@ -27,7 +27,7 @@ static_assert(kSpanPagesMax <= kRegionPages);
 // Object headers have 32 bits for the slot.
 inline constexpr std::uint64_t kDeviceBytesMax = kPageSize << 32;
 
-// First in the memfd; written once.
+// First in the memory; written once.
 struct StoreHeader {
   static constexpr std::uint64_t kMagic = 0x5254535441454c50;  // "PLEATSTR" in memory
   static constexpr std::uint32_t kVersion = 1;
@@ -41,6 +41,8 @@ struct StoreHeader {
   std::uint64_t region_words_offset;
   std::uint64_t pool_offset;
   std::uint64_t pool_pages;
+
+  bool operator==(const StoreHeader&) const = default;
 };
 static_assert(sizeof(StoreHeader) == 64);
 

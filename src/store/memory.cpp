@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "store/memory.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <string>
-#include <utility>
 
 #include "base/page.h"
 
@@ -18,6 +18,8 @@
 namespace pleat::store {
 namespace {
 
+constexpr int kOwnerOnly = 0600;
+
 Error cannot_lock(int code) {
   return errno_error(code == ENOMEM || code == EAGAIN ? EPERM : code,
                      "cannot lock the store's memory; run as root or raise the limit "
@@ -27,36 +29,42 @@ Error cannot_lock(int code) {
 }  // namespace
 
 Result<Memory> Memory::create(std::uint64_t bytes, bool lock) {
-  UniqueFd fd(memfd_create("pleat-store", MFD_CLOEXEC));
-  if (!fd) return errno_error("cannot make the store's memfd");
-  if (ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) {
+  // Not counted against overcommit, as most of it never comes to be.
+  const int id = shmget(IPC_PRIVATE, bytes, IPC_CREAT | SHM_NORESERVE | kOwnerOnly);
+  if (id < 0) {
     return errno_error(
-        "cannot size the store's memfd; lift the file size limit (ulimit -f unlimited)");
+        "cannot make the store's memory; raise the limits on shared memory (sysctl kernel.shmmax, "
+        "kernel.shmall, kernel.shmmni)");
   }
-  void* base =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd.get(), 0);
-  if (base == MAP_FAILED) {
+  auto memory = attach(id);
+  const int lock_error = memory && lock && shmctl(id, SHM_LOCK, nullptr) != 0 ? errno : 0;
+  // From here on it lasts as long as somebody is attached.
+  shmctl(id, IPC_RMID, nullptr);
+  if (lock_error != 0) return cannot_lock(lock_error);
+  return memory;
+}
+
+Result<Memory> Memory::attach(int id) {
+  shmid_ds status{};
+  if (shmctl(id, IPC_STAT, &status) != 0) return errno_error("the store's memory is gone");
+  void* const base = shmat(id, nullptr, 0);
+  if (base == reinterpret_cast<void*>(-1)) {
     // EAGAIN: mlockall(MCL_FUTURE) is in force and the mapping exceeds RLIMIT_MEMLOCK.
     if (errno == EAGAIN) return cannot_lock(errno);
     return errno_error(
         "cannot map the store's memory; lift the address space limit (ulimit -v unlimited)");
   }
-  Memory memory(std::move(fd), static_cast<std::byte*>(base), bytes);
+  const std::uint64_t bytes = status.shm_segsz;
   // A core file of the daemon is not to contain the pages of every program, nor to be as large.
   madvise(base, bytes, MADV_DONTDUMP);
-  // ONFAULT locks what is there and what comes, without making the sparse rest come at once. Where
-  // mlockall(MCL_FUTURE | MCL_ONFAULT) is in force already this changes nothing.
-  if (lock && mlock2(base, bytes, MLOCK_ONFAULT) != 0) return cannot_lock(errno);
-  return memory;
+  // Where mlockall(MCL_FUTURE) is in force it has marked this mapping too, which keeps nothing in
+  // memory that the segment's own lock does not, and makes MADV_REMOVE fail.
+  munlock(base, bytes);
+  return Memory(id, static_cast<std::byte*>(base), bytes);
 }
 
-Memory::Memory(Memory&& other) noexcept
-    : fd_(std::move(other.fd_)),
-      base_(std::exchange(other.base_, nullptr)),
-      bytes_(std::exchange(other.bytes_, 0)) {}
-
 Memory::~Memory() {
-  if (base_ != nullptr) munmap(base_, bytes_);
+  if (base_ != nullptr) shmdt(base_);
 }
 
 int Memory::populate(std::uint64_t offset, std::uint64_t length) noexcept {
@@ -67,23 +75,25 @@ int Memory::populate(std::uint64_t offset, std::uint64_t length) noexcept {
   } while (result != 0 && (errno == EINTR || errno == EAGAIN));
   if (result == 0) return 0;
   if (errno != EINVAL) return errno;
-  // Before Linux 5.14. fallocate() finds the memory or says that there is none, where a touch alone
-  // would raise SIGBUS; the touch then fills the page tables. A page that is touched again keeps
-  // its content.
-  if (fallocate(fd_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
-    return errno;
+  // Before Linux 5.14. Locking populates too, and says where there is no memory, where a touch
+  // alone would raise SIGBUS.
+  if (mlock(start, length) != 0) return errno;
+  return munlock(start, length) == 0 ? 0 : errno;
+}
+
+bool Memory::find_present(std::uint64_t offset, std::vector<bool>& present) const noexcept {
+  constexpr std::size_t kPages = 1024;
+  unsigned char states[kPages];
+  for (std::size_t page = 0; page < present.size(); page += kPages) {
+    const std::size_t count = std::min(kPages, present.size() - page);
+    if (mincore(base_ + offset + page * kPageSize, count * kPageSize, states) != 0) return false;
+    for (std::size_t i = 0; i < count; ++i) present[page + i] = (states[i] & 1) != 0;
   }
-  for (std::uint64_t at = 0; at < length; at += kPageSize) {
-    __atomic_fetch_or(reinterpret_cast<std::uint8_t*>(start + at), 0, __ATOMIC_RELAXED);
-  }
-  return 0;
+  return true;
 }
 
 int Memory::give_back(std::uint64_t offset, std::uint64_t length) noexcept {
-  return fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                   static_cast<off_t>(offset), static_cast<off_t>(length)) == 0
-             ? 0
-             : errno;
+  return madvise(base_ + offset, length, MADV_REMOVE) == 0 ? 0 : errno;
 }
 
 std::uint64_t available_memory() {

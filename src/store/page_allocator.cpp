@@ -158,6 +158,29 @@ std::optional<PageRun> PageAllocator::claim_surplus(bool lazy) noexcept {
   return run;
 }
 
+void PageAllocator::begin_adoption(std::uint64_t region) noexcept {
+  words_[region].ready = words_[region].present;
+}
+
+bool PageAllocator::adopt(std::uint64_t first, unsigned count) noexcept {
+  const auto bit = static_cast<unsigned>(first % kRegionPages);
+  if (bit + count > kRegionPages || first / kRegionPages >= words_.size()) return false;
+  RegionWords& words = words_[first / kRegionPages];
+  const std::uint64_t mask = run_mask(bit, count);
+  if ((words.ready & mask) != mask) return false;
+  words.ready &= ~mask;
+  used_.store(used_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+  return true;
+}
+
+void PageAllocator::end_adoption(std::uint64_t region) noexcept {
+  update_sets(region);
+  ready_.store(ready() + static_cast<unsigned>(std::popcount(words_[region].ready)),
+               std::memory_order_relaxed);
+  used_max_.store(std::max(used_max_.load(std::memory_order_relaxed), used_pages()),
+                  std::memory_order_relaxed);
+}
+
 std::size_t PageAllocator::index_bytes() const noexcept {
   return small_.bytes() + large_.bytes() + absent_.bytes() + growable_.bytes();
 }

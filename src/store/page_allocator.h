@@ -35,9 +35,9 @@ enum class [[nodiscard]] AllocateStatus : std::uint8_t{kOk, kOverLimit, kNoReser
 
 class PageAllocator {
  public:
-  // `words` belong to the memfd and are touched only for regions that add_ready() was told of.
-  // `bell` is rung when the number of ready pages leaves the band around `target_pages`, a multiple
-  // of kRegionPages.
+  // `words` belong to the store's memory and are touched only for regions that add_ready() was told
+  // of. `bell` is rung when the number of ready pages leaves the band around `target_pages`, a
+  // multiple of kRegionPages.
   PageAllocator(std::span<RegionWords> words, std::uint64_t target_pages, Doorbell& bell);
 
   // Takes a run of 1 to kSpanPagesMax ready pages. With `limited`, mem_limit is obeyed.
@@ -73,7 +73,15 @@ class PageAllocator {
   // `lazy` only if there are so many more that it is worth it.
   std::optional<PageRun> claim_surplus(bool lazy) noexcept;
 
-  // Bytes of the sets, which are outside of the memfd.
+  // Taking over words that another process has left, before all other functions and by one thread.
+  // First begin_adoption() for each region whose words were populated, then adopt() for each run in
+  // use, then end_adoption() for the same regions. What is there and not in use is ready.
+  void begin_adoption(std::uint64_t region) noexcept;
+  // Whether the run is in use from now on; not where a part of it is in use already or not there.
+  bool adopt(std::uint64_t first, unsigned count) noexcept;
+  void end_adoption(std::uint64_t region) noexcept;
+
+  // Bytes of the sets, which are outside of the store's memory.
   std::size_t index_bytes() const noexcept;
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "store/pool.h"
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 
@@ -14,8 +15,9 @@ unsigned group_of(unsigned used, unsigned objects) { return used * 4 / objects; 
 
 }  // namespace
 
-Pool::Pool(std::byte* base, std::span<PageMapEntry> map, PageAllocator& pages)
-    : base_(base), map_(map), pages_(pages) {}
+Pool::Pool(std::byte* base, std::span<PageMapCell> map,
+           std::span<const std::atomic<std::uint64_t>> slots, PageAllocator& pages)
+    : base_(base), map_(map), slots_(slots), pages_(pages) {}
 
 AllocateStatus Pool::allocate(std::size_t bytes, bool limited, std::uint64_t* location) noexcept {
   // As zram does: once the limit was lowered below what is used, every write fails, also one that
@@ -52,7 +54,9 @@ AllocateStatus Pool::make_span(unsigned size_class, bool limited, std::uint32_t*
   std::uint64_t first = 0;
   const AllocateStatus status = pages_.allocate(count, limited, &first);
   if (status != AllocateStatus::kOk) return status;
-  for (unsigned i = 0; i < count; ++i) map_[first + i] = PageMapEntry::of_span(size_class, i);
+  for (unsigned i = 0; i < count; ++i) {
+    set_map_entry(first + i, PageMapEntry::of_span(size_class, i));
+  }
   *name = static_cast<std::uint32_t>(first) + 1;
   span(*name) = SpanHeader{0,
                            0,
@@ -67,7 +71,7 @@ AllocateStatus Pool::make_span(unsigned size_class, bool limited, std::uint32_t*
 
 void Pool::free(std::uint64_t location) noexcept {
   const std::uint64_t page = location / kGranulesPerPage;
-  const PageMapEntry entry = map_[page];
+  const PageMapEntry entry = map_entry(page);
   // A damaged slot word or map would make this page another's. Better to lose the object.
   if (entry.raw() || entry.size_class() >= kSizeClasses.count || entry.distance() > page) return;
   const std::uint64_t first = page - entry.distance();
@@ -95,7 +99,88 @@ AllocateStatus Pool::allocate_page(std::uint64_t* page) noexcept {
 }
 
 void Pool::free_page(std::uint64_t page) noexcept {
-  if (map_[page].raw()) pages_.release(page, 1);
+  if (map_entry(page).raw()) pages_.release(page, 1);
+}
+
+void Pool::adopt(SlotWord word) noexcept {
+  if (word.inlined() || !contains(word.location(), kGranule)) return;
+  const std::uint64_t page = word.location() / kGranulesPerPage;
+  const PageMapEntry entry = map_entry(page);
+  if (word.kind() == SlotWord::Kind::kRaw) {
+    if (entry.raw()) (void)pages_.adopt(page, 1);
+    return;
+  }
+  if (entry.raw() || entry.size_class() >= kSizeClasses.count || entry.distance() > page) return;
+  const std::uint64_t first = page - entry.distance();
+  const unsigned count = kSizeClasses.classes[entry.size_class()].pages;
+  if (entry.distance() >= count || !pages_.adopt(first, count)) return;
+  for (unsigned i = 0; i < count; ++i) {
+    set_map_entry(first + i, PageMapEntry::of_span(entry.size_class(), i).with_unknown(i == 0));
+  }
+  spans_.fetch_add(1, std::memory_order_relaxed);
+  has_unknown_.store(true, std::memory_order_relaxed);
+}
+
+void Pool::learn_span_of(SlotWord word) noexcept {
+  if (word.inlined() || word.kind() == SlotWord::Kind::kRaw) return;
+  if (!contains(word.location(), kGranule)) return;
+  const std::uint64_t page = word.location() / kGranulesPerPage;
+  // Where the word is replaced meanwhile, its span is known, and may be another's already.
+  const PageMapEntry entry = map_entry(page);
+  if (entry.raw() || entry.size_class() >= kSizeClasses.count || entry.distance() > page) return;
+  const std::uint64_t first = page - entry.distance();
+  ClassState& state = classes_[entry.size_class()];
+  const std::lock_guard guard(state.lock);
+  if (map_entry(first).unknown()) learn(state, first);
+}
+
+bool Pool::learn_spans(std::uint64_t count) noexcept {
+  if (!has_unknown_.load(std::memory_order_relaxed)) return false;
+  const std::uint64_t end = std::min<std::uint64_t>(slots_.size(), learnt_ + count);
+  for (; learnt_ < end; ++learnt_) {
+    learn_span_of(SlotWord(slots_[learnt_].load(std::memory_order_acquire)));
+  }
+  if (end < slots_.size()) return true;
+  has_unknown_.store(false, std::memory_order_release);
+  return false;
+}
+
+void Pool::learn(ClassState& state, std::uint64_t first) noexcept {
+  const unsigned size_class = map_entry(first).size_class();
+  const SizeClass& sizes = kSizeClasses.classes[size_class];
+  const unsigned step = static_cast<unsigned>(sizes.bytes / kGranule);
+  const unsigned begin = kSpanHeaderBytes / kGranule;
+  const unsigned end = begin + sizes.objects * step;
+  const std::uint64_t start = first * kGranulesPerPage;
+  unsigned used = 0;
+  unsigned free = 0;
+  for (unsigned position = end; position > begin;) {
+    position -= step;
+    std::byte* const object = at(start + position);
+    const auto slot = load_u32(object);
+    bool alive = false;
+    if (slot < slots_.size()) {
+      const SlotWord word(slots_[slot].load(std::memory_order_acquire));
+      alive = !word.inlined() && word.kind() != SlotWord::Kind::kRaw &&
+              word.location() == start + position;
+    }
+    if (alive) {
+      ++used;
+    } else {
+      put(object, static_cast<std::uint16_t>(free));
+      free = position;
+    }
+  }
+  SpanHeader& header = span(static_cast<std::uint32_t>(first) + 1);
+  header = SpanHeader{0,
+                      0,
+                      static_cast<std::uint16_t>(free),
+                      static_cast<std::uint16_t>(end),
+                      static_cast<std::uint16_t>(used),
+                      static_cast<std::uint8_t>(size_class),
+                      static_cast<std::uint8_t>(kGroups)};
+  set_map_entry(first, map_entry(first).with_unknown(false));
+  regroup(state, header);
 }
 
 void Pool::link(ClassState& state, SpanHeader& header, unsigned group) noexcept {

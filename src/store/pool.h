@@ -8,7 +8,13 @@
 // lists by how full they are, and the fullest serve first, so that sparse ones become empty and go
 // back to the page allocator, which they do at once.
 //
-// Thread safety: all functions from any thread; a lock a size class. Nothing is allocated after
+// A pool that is taken over from a process that was killed has spans whose header and free objects
+// may be between two states. They are unknown: nothing is allocated from them, and they are worked
+// out anew from the slot words, by a background thread or before a slot word that points into one
+// is replaced. So while a span is unknown exactly the objects that slot words name are in use.
+//
+// Thread safety: all functions from any thread; a lock a size class. The adopt functions are called
+// before all others. Nothing is allocated after
 // construction.
 #pragma once
 
@@ -28,8 +34,10 @@ namespace pleat::store {
 
 class Pool {
  public:
-  // `base` is the pool's first byte; `map` has an entry for each of its pages.
-  Pool(std::byte* base, std::span<PageMapEntry> map, PageAllocator& pages);
+  // `base` is the pool's first byte; `map` has an entry for each of its pages. `slots` is the slot
+  // table.
+  Pool(std::byte* base, std::span<PageMapCell> map,
+       std::span<const std::atomic<std::uint64_t>> slots, PageAllocator& pages);
 
   // Takes an object of `bytes`, a multiple of kGranule up to kObjectBytesMax; *location is in
   // granules. With `limited`, mem_limit is obeyed.
@@ -40,9 +48,22 @@ class Pool {
   AllocateStatus allocate_page(std::uint64_t* page) noexcept;
   void free_page(std::uint64_t page) noexcept;
 
+  // Taking over: what `word` points to is in use. A word whose place cannot be is left for its
+  // reader to find out. Before all other functions, by one thread.
+  void adopt(SlotWord word) noexcept;
+  // To be called before the slot word `old` is replaced.
+  void prepare_free(SlotWord old) noexcept {
+    if (has_unknown_.load(std::memory_order_acquire)) [[unlikely]]
+      learn_span_of(old);
+  }
+  // Works out the unknown spans that the next `count` slots are in. Whether there may be more. By
+  // one thread.
+  bool learn_spans(std::uint64_t count) noexcept;
+
   std::byte* at(std::uint64_t location) const noexcept { return base_ + location * kGranule; }
   std::byte* page(std::uint64_t page) const noexcept { return base_ + page * kPageSize; }
-  PageMapEntry& map_entry(std::uint64_t page) const noexcept { return map_[page]; }
+  PageMapEntry map_entry(std::uint64_t page) const noexcept { return map_[page].load(); }
+  void set_map_entry(std::uint64_t page, PageMapEntry entry) noexcept { map_[page].store(entry); }
 
   // Whether `bytes` from `location` on lie in the pool: what a slot word says is believed only
   // then.
@@ -80,16 +101,22 @@ class Pool {
     const auto offset = reinterpret_cast<const std::byte*>(&header) - base_;
     return static_cast<std::uint32_t>(static_cast<std::uint64_t>(offset) / kPageSize) + 1;
   }
+  void learn_span_of(SlotWord word) noexcept;
+  // Builds the header and the list of free objects of an unknown span, under its class's lock.
+  void learn(ClassState& state, std::uint64_t first) noexcept;
   AllocateStatus make_span(unsigned size_class, bool limited, std::uint32_t* name) noexcept;
   void link(ClassState& state, SpanHeader& header, unsigned group) noexcept;
   void unlink(ClassState& state, SpanHeader& header) noexcept;
   void regroup(ClassState& state, SpanHeader& header) noexcept;
 
   std::byte* const base_;
-  const std::span<PageMapEntry> map_;
+  const std::span<PageMapCell> map_;
+  const std::span<const std::atomic<std::uint64_t>> slots_;
   PageAllocator& pages_;
   std::array<ClassState, kSizeClasses.count> classes_;
   std::atomic<std::uint64_t> spans_{0};
+  std::atomic<bool> has_unknown_{false};
+  std::uint64_t learnt_ = 0;  // learn_spans(): slots before it point into no unknown span
 };
 
 }  // namespace pleat::store

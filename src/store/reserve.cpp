@@ -20,6 +20,8 @@ namespace {
 constexpr std::uint64_t kMapEntriesPerPage = kPageSize / sizeof(std::uint16_t);
 constexpr std::uint64_t kRegionsPerPage = kPageSize / sizeof(RegionWords);
 static_assert(kMapEntriesPerPage % kRegionPages == 0);
+// A millisecond or so, where none of their objects is in the cache.
+constexpr std::uint64_t kSlotsLearnt = 8192;
 
 void nap(long duration_ns) {
   const timespec duration{0, duration_ns};
@@ -28,10 +30,12 @@ void nap(long duration_ns) {
 
 }  // namespace
 
-Reserve::Reserve(Memory& memory, const Layout& layout, PageAllocator& pages, Doorbell& bell)
+Reserve::Reserve(Memory& memory, const Layout& layout, PageAllocator& pages, Pool& pool,
+                 Doorbell& bell)
     : memory_(memory),
       layout_(layout),
       pages_(pages),
+      pool_(pool),
       bell_(bell),
       map_pages_((layout.pool_pages + kMapEntriesPerPage - 1) / kMapEntriesPerPage),
       region_pages_((layout.regions() + kRegionsPerPage - 1) / kRegionsPerPage) {}
@@ -43,12 +47,33 @@ Reserve::~Reserve() {
   thread_.join();
 }
 
-Result<void> Reserve::start(bool io_flusher) {
+Result<void> Reserve::fill_first() {
   if (const int code = fill(); code != 0) {
     return errno_error(code,
                        "cannot get memory for the store's first reserve; free some memory "
                        "or ask for a smaller reserve");
   }
+  return {};
+}
+
+Result<void> Reserve::adopt(const std::function<void(std::uint64_t region)>& found) {
+  if (!memory_.find_present(layout_.page_map_offset, map_pages_) ||
+      !memory_.find_present(layout_.region_words_offset, region_pages_)) {
+    return errno_error("cannot find out which pages of the store's memory are there");
+  }
+  std::uint64_t bytes = 0;
+  for (const bool present : map_pages_) bytes += present ? kPageSize : 0;
+  for (std::uint64_t page = 0; page < region_pages_.size(); ++page) {
+    if (!region_pages_[page]) continue;
+    bytes += kPageSize;
+    const std::uint64_t end = std::min(layout_.regions(), (page + 1) * kRegionsPerPage);
+    for (std::uint64_t region = page * kRegionsPerPage; region < end; ++region) found(region);
+  }
+  metadata_bytes_.store(bytes, std::memory_order_relaxed);
+  return {};
+}
+
+Result<void> Reserve::start(bool io_flusher) {
   // The daemon's signals are for its other threads.
   sigset_t all;
   sigset_t before;
@@ -94,7 +119,8 @@ void Reserve::run() noexcept {
   constexpr long kLongestPause_ns = 160'000'000;
   long pause_ns = kFirstPause_ns;
   while (true) {
-    bell_.wait();
+    // What another process has left is worked out between its other work, a little at a time.
+    if (!pool_.learn_spans(kSlotsLearnt)) bell_.wait();
     if (stop_.load(std::memory_order_acquire)) return;
     const std::uint64_t asked = asked_.load(std::memory_order_acquire);
     const bool exact = asked != answered_.load(std::memory_order_relaxed);

@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -23,19 +24,24 @@
 #include "store/layout.h"
 #include "store/memory.h"
 #include "store/page_allocator.h"
+#include "store/pool.h"
 
 namespace pleat::store {
 
 class Reserve {
  public:
-  Reserve(Memory& memory, const Layout& layout, PageAllocator& pages, Doorbell& bell);
+  Reserve(Memory& memory, const Layout& layout, PageAllocator& pages, Pool& pool, Doorbell& bell);
   ~Reserve();
   Reserve(const Reserve&) = delete;
   Reserve& operator=(const Reserve&) = delete;
 
-  // Fills the reserve for the first time and starts the thread. ENOMEM, or EPERM where
-  // `io_flusher` cannot be set.
+  // Starts the thread, which waits for the bell. EPERM where `io_flusher` cannot be set.
   Result<void> start(bool io_flusher);
+  // Fills the reserve for the first time. ENOMEM.
+  Result<void> fill_first();
+  // For memory that another process has used: finds out which pages of page map and region words
+  // are there, and calls `found` with each region that has its words. Allocates nothing.
+  Result<void> adopt(const std::function<void(std::uint64_t region)>& found);
 
   // Waits, at most `timeout_ms`, until the thread has brought the number of ready pages to the
   // target; whether it got there.
@@ -64,6 +70,7 @@ class Reserve {
   Memory& memory_;
   const Layout& layout_;
   PageAllocator& pages_;
+  Pool& pool_;
   Doorbell& bell_;
   // Which pages of the page map and of the region words are there.
   std::vector<bool> map_pages_;

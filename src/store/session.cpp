@@ -30,9 +30,10 @@ SlotWord wait_unlocked(const AtomicWord& word) noexcept {
 
 // Replaces the word by `fresh` and returns what it was. Acquires what the last reader or writer of
 // the old object released, since the caller goes on to free it.
-SlotWord publish(AtomicWord& word, SlotWord fresh) noexcept {
+SlotWord publish(AtomicWord& word, SlotWord fresh, Pool& pool) noexcept {
   while (true) {
     const SlotWord old = wait_unlocked(word);
+    pool.prepare_free(old);
     std::uint64_t expected = old.bits();
     if (word.compare_exchange_weak(expected, fresh.after(old).bits(), std::memory_order_acq_rel,
                                    std::memory_order_relaxed)) {
@@ -139,7 +140,7 @@ StoreStatus Store::Session::Impl::encode_raw(std::uint64_t slot, const std::byte
   std::memcpy(stored, page, kPageSize);
   // Of the copy, which nobody can change any more, and which is in the cache now.
   const std::uint64_t check = data_check(stored, kPageSize, slot, SlotWord::raw(pool_page, 0));
-  pool.map_entry(pool_page) = PageMapEntry::of_raw(check);
+  pool.set_map_entry(pool_page, PageMapEntry::of_raw(check));
   *word = SlotWord::raw(pool_page, check);
   return StoreStatus::kOk;
 }
@@ -238,7 +239,7 @@ StoreStatus Store::Session::write(std::uint64_t slot, const std::byte* page) noe
   SlotWord fresh;
   const StoreStatus status = impl_->encode(slot, page, &fresh);
   if (status != StoreStatus::kOk) return impl_->failed_write(status);
-  impl_->replaced(publish(word, fresh), fresh);
+  impl_->replaced(publish(word, fresh, impl_->pool), fresh);
   return StoreStatus::kOk;
 }
 
@@ -271,6 +272,7 @@ StoreStatus Store::Session::write_part(std::uint64_t slot, std::size_t offset,
     unlock(word, old);
     return impl_->failed_write(status);
   }
+  impl_->pool.prepare_free(old);
   unlock(word, fresh.after(old));
   impl_->replaced(old, fresh);
   return StoreStatus::kOk;
@@ -281,7 +283,7 @@ void Store::Session::discard(std::uint64_t slot, std::uint64_t count) noexcept {
   for (std::uint64_t i = slot; i < slot + count; ++i) {
     AtomicWord& word = impl_->state.slot_word(i);
     if (SlotWord(word.load(std::memory_order_acquire)).empty()) continue;
-    const SlotWord old = publish(word, SlotWord());
+    const SlotWord old = publish(word, SlotWord(), impl_->pool);
     counts.add(old, -1);
     impl_->free_object(old);
   }

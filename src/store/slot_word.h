@@ -119,6 +119,7 @@ class SlotWord {
 
   constexpr bool locked() const { return (bits_ & kLock) != 0; }
   constexpr SlotWord with_lock() const { return SlotWord(bits_ | kLock); }
+  constexpr SlotWord without_lock() const { return SlotWord(bits_ & ~kLock); }
 
   constexpr bool operator==(const SlotWord&) const = default;
 

@@ -28,6 +28,9 @@ struct Store::State {
 
   std::atomic<std::uint64_t>& slot_word(std::uint64_t slot) const noexcept { return slots[slot]; }
 
+  // Takes over what the memory holds. Allocates nothing.
+  Result<void> adopt();
+
   const StoreOptions options;
   const Layout layout;
   Memory memory;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "store/store.h"
 
+#include <atomic>
 #include <cerrno>
-#include <new>
 #include <utility>
 
 #include "base/units.h"
@@ -48,16 +48,30 @@ Result<void> check_options(const StoreOptions& options) {
   return {};
 }
 
-void write_header(const Memory& memory, const Layout& layout, std::uint64_t device_bytes) {
-  new (memory.base()) StoreHeader{StoreHeader::kMagic,
-                                  StoreHeader::kVersion,
-                                  static_cast<std::uint32_t>(kPageSize),
-                                  device_bytes,
-                                  layout.slot_table_offset,
-                                  layout.page_map_offset,
-                                  layout.region_words_offset,
-                                  layout.pool_offset,
-                                  layout.pool_pages};
+// Asked before it is taken: past that point the system would kill programs to provide it.
+Result<void> check_available(const StoreOptions& options) {
+  const std::uint64_t reserve_pages = reserve_pages_of(options);
+  const Layout layout = make_layout(options.device_bytes, reserve_pages);
+  const std::uint64_t first_bytes = layout.page_map_offset + reserve_pages * kPageSize;
+  const std::uint64_t available = available_memory();
+  if (first_bytes <= available) return {};
+  return Error{ENOMEM, "slot table and reserve of a device of " +
+                           format_size(options.device_bytes) + " take " + format_size(first_bytes) +
+                           " but only " + format_size(available) +
+                           " of memory are available; make it smaller"};
+}
+
+StoreHeader header_of(const Layout& layout, std::uint64_t device_bytes,
+                      std::uint64_t magic = StoreHeader::kMagic) {
+  return {magic,
+          StoreHeader::kVersion,
+          static_cast<std::uint32_t>(kPageSize),
+          device_bytes,
+          layout.slot_table_offset,
+          layout.page_map_offset,
+          layout.region_words_offset,
+          layout.pool_offset,
+          layout.pool_pages};
 }
 
 }  // namespace
@@ -88,36 +102,88 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
              layout.regions()},
             reserve_pages, bell),
       pool(memory.base() + layout.pool_offset,
-           {reinterpret_cast<PageMapEntry*>(memory.base() + layout.page_map_offset),
+           {reinterpret_cast<PageMapCell*>(memory.base() + layout.page_map_offset),
             layout.pool_pages},
-           pages),
-      reserve(memory, layout, pages, bell) {
+           {slots, layout.slots}, pages),
+      reserve(memory, layout, pages, pool, bell) {
   pages.set_limit_pages(limit_pages_of(options.mem_limit_bytes));
 }
 
 Result<std::unique_ptr<Store>> Store::create(const StoreOptions& options) {
   if (auto checked = check_options(options); !checked) return std::move(checked).error();
+  if (auto enough = check_available(options); !enough) return std::move(enough).error();
+  auto memory = make_memory(options);
+  if (!memory) return std::move(memory).error();
+  auto store = stand_by(options, *std::move(memory));
+  if (!store) return store;
+  if (auto begun = (*store)->begin(); !begun) return std::move(begun).error();
+  return store;
+}
+
+Result<Memory> Store::make_memory(const StoreOptions& options) {
+  if (auto checked = check_options(options); !checked) return std::move(checked).error();
+  const Layout layout = make_layout(options.device_bytes, reserve_pages_of(options));
+  return Memory::create(layout.total_bytes, options.lock_memory);
+}
+
+Result<std::unique_ptr<Store>> Store::stand_by(const StoreOptions& options, Memory memory) {
+  if (auto checked = check_options(options); !checked) return std::move(checked).error();
   const std::uint64_t reserve_pages = reserve_pages_of(options);
   const Layout layout = make_layout(options.device_bytes, reserve_pages);
-  // Asked before it is taken: past this point the system would kill programs to provide it.
-  const std::uint64_t first_bytes = layout.page_map_offset + reserve_pages * kPageSize;
-  if (const std::uint64_t available = available_memory(); first_bytes > available) {
-    return Error{ENOMEM, "slot table and reserve of a device of " +
-                             format_size(options.device_bytes) + " take " +
-                             format_size(first_bytes) + " but only " + format_size(available) +
-                             " of memory are available; make it smaller"};
+  if (memory.bytes() != layout.total_bytes) {
+    return Error{EPROTO, "the store's memory was made for another size of device"};
   }
-  auto memory = Memory::create(layout.total_bytes, options.lock_memory);
-  if (!memory) return std::move(memory).error();
-  if (const int code = memory->populate(0, layout.page_map_offset); code != 0) {
+  if (const int code = memory.populate(0, layout.page_map_offset); code != 0) {
     return errno_error(code, "cannot get memory for the slot table; make the device smaller");
   }
-  write_header(*memory, layout, options.device_bytes);
-  auto state = std::make_unique<State>(options, layout, std::move(*memory), reserve_pages);
+  auto state = std::make_unique<State>(options, layout, std::move(memory), reserve_pages);
   if (auto started = state->reserve.start(options.io_flusher); !started) {
     return std::move(started).error();
   }
   return std::unique_ptr<Store>(new Store(std::move(state)));
+}
+
+Result<void> Store::begin() {
+  auto& header = *reinterpret_cast<StoreHeader*>(state_->memory.base());
+  const StoreHeader wanted = header_of(state_->layout, state_->options.device_bytes);
+  const std::atomic_ref<std::uint64_t> magic(header.magic);
+  const bool is_new = magic.load(std::memory_order_acquire) == 0;
+  if (!is_new && header != wanted) {
+    return Error{EPROTO, "the store's memory has layout version " + std::to_string(header.version) +
+                             ", and this program knows " + std::to_string(StoreHeader::kVersion) +
+                             " only"};
+  }
+  // Where the last process was killed before the magic was there, it has left memory all the same.
+  if (auto adopted = state_->adopt(); !adopted) return adopted;
+  if (!is_new) {
+    state_->bell.ring();
+    return {};
+  }
+  if (auto filled = state_->reserve.fill_first(); !filled) return filled;
+  header = header_of(state_->layout, state_->options.device_bytes, 0);
+  magic.store(wanted.magic, std::memory_order_release);
+  return {};
+}
+
+Result<void> Store::State::adopt() {
+  if (auto found = reserve.adopt([this](std::uint64_t region) { pages.begin_adoption(region); });
+      !found) {
+    return found;
+  }
+  WordCounts counts;
+  for (std::uint64_t slot = 0; slot < layout.slots; ++slot) {
+    // Whoever held the lock is gone, and a locked word is always whole.
+    const SlotWord word = SlotWord(slots[slot].load(std::memory_order_relaxed)).without_lock();
+    slots[slot].store(word.bits(), std::memory_order_relaxed);
+    counts.add(word, 1);
+    pool.adopt(word);
+  }
+  counts.count_in(counters[0]);
+  if (auto found = reserve.adopt([this](std::uint64_t region) { pages.end_adoption(region); });
+      !found) {
+    return found;
+  }
+  return {};
 }
 
 Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -4,9 +4,10 @@
 //   write: scan for same-filled -> compress -> object in the pool -> slot word published
 //   read:  slot word locked -> object checked and decompressed -> slot word unlocked
 //
-// Everything lives in one memfd: slot table, page map and pool (docs/formats/store.md). All of the
-// slot table is there before the first write; pool memory is provided ahead of the writers by a
-// background thread, which also gives surplus back to the system.
+// Everything lives in one segment of shared memory: slot table, page map and pool
+// (docs/formats/store.md). All of the slot table is there before the first write; pool memory is
+// provided ahead of the writers by a background thread, which also gives surplus back to the
+// system.
 //
 // Thread safety: reads, writes and discards of any slots from any number of threads at once, each
 // thread with its own Session. Operations on one slot are linearisable. Nothing is allocated after
@@ -23,6 +24,7 @@
 #include "base/result.h"
 #include "codec/kernels.h"
 #include "codec/page_codec.h"
+#include "store/memory.h"
 
 namespace pleat::store {
 
@@ -90,6 +92,19 @@ class Store {
   // Makes the memory and starts the background thread; on return the first reserve is ready.
   // Errors: EINVAL (a bad size, a bad codec), ENOMEM, EPERM (memory cannot be locked).
   static Result<std::unique_ptr<Store>> create(const StoreOptions& options);
+
+  // The same in three steps, so that the memory can outlive the process that serves it.
+  //
+  // Address space for a store with these options, for a process that does nothing else with it.
+  static Result<Memory> make_memory(const StoreOptions& options);
+  // A store that stands by: all that it needs is there, its thread waits, and it has not looked at
+  // the memory yet. `options` are those that the memory was made with.
+  static Result<std::unique_ptr<Store>> stand_by(const StoreOptions& options, Memory memory);
+  // Begins to use the memory, which nobody else uses any more: makes the store in it if it is new,
+  // else takes over what a process that ended in whatever way has left there. That takes about
+  // 10 ms for a million slots in use, and allocates nothing. EPROTO where the memory has another
+  // layout.
+  Result<void> begin();
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;

@@ -7,8 +7,7 @@
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 make_device trash 128M
-[ "$TRANSPORT" = zram ] || worker=$(worker_of trash)
-held() { if [ "$TRANSPORT" = zram ]; then stat_field trash mem_used_total; else memfd_bytes "$worker"; fi; }
+held() { if [ "$TRANSPORT" = zram ]; then stat_field trash mem_used_total; else store_bytes; fi; }
 
 # Memory may lag behind, and the store keeps a reserve (8 MiB) and what it takes to find pages.
 slack=$((12 << 20))

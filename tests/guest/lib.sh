@@ -174,19 +174,8 @@ in_cgroup() {
 worker_of() { timeout 30 "$bin/pleat" stat "$1" --json | grep -Eo '"pid": *[0-9]+' | grep -Eo '[0-9]+'; }
 guardian_of() { awk '$1 == "PPid:" { print $2 }' "/proc/$(worker_of "$1")/status"; }
 
-# Bytes of memory that a process's memfds take.
-memfd_bytes() {
-  local fd blocks total=0
-  for fd in "/proc/$1/fd"/*; do
-    case $(readlink "$fd" || true) in
-      /memfd:*)
-        blocks=$(stat -L -c %b "$fd")
-        total=$((total + blocks * 512))
-        ;;
-    esac
-  done
-  echo "$total"
-}
+# Bytes of memory that the stores of all daemons take: System V shared memory.
+store_bytes() { awk 'NR > 1 { sum += $15 } END { print sum + 0 }' /proc/sysvipc/shm; }
 
 # What daemons and the kernel keep of devices: nothing must be left after a refusal or a removal.
 leftovers() {

@@ -22,14 +22,15 @@ class PoolTest : public testing::Test {
   }
 
   std::vector<RegionWords> words_ = std::vector<RegionWords>(kRegions);
-  std::vector<PageMapEntry> map_ = std::vector<PageMapEntry>(kRegions * kRegionPages);
+  std::vector<PageMapCell> map_ = std::vector<PageMapCell>(kRegions * kRegionPages);
+  std::vector<std::atomic<std::uint64_t>> slots_ = std::vector<std::atomic<std::uint64_t>>(64);
   struct alignas(4096) Page {
     std::byte bytes[kPageSize];
   };
   std::vector<Page> memory_ = std::vector<Page>(kRegions * kRegionPages);
   Doorbell bell_;
   PageAllocator pages_{std::span(words_), 64, bell_};
-  Pool pool_{memory_[0].bytes, std::span(map_), pages_};
+  Pool pool_{memory_[0].bytes, std::span(map_), std::span(slots_), pages_};
 };
 
 struct Object {
@@ -119,7 +120,7 @@ TEST_F(PoolTest, LoweredLimitRefusesEvenWhereASpanHasRoom) {
 TEST_F(PoolTest, FreeingWhatIsNoObjectsPageLosesNothingElse) {
   std::uint64_t page = 0;
   ASSERT_EQ(pool_.allocate_page(&page), AllocateStatus::kOk);
-  pool_.map_entry(page) = PageMapEntry::of_raw(~0ull);
+  pool_.set_map_entry(page, PageMapEntry::of_raw(~0ull));
   pool_.free(page * kGranulesPerPage);
   EXPECT_EQ(pages_.used_pages(), 1u);
   pool_.free_page(page);

@@ -2,11 +2,10 @@
 // The tests' way into a store's memory: to damage it, and to ask the kernel about it.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <cstddef>
 #include <cstdint>
 
+#include "store/shared_segment.h"
 #include "store/state.h"
 #include "store/store.h"
 
@@ -27,11 +26,9 @@ struct StoreInspector {
     return at.kind() == SlotWord::Kind::kRaw ? pool(store).page(at.pool_page())
                                              : pool(store).at(at.location());
   }
-  // Memory that the memfd really has.
+  // Memory that the store's segment really has.
   static std::uint64_t memory_bytes(Store& store) {
-    struct stat status {};
-    fstat(store.state_->memory.fd(), &status);
-    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+    return shared_segment(store.state_->memory.id()).resident_bytes;
   }
 };
 
