@@ -6,6 +6,10 @@
 
 namespace pleat::device {
 
+Result<void> Transport::take_over() {
+  return Error{EOPNOTSUPP, info().path + " cannot be taken over by another process"};
+}
+
 const char* to_string(TransportKind kind) noexcept {
   return kind == TransportKind::kUblk ? "ublk" : "loop";
 }

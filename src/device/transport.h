@@ -7,6 +7,8 @@
 // guardian (daemon/guardian.h) calls remove_leftovers() after the worker is gone, however it went.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,6 +31,7 @@ struct TransportOptions {
   unsigned block_bytes = 4096;  // logical block size, 512 or 4096
   bool user_copy = true;        // ublk: use USER_COPY where the kernel has it
   bool io_flusher = true;       // mark I/O threads; off only for tests without the capability
+  pid_t owner = 0;              // ublk: the process whose device it is; 0 = this one
 };
 
 // What a transport is and does, for people: shown by `pleat stat` and the demo.
@@ -38,6 +41,7 @@ struct TransportInfo {
   int id = -1;       // the number in the path
   unsigned queues = 0;
   unsigned depth = 0;
+  bool recoverable = false;  // whether a stand-by may take it over when its server dies
   std::vector<std::string>
       features;  // "USER_COPY", "CMD_IOCTL_ENCODE", ... as the kernel names them
 };
@@ -59,6 +63,10 @@ class Transport {
   // mount slips in between its check and the end: the claim is closed when the kernel takes no new
   // users any more, which must be before the device is deleted, since that waits for the last
   // close. This default closes it first.
+  // For a stand-by: serves the device from now on. Its last server is dead or dying; what the
+  // device had in flight is served again. Waits for the driver to let go of that server. A stand-by
+  // that is destroyed without this leaves the device alone.
+  virtual Result<void> take_over();
   virtual Result<void> stop_claimed(UniqueFd claim) {
     claim.reset();
     return stop();
@@ -74,6 +82,12 @@ Result<void> probe_loop();
 // queue.
 Result<std::unique_ptr<Transport>> start_ublk(store::Store& store, const TransportOptions& options);
 Result<std::unique_ptr<Transport>> start_loop(store::Store& store, const TransportOptions& options);
+
+// A stand-by for the ublk device `id`, which start_ublk() made in another process and reported as
+// recoverable: has all that it takes to serve it, and touches it only by take_over(). `store` has
+// not begun yet.
+Result<std::unique_ptr<Transport>> stand_by_ublk(store::Store& store,
+                                                 const TransportOptions& options, int id);
 
 // Removes what a dead worker's device left in the kernel (a dead ublk device; a loop device and its
 // FUSE mount). `info` is what the worker reported, or holds the kind and id at least. Bounded in

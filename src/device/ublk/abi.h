@@ -24,6 +24,8 @@ enum class Command : std::uint8_t {
   kStopDev = 0x07,
   kSetParams = 0x08,
   kGetParams = 0x09,
+  kStartUserRecovery = 0x10,
+  kEndUserRecovery = 0x11,
   kGetFeatures = 0x13,  // 6.5
   kDelDevAsync = 0x14,  // 6.9
 };
@@ -40,6 +42,8 @@ inline constexpr int kIoResultOk = 0;
 inline constexpr int kIoResultAbort = -19;  // -ENODEV
 
 // Device flags, in DeviceInfo::flags and in the answer to kGetFeatures.
+inline constexpr std::uint64_t kFlagUserRecovery = 1u << 3;
+inline constexpr std::uint64_t kFlagUserRecoveryReissue = 1u << 4;
 inline constexpr std::uint64_t kFlagCmdIoctlEncode = 1u << 6;   // 6.4
 inline constexpr std::uint64_t kFlagUserCopy = 1u << 7;         // 6.5
 inline constexpr std::uint64_t kFlagNoAutoPartScan = 1u << 18;  // 7.1

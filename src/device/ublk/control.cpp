@@ -152,6 +152,17 @@ Result<void> Control::start_device(unsigned id, pid_t server) {
   return {};
 }
 
+int Control::start_recovery(unsigned id) noexcept {
+  const int answer = run(Command::kStartUserRecovery, id, {}, 0, kTimeoutMs);
+  return answer < 0 ? -answer : 0;
+}
+
+int Control::end_recovery(unsigned id, pid_t server) noexcept {
+  const int answer =
+      run(Command::kEndUserRecovery, id, {}, static_cast<std::uint64_t>(server), kTimeoutMs);
+  return answer < 0 ? -answer : 0;
+}
+
 Result<DeviceInfo> Control::device_info(unsigned id) {
   DeviceInfo info{};
   const int answer = run(Command::kGetDevInfo, id, bytes_of(info), 0, kTimeoutMs);

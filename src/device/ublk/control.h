@@ -5,6 +5,9 @@
 //   set_params      size, block sizes, discard
 //   (the server opens /dev/ublkcN; every queue's thread submits a FETCH for every tag)
 //   start_device    /dev/ublkbN appears, state "live"; returns once all FETCHes are there
+//   (the server dies: state "quiesced" where the device has the flags of recovery)
+//   start_recovery  the next server opens /dev/ublkcN and submits its FETCHes
+//   end_recovery    state "live"; what was in flight is issued again
 //   stop_device     /dev/ublkbN goes; every FETCH completes with -ENODEV; state "dead"
 //   (the server closes /dev/ublkcN)
 //   delete_device   /dev/ublkcN goes, the number is free
@@ -46,6 +49,10 @@ class Control {
   // The CPUs whose requests come through `queue`.
   Result<cpu_set_t> queue_affinity(unsigned id, unsigned queue);
   Result<void> start_device(unsigned id, pid_t server);
+  // EBUSY until everything of the last server is closed and the driver has noticed. In the errors'
+  // place an errno, for nothing is allocated here.
+  int start_recovery(unsigned id) noexcept;
+  int end_recovery(unsigned id, pid_t server) noexcept;
   // ENODEV where there is no such device.
   Result<DeviceInfo> device_info(unsigned id);
   // Success too where the device is gone or was never started.

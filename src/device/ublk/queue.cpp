@@ -75,35 +75,42 @@ void signal_event(int fd) noexcept {
 Queue::Queue(const QueueConfig& config, RequestServer server)
     : config_(config),
       server_(std::move(server)),
+      prepared_(prepared_promise_.get_future()),
       fetching_(fetching_promise_.get_future()),
       ended_(ended_promise_.get_future()) {}
 
 Queue::~Queue() = default;
 
-Result<std::unique_ptr<Queue>> Queue::start(const QueueConfig& config, store::Store& store) {
+Result<std::unique_ptr<Queue>> Queue::prepare(const QueueConfig& config, store::Store& store) {
   auto server = RequestServer::open(store);
   if (!server) return std::move(server).error();
   std::unique_ptr<Queue> queue(new Queue(config, *std::move(server)));
   queue->end_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!queue->end_event_) return errno_error("cannot make an eventfd");
-  if (auto mapped = queue->map_memory(); !mapped) return std::move(mapped).error();
+  if (auto mapped = queue->map_buffers(); !mapped) return std::move(mapped).error();
   if (auto started = queue->start_thread(); !started) return std::move(started).error();
   return queue;
 }
 
-Result<void> Queue::map_memory() {
-  const auto page_bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  const std::size_t bytes =
-      (config_.tags * sizeof(IoDescriptor) + page_bytes - 1) / page_bytes * page_bytes;
-  auto descriptors =
-      Mapping::of_device(config_.char_fd, descriptor_offset(config_.index, page_bytes), bytes);
-  if (!descriptors) return std::move(descriptors).error();
-  descriptors_ = *std::move(descriptors);
-
+Result<void> Queue::map_buffers() {
   auto buffers = Mapping::locked(
       config_.user_copy ? kChunkBytes : std::size_t{config_.tags} * config_.request_bytes_max);
   if (!buffers) return std::move(buffers).error();
   buffers_ = *std::move(buffers);
+  return {};
+}
+
+Result<void> Queue::begin(int char_fd) {
+  const auto page_bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t bytes =
+      (config_.tags * sizeof(IoDescriptor) + page_bytes - 1) / page_bytes * page_bytes;
+  auto descriptors =
+      Mapping::of_device(char_fd, descriptor_offset(config_.index, page_bytes), bytes);
+  if (!descriptors) return std::move(descriptors).error();
+  descriptors_ = *std::move(descriptors);
+  char_fd_ = char_fd;
+  go_.store(1, std::memory_order_release);
+  go_.notify_one();
   return {};
 }
 
@@ -126,6 +133,13 @@ Result<void> Queue::start_thread() {
   return {};
 }
 
+Result<void> Queue::wait_until_prepared(unsigned timeout_ms) {
+  if (prepared_.wait_for(std::chrono::milliseconds(timeout_ms)) != std::future_status::ready) {
+    return Error{ETIMEDOUT, "the thread of a ublk queue did not become ready in time"};
+  }
+  return prepared_.get();
+}
+
 Result<void> Queue::wait_until_fetching(unsigned timeout_ms) {
   if (fetching_.wait_for(std::chrono::milliseconds(timeout_ms)) != std::future_status::ready) {
     return Error{ETIMEDOUT, "the thread of a ublk queue did not become ready in time"};
@@ -137,6 +151,9 @@ void Queue::tell_to_end() noexcept { signal_event(end_event_.get()); }
 
 bool Queue::join(unsigned timeout_ms) {
   if (!joinable_) return true;
+  // One that was never told to serve stands by no more.
+  int stands_by = 0;
+  if (go_.compare_exchange_strong(stands_by, -1)) go_.notify_one();
   if (ended_.wait_for(std::chrono::milliseconds(timeout_ms)) != std::future_status::ready) {
     return false;
   }
@@ -150,26 +167,39 @@ bool Queue::join(unsigned timeout_ms) {
 
 void* Queue::thread_main(void* argument) {
   Queue& queue = *static_cast<Queue*>(argument);
-  auto prepared = queue.prepare();
-  const bool serving = prepared.has_value();
+  auto prepared = queue.prepare_thread();
+  bool serving = prepared.has_value();
   const int ended_fd = queue.config_.ended_fd;
-  queue.fetching_promise_.set_value(std::move(prepared));
-  if (serving) queue.serve_until_ended();
+  queue.prepared_promise_.set_value(std::move(prepared));
+  if (serving && queue.wait_for_go()) {
+    auto fetching = queue.fetch_all();
+    serving = fetching.has_value();
+    queue.fetching_promise_.set_value(std::move(fetching));
+    if (serving) queue.serve_until_ended();
+  }
   if (queue.ring_open_) io_uring_queue_exit(&queue.ring_);
   signal_event(ended_fd);
   queue.ended_promise_.set_value();
   return nullptr;
 }
 
-Result<void> Queue::prepare() {
+Result<void> Queue::prepare_thread() {
   touch_stack();
   if (config_.io_flusher) {
     if (auto set = set_io_flusher(); !set) return set;
   }
   // A cpuset of this process may leave out the queue's processors; then any other serves.
   pthread_setaffinity_np(pthread_self(), sizeof(config_.cpus), &config_.cpus);
-  if (auto opened = open_ring(); !opened) return opened;
+  return open_ring();
+}
 
+bool Queue::wait_for_go() noexcept {
+  int go = 0;
+  while ((go = go_.load(std::memory_order_acquire)) == 0) go_.wait(0, std::memory_order_acquire);
+  return go > 0;
+}
+
+Result<void> Queue::fetch_all() {
   io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
   io_uring_prep_poll_add(sqe, end_event_.get(), POLLIN);
   sqe->user_data = kEndData;
@@ -203,7 +233,7 @@ void Queue::send(IoCommand command, unsigned tag, int result) noexcept {
   if (sqe == nullptr) return;
   std::memset(sqe, 0, sizeof(*sqe));
   sqe->opcode = IORING_OP_URING_CMD;
-  sqe->fd = config_.char_fd;
+  sqe->fd = char_fd_;
   sqe->cmd_op = opcode(command, config_.encoding);
   sqe->user_data = tag;
   IoRequest request{};
@@ -277,14 +307,14 @@ int Queue::transfer(unsigned tag, Operation operation, std::uint64_t offset,
     const std::size_t bytes = std::min(length - done, kChunkBytes - (offset + done) % kPageSize);
     const auto position = static_cast<off_t>(data_offset(config_.index, tag) + done);
     if (operation == Operation::kWrite) {
-      if (pread(config_.char_fd, chunk, bytes, position) != static_cast<ssize_t>(bytes)) {
+      if (pread(char_fd_, chunk, bytes, position) != static_cast<ssize_t>(bytes)) {
         return -EIO;
       }
     }
     const int error = server_.serve(operation, offset + done, bytes, chunk);
     if (error != 0) return error;
     if (operation == Operation::kRead) {
-      if (pwrite(config_.char_fd, chunk, bytes, position) != static_cast<ssize_t>(bytes)) {
+      if (pwrite(char_fd_, chunk, bytes, position) != static_cast<ssize_t>(bytes)) {
         return -EIO;
       }
     }

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <future>
@@ -31,7 +32,6 @@
 namespace pleat::device::ublk {
 
 struct QueueConfig {
-  int char_fd = -1;   // /dev/ublkcN, open while the queue lives
   int ended_fd = -1;  // an eventfd that is written when the thread ends
   unsigned device_id = 0;
   unsigned index = 0;
@@ -45,13 +45,17 @@ struct QueueConfig {
 
 class Queue {
  public:
-  // Makes all that the queue needs and starts its thread.
-  static Result<std::unique_ptr<Queue>> start(const QueueConfig& config, store::Store& store);
+  // Makes all that the queue needs and starts its thread, which stands by.
+  static Result<std::unique_ptr<Queue>> prepare(const QueueConfig& config, store::Store& store);
   // Precondition: join() has returned true.
   ~Queue();
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
+  // Waits until the thread has all that it needs to stand by, or for what kept it from that.
+  Result<void> wait_until_prepared(unsigned timeout_ms);
+  // Has the thread serve /dev/ublkcN, which stays open while the queue lives.
+  Result<void> begin(int char_fd);
   // Waits until the thread has queued a FETCH for every tag, which START_DEV waits for; or for what
   // kept it from that.
   Result<void> wait_until_fetching(unsigned timeout_ms);
@@ -65,13 +69,16 @@ class Queue {
 
  private:
   Queue(const QueueConfig& config, RequestServer server);
-  Result<void> map_memory();
+  Result<void> map_buffers();
   Result<void> start_thread();
 
   // The queue's thread.
   static void* thread_main(void* queue);
-  Result<void> prepare();
+  Result<void> prepare_thread();
   Result<void> open_ring();
+  // Whether the thread is to serve.
+  bool wait_for_go() noexcept;
+  Result<void> fetch_all();
   void serve_until_ended();
   bool handle(std::uint64_t user_data, int result, std::uint64_t taken_ticks) noexcept;
   void send(IoCommand command, unsigned tag, int result) noexcept;
@@ -81,8 +88,10 @@ class Queue {
   const QueueConfig config_;
   RequestServer server_;
   RequestCounter counter_;
-  Mapping descriptors_;  // one IoDescriptor a tag, written by the driver
-  Mapping buffers_;      // a request's bytes for every tag; with USER_COPY one chunk for all
+  int char_fd_ = -1;
+  std::atomic<int> go_{0};  // 1 = serve, -1 = end
+  Mapping descriptors_;     // one IoDescriptor a tag, written by the driver
+  Mapping buffers_;         // a request's bytes for every tag; with USER_COPY one chunk for all
   UniqueFd end_event_;
   io_uring ring_{};
   bool ring_open_ = false;
@@ -90,6 +99,8 @@ class Queue {
 
   pthread_t thread_{};
   bool joinable_ = false;
+  std::promise<Result<void>> prepared_promise_;
+  std::future<Result<void>> prepared_;
   std::promise<Result<void>> fetching_promise_;
   std::future<Result<void>> fetching_;
   std::promise<void> ended_promise_;

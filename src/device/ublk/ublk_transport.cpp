@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdio>
+#include <ctime>
 #include <string>
 #include <utility>
 
@@ -27,6 +29,10 @@ static_assert(kUserCopyRequestBytes <= kUserCopyBytesMax);
 constexpr std::uint32_t kDiscardSectorsMax = (256u << 20) / kSectorSize;
 constexpr unsigned kReadyTimeoutMs = 5000;
 constexpr unsigned kJoinTimeoutMs = 1000;
+// Mostly the driver lets go of a dead server within 40 ms; where only a time-out makes it look, in
+// 2 seconds (set_queue_limits()), and without that in 30.
+constexpr std::uint64_t kRecoveryTimeoutNs = 60'000'000'000;
+constexpr long kRecoveryRetryNs = 500'000;
 
 std::uint8_t shift_of(std::size_t power_of_two) {
   return static_cast<std::uint8_t>(std::bit_width(power_of_two) - 1);
@@ -59,9 +65,27 @@ Result<std::unique_ptr<Transport>> UblkTransport::start(Control control, store::
   if (auto done = transport->add_device(options); !done) return std::move(done).error();
   if (auto done = transport->set_params(store, options); !done) return std::move(done).error();
   if (auto done = transport->open_char_device(); !done) return std::move(done).error();
-  if (auto done = transport->start_queues(store, options); !done) return std::move(done).error();
+  if (auto done = transport->make_ended_event(); !done) return std::move(done).error();
+  if (auto done = transport->prepare_queues(store, options); !done) return std::move(done).error();
+  if (auto done = transport->begin_queues(); !done) return std::move(done).error();
   if (auto done = transport->start_device(); !done) return std::move(done).error();
   transport->set_queue_limits();
+  return std::unique_ptr<Transport>(std::move(transport));
+}
+
+Result<std::unique_ptr<Transport>> UblkTransport::stand_by(Control control, store::Store& store,
+                                                           const TransportOptions& options,
+                                                           int id) {
+  std::unique_ptr<UblkTransport> transport(new UblkTransport(std::move(control)));
+  auto device = transport->control_.device_info(static_cast<unsigned>(id));
+  if (!device) return std::move(device).error();
+  transport->device_ = *device;
+  transport->describe(device->flags);
+  if (!transport->info_.recoverable) {
+    return Error{EOPNOTSUPP, transport->info_.path + " cannot be taken over by another process"};
+  }
+  if (auto done = transport->make_ended_event(); !done) return std::move(done).error();
+  if (auto done = transport->prepare_queues(store, options); !done) return std::move(done).error();
   return std::unique_ptr<Transport>(std::move(transport));
 }
 
@@ -70,16 +94,40 @@ UblkTransport::~UblkTransport() {
   static_cast<void>(stop());
 }
 
+// Nothing here allocates: the system may have no memory until this device serves again.
+Result<void> UblkTransport::take_over() {
+  int error = control_.start_recovery(device_.dev_id);
+  for (const std::uint64_t end_ns = monotonic_ns() + kRecoveryTimeoutNs;
+       error == EBUSY && monotonic_ns() < end_ns;) {
+    const timespec pause{0, kRecoveryRetryNs};
+    nanosleep(&pause, nullptr);
+    error = control_.start_recovery(device_.dev_id);
+  }
+  if (error != 0) return errno_error(error, "cannot take over " + info_.path);
+  // Opened only now: a stand-by that has it open would keep the recovery from starting.
+  if (auto opened = open_char_device(); !opened) return opened;
+  added_ = true;
+  if (auto begun = begin_queues(); !begun) return begun;
+  error = control_.end_recovery(device_.dev_id, getpid());
+  if (error != 0) return errno_error(error, "cannot end the recovery of " + info_.path);
+  return {};
+}
+
 Result<void> UblkTransport::add_device(const TransportOptions& options) {
   DeviceInfo wanted{};
   wanted.nr_hw_queues = static_cast<std::uint16_t>(options.queues);
   // One tag more than is used: set_queue_limits() says why.
   wanted.queue_depth = static_cast<std::uint16_t>(std::min(options.depth + 1, kQueueDepthMax));
   wanted.dev_id = options.id < 0 ? kAnyDevice : static_cast<std::uint32_t>(options.id);
-  wanted.ublksrv_flags = ownership(getpid());
+  wanted.ublksrv_flags = ownership(options.owner != 0 ? options.owner : getpid());
   if (control_.encoding() == Encoding::kIoctl) wanted.flags |= kFlagCmdIoctlEncode;
   wanted.flags |= control_.features() & kFlagNoAutoPartScan;
   if (options.user_copy) wanted.flags |= control_.features() & kFlagUserCopy;
+  // Without USER_COPY the driver itself copies what was read, at the moment of the commit, and
+  // fails the request where the server dies in it.
+  if ((wanted.flags & kFlagUserCopy) != 0) {
+    wanted.flags |= control_.features() & (kFlagUserRecovery | kFlagUserRecoveryReissue);
+  }
   wanted.max_io_buf_bytes = (wanted.flags & kFlagUserCopy) != 0
                                 ? kUserCopyRequestBytes
                                 : plain_copy_request_bytes(options.depth);
@@ -88,17 +136,23 @@ Result<void> UblkTransport::add_device(const TransportOptions& options) {
   device_ = *granted;
   added_ = true;
 
+  // The flags that we asked for and the driver echoed; it may set others for its own use.
+  describe(device_.flags & wanted.flags);
+  return {};
+}
+
+void UblkTransport::describe(std::uint64_t flags) {
   info_.kind = TransportKind::kUblk;
   info_.id = static_cast<int>(device_.dev_id);
   info_.path = "/dev/ublkb" + std::to_string(device_.dev_id);
   info_.queues = device_.nr_hw_queues;
   info_.depth = device_.queue_depth - 1u;
-  // The flags that we asked for and the driver echoed; it may set others for its own use.
-  const std::uint64_t flags = device_.flags & wanted.flags;
   if ((flags & kFlagCmdIoctlEncode) != 0) info_.features.emplace_back("CMD_IOCTL_ENCODE");
   if ((flags & kFlagUserCopy) != 0) info_.features.emplace_back("USER_COPY");
   if ((flags & kFlagNoAutoPartScan) != 0) info_.features.emplace_back("NO_AUTO_PART_SCAN");
-  return {};
+  constexpr std::uint64_t kRecovery = kFlagUserCopy | kFlagUserRecovery | kFlagUserRecoveryReissue;
+  info_.recoverable = (flags & kRecovery) == kRecovery;
+  if (info_.recoverable) info_.features.emplace_back("USER_RECOVERY");
 }
 
 Result<void> UblkTransport::set_params(const store::Store& store, const TransportOptions& options) {
@@ -120,18 +174,22 @@ Result<void> UblkTransport::set_params(const store::Store& store, const Transpor
   return control_.set_params(device_.dev_id, params);
 }
 
-Result<void> UblkTransport::open_char_device() {
-  const std::string path = "/dev/ublkc" + std::to_string(device_.dev_id);
-  char_device_.reset(open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!char_device_) return errno_error("cannot open " + path);
+Result<void> UblkTransport::make_ended_event() {
   ended_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!ended_event_) return errno_error("cannot make an eventfd");
   return {};
 }
 
-Result<void> UblkTransport::start_queues(store::Store& store, const TransportOptions& options) {
+Result<void> UblkTransport::open_char_device() {
+  char path[32];
+  std::snprintf(path, sizeof(path), "/dev/ublkc%u", device_.dev_id);
+  char_device_.reset(open(path, O_RDWR | O_CLOEXEC));
+  if (!char_device_) return errno_error(std::string("cannot open ") + path);
+  return {};
+}
+
+Result<void> UblkTransport::prepare_queues(store::Store& store, const TransportOptions& options) {
   QueueConfig config;
-  config.char_fd = char_device_.get();
   config.ended_fd = ended_event_.get();
   config.device_id = device_.dev_id;
   config.tags = device_.queue_depth;
@@ -144,9 +202,19 @@ Result<void> UblkTransport::start_queues(store::Store& store, const TransportOpt
     if (!cpus) return std::move(cpus).error();
     config.index = index;
     config.cpus = *cpus;
-    auto queue = Queue::start(config, store);
+    auto queue = Queue::prepare(config, store);
     if (!queue) return std::move(queue).error();
     queues_.push_back(*std::move(queue));
+  }
+  for (const auto& queue : queues_) {
+    if (auto ready = queue->wait_until_prepared(kReadyTimeoutMs); !ready) return ready;
+  }
+  return {};
+}
+
+Result<void> UblkTransport::begin_queues() {
+  for (const auto& queue : queues_) {
+    if (auto begun = queue->begin(char_device_.get()); !begun) return begun;
   }
   for (const auto& queue : queues_) {
     if (auto ready = queue->wait_until_fetching(kReadyTimeoutMs); !ready) return ready;
@@ -178,7 +246,10 @@ std::vector<const QueueStats*> UblkTransport::queue_stats() const {
 Result<void> UblkTransport::stop() { return stop_claimed(UniqueFd()); }
 
 Result<void> UblkTransport::stop_claimed(UniqueFd claim) {
-  if (!added_) return {};
+  if (!added_) {
+    // A stand-by whose time did not come, or a start that failed early.
+    return join_queues();
+  }
   added_ = false;
   // The driver completes every command of the queues, which ends their threads; requests in flight
   // are served before that, so the threads must run until then.
@@ -225,6 +296,13 @@ Result<void> probe_ublk() {
   auto control = ublk::Control::open();
   if (!control) return std::move(control).error();
   return {};
+}
+
+Result<std::unique_ptr<Transport>> stand_by_ublk(store::Store& store,
+                                                 const TransportOptions& options, int id) {
+  auto control = ublk::Control::open();
+  if (!control) return std::move(control).error();
+  return ublk::UblkTransport::stand_by(*std::move(control), store, options, id);
 }
 
 Result<std::unique_ptr<Transport>> start_ublk(store::Store& store,

@@ -21,20 +21,27 @@ class UblkTransport final : public Transport {
   // What start_ublk() promises, through an open control device.
   static Result<std::unique_ptr<Transport>> start(Control control, store::Store& store,
                                                   const TransportOptions& options);
+  // What stand_by_ublk() promises.
+  static Result<std::unique_ptr<Transport>> stand_by(Control control, store::Store& store,
+                                                     const TransportOptions& options, int id);
   ~UblkTransport() override;
 
   const TransportInfo& info() const noexcept override { return info_; }
   std::vector<const QueueStats*> queue_stats() const override;
   int ended_fd() const noexcept override { return ended_event_.get(); }
   Result<void> stop() override;
+  Result<void> take_over() override;
   Result<void> stop_claimed(UniqueFd claim) override;
 
  private:
   explicit UblkTransport(Control control) : control_(std::move(control)) {}
   Result<void> add_device(const TransportOptions& options);
   Result<void> set_params(const store::Store& store, const TransportOptions& options);
+  Result<void> make_ended_event();
   Result<void> open_char_device();
-  Result<void> start_queues(store::Store& store, const TransportOptions& options);
+  void describe(std::uint64_t flags);
+  Result<void> prepare_queues(store::Store& store, const TransportOptions& options);
+  Result<void> begin_queues();
   Result<void> start_device();
   void set_queue_limits();
   Result<void> join_queues();
