@@ -32,6 +32,7 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("features", status.features);
   visit("id", status.id);
   visit("pid", status.pid);
+  visit("stand_bys", status.stand_bys);
   visit("version", status.version);
   visit("isa", status.isa);
   visit("algorithm", status.algorithm);

@@ -31,9 +31,10 @@ struct DeviceStatus {
   std::string transport_reason;  // why this one: "ublk: this kernel has it"
   std::vector<std::string> features;
   int id = -1;
-  std::int64_t pid = 0;  // the worker's process
-  std::string version;   // of the daemon
-  std::string isa;       // the codec's tier
+  std::int64_t pid = 0;    // the worker's process
+  unsigned stand_bys = 0;  // processes that are ready to serve where it dies
+  std::string version;     // of the daemon
+  std::string isa;         // the codec's tier
   std::string algorithm;
   unsigned queues = 0;
   unsigned queue_depth = 0;

@@ -75,6 +75,7 @@ control::DeviceStatus compose_status(const StatusSources& sources) {
   status.features.insert(status.features.end(), sources.notes.begin(), sources.notes.end());
   status.id = sources.transport.id;
   status.pid = getpid();
+  status.stand_bys = sources.stand_bys;
   status.version = PLEAT_VERSION;
   status.isa = sources.isa;
   status.algorithm = sources.options.algorithm;

@@ -22,6 +22,7 @@ struct StatusSources {
   std::vector<const device::QueueStats*> queues;
   store::StoreStats store;
   std::string isa;
+  unsigned stand_bys = 0;
   std::uint64_t uptime_ns = 0;
   std::uint64_t pss_bytes = 0;  // of all processes of the daemon
 };

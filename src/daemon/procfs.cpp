@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -37,6 +38,7 @@ Result<std::uint64_t> kib_of_key(const std::string& path, std::string_view key) 
 
 struct StatFields {
   char state = '?';
+  pid_t parent = 0;
   std::uint64_t start_ticks = 0;
 };
 
@@ -57,9 +59,11 @@ Result<StatFields> stat_fields(pid_t pid, const KernelRoots& roots) {
     fields.emplace_back(text->data() + start, end - start);
     at = end;
   }
-  // proc(5): the state is field 3 and the start time field 22.
+  // proc(5): the state is field 3, the parent field 4 and the start time field 22.
   if (fields.size() < 20) return Error{EBADMSG, path + " is too short"};
-  return StatFields{fields[0].front(), std::strtoull(fields[19].data(), nullptr, 10)};
+  return StatFields{fields[0].front(),
+                    static_cast<pid_t>(std::strtol(fields[1].data(), nullptr, 10)),
+                    std::strtoull(fields[19].data(), nullptr, 10)};
 }
 
 }  // namespace
@@ -101,6 +105,31 @@ std::string process_name(pid_t pid, const KernelRoots& roots) {
 
 Result<std::uint64_t> pss_bytes(pid_t pid, const KernelRoots& roots) {
   return kib_of_key(roots.proc + "/" + std::to_string(pid) + "/smaps_rollup", "Pss:");
+}
+
+std::vector<pid_t> descendants_of(pid_t pid, const KernelRoots& roots) {
+  std::vector<std::pair<pid_t, pid_t>> parents;  // of each process
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(roots.proc, ignored)) {
+    const pid_t process =
+        static_cast<pid_t>(std::strtol(entry.path().filename().c_str(), nullptr, 10));
+    if (process <= 0) continue;
+    if (const auto fields = stat_fields(process, roots)) {
+      parents.emplace_back(process, fields->parent);
+    }
+  }
+  std::vector<pid_t> found;
+  std::vector<pid_t> ancestors{pid};
+  while (!ancestors.empty()) {
+    const pid_t ancestor = ancestors.back();
+    ancestors.pop_back();
+    for (const auto& [process, parent] : parents) {
+      if (parent != ancestor) continue;
+      found.push_back(process);
+      ancestors.push_back(process);
+    }
+  }
+  return found;
 }
 
 Result<std::uint64_t> available_memory_bytes(const KernelRoots& roots) {

@@ -16,8 +16,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kReportBytesMax = 8192;
-constexpr std::array<std::string_view, 6> kEventNames = {"ready",    "failed",  "refused",
-                                                         "stopping", "stopped", "ended"};
+constexpr std::array<std::string_view, 8> kEventNames = {
+    "ready", "standing by", "took over", "failed", "refused", "stopping", "stopped", "ended"};
 
 Result<Report> report_from_json(const Json& json) {
   try {
@@ -32,7 +32,10 @@ Result<Report> report_from_json(const Json& json) {
                                : device::TransportKind::kLoop;
       report.device.path = json.at("path").get<std::string>();
       report.device.id = json.at("id").get<int>();
+      report.device.recoverable = json.at("recoverable").get<bool>();
       report.reason = json.at("reason").get<std::string>();
+      report.pid = json.at("pid").get<pid_t>();
+      report.slot = json.at("slot").get<unsigned>();
       return report;
     }
   } catch (const Json::exception&) {  // NOLINT(bugprone-empty-catch): said below
@@ -59,7 +62,10 @@ bool send_report(int fd, const Report& report) noexcept {
         {"transport", device::to_string(report.device.kind)},
         {"path", report.device.path},
         {"id", report.device.id},
+        {"recoverable", report.device.recoverable},
         {"reason", report.reason},
+        {"pid", report.pid},
+        {"slot", report.slot},
     };
     const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
     return send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==

@@ -3,6 +3,8 @@
 // shows each side the other's death.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "base/result.h"
@@ -12,12 +14,14 @@
 namespace pleat::daemon {
 
 enum class Event {
-  kReady,     // the device takes requests; device and reason are set
-  kFailed,    // the start failed; error is set
-  kRefused,   // a stop was refused; error is set
-  kStopping,  // nothing uses the device, and it is being removed
-  kStopped,   // the device is gone
-  kEnded,     // the device ended by itself; error is set
+  kReady,       // the device takes requests; device and reason are set
+  kStandingBy,  // a stand-by is prepared; pid and slot are set
+  kTookOver,    // a stand-by serves the device now; pid is set
+  kFailed,      // the start failed; error is set
+  kRefused,     // a stop was refused; error is set
+  kStopping,    // nothing uses the device, and it is being removed
+  kStopped,     // the device is gone
+  kEnded,       // the device ended by itself; error is set
 };
 
 struct Report {
@@ -25,6 +29,8 @@ struct Report {
   Error error;
   device::TransportInfo device;
   std::string reason;  // why this transport
+  pid_t pid = 0;       // of the process that reports
+  unsigned slot = 0;   // which of the stand-bys it is or was
 };
 
 // Two ends of a socket pair: the guardian's and the worker's.

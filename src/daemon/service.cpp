@@ -36,8 +36,10 @@ unsigned queues_of(const Options& options) {
   return static_cast<unsigned>(std::clamp<long>(processors, 1, kQueuesByDefaultMax));
 }
 
-Result<std::unique_ptr<store::Store>> make_store(const Options& options,
-                                                 const codec::Kernels& kernels, bool io_flusher) {
+}  // namespace
+
+store::StoreOptions store_options_of(const Options& options, const codec::Kernels& kernels,
+                                     bool io_flusher) {
   store::StoreOptions store_options;
   store_options.device_bytes = options.size_bytes;
   store_options.mem_limit_bytes = options.mem_limit_bytes;
@@ -46,21 +48,29 @@ Result<std::unique_ptr<store::Store>> make_store(const Options& options,
   store_options.sessions_max = queues_of(options);
   store_options.lock_memory = true;
   store_options.io_flusher = io_flusher;
-  return store::Store::create(store_options);
+  return store_options;
 }
 
-Result<std::unique_ptr<device::Transport>> start_transport(device::TransportKind kind,
-                                                           const Options& options, bool io_flusher,
-                                                           store::Store& store) {
+namespace {
+
+Result<std::unique_ptr<store::Store>> store_standing_by(const Service::Setup& setup,
+                                                        const codec::Kernels& kernels) {
+  auto memory = store::Memory::attach(setup.memory_id);
+  if (!memory) return memory.error();
+  return store::Store::stand_by(store_options_of(setup.options, kernels, setup.io_flusher),
+                                *std::move(memory));
+}
+
+device::TransportOptions transport_options_of(const Service::Setup& setup) {
   device::TransportOptions transport_options;
-  transport_options.name = options.name;
-  transport_options.id = options.id;
-  transport_options.queues = queues_of(options);
-  transport_options.depth = options.depth;
-  transport_options.block_bytes = options.block_bytes;
-  transport_options.io_flusher = io_flusher;
-  return kind == device::TransportKind::kUblk ? device::start_ublk(store, transport_options)
-                                              : device::start_loop(store, transport_options);
+  transport_options.name = setup.options.name;
+  transport_options.id = setup.options.id;
+  transport_options.queues = queues_of(setup.options);
+  transport_options.depth = setup.options.depth;
+  transport_options.block_bytes = setup.options.block_bytes;
+  transport_options.io_flusher = setup.io_flusher;
+  transport_options.owner = setup.state.guardian.pid;
+  return transport_options;
 }
 
 }  // namespace
@@ -106,15 +116,19 @@ Result<std::unique_ptr<Service>> Service::start(Setup setup) {
   UniqueFd stopped(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stopped) return errno_error("cannot make an eventfd");
 
-  auto store = make_store(options, **kernels, setup.io_flusher);
+  auto store = store_standing_by(setup, **kernels);
   if (!store) return store.error();
+  if (auto begun = (*store)->begin(); !begun) return begun.error();
 
   // Written before the kernel's device is made: whoever kills us from here on, the guardian and a
   // sweep know what to look for.
   setup.state.transport = device::to_string(choice->kind);
   setup.state.id = options.id;
   if (auto saved = save_state(setup.state); !saved) return saved.error();
-  auto transport = start_transport(choice->kind, options, setup.io_flusher, **store);
+  const device::TransportOptions transport_options = transport_options_of(setup);
+  auto transport = choice->kind == device::TransportKind::kUblk
+                       ? device::start_ublk(**store, transport_options)
+                       : device::start_loop(**store, transport_options);
   if (!transport) {
     remove_state(options.name);
     return transport.error();
@@ -129,6 +143,33 @@ Result<std::unique_ptr<Service>> Service::start(Setup setup) {
   return std::unique_ptr<Service>(new Service(std::move(setup), std::move(*choice),
                                               (*kernels)->name, std::move(stopped),
                                               std::move(*store), std::move(*transport)));
+}
+
+Result<std::unique_ptr<Service>> Service::stand_by(Setup setup) {
+  ticks_per_second();
+  const auto kernels = codec::select_kernels();
+  if (!kernels) return kernels.error();
+  UniqueFd stopped(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stopped) return errno_error("cannot make an eventfd");
+  auto store = store_standing_by(setup, **kernels);
+  if (!store) return store.error();
+  auto transport = device::stand_by_ublk(**store, transport_options_of(setup), setup.state.id);
+  if (!transport) return transport.error();
+  TransportChoice choice{device::TransportKind::kUblk, setup.transport_reason};
+  return std::unique_ptr<Service>(new Service(std::move(setup), std::move(choice), (*kernels)->name,
+                                              std::move(stopped), std::move(*store),
+                                              std::move(*transport)));
+}
+
+Result<void> Service::take_over() {
+  store_->set_mem_limit(setup_.board->mem_limit_bytes);
+  if (auto begun = store_->begin(); !begun) return begun;
+  return transport_->take_over();
+}
+
+Result<void> Service::save_successor() {
+  setup_.state.path = transport_->info().path;
+  return save_state(setup_.state);
 }
 
 Result<Json> Service::handle(const Json& request) {
@@ -149,14 +190,28 @@ Result<Json> Service::handle(const Json& request) {
 Result<Json> Service::stat() {
   const std::lock_guard lock(stop_mutex_);
   if (is_stopped_) return Error{ENODEV, "the device is gone"};
+  // All of the guardian's: worker, spawner, logger, stand-bys. Without a guardian they are not
+  // found.
+  const pid_t guardian = setup_.state.guardian.pid;
+  std::vector<pid_t> processes = {getpid()};
+  if (is_alive(setup_.state.guardian)) {
+    processes = descendants_of(guardian);
+    processes.push_back(guardian);
+  }
   std::uint64_t pss = 0;
-  for (const pid_t pid : {getpid(), setup_.state.guardian.pid}) {
-    if (pid == setup_.state.guardian.pid && !is_alive(setup_.state.guardian)) continue;
+  for (const pid_t pid : processes) {
     if (const auto bytes = pss_bytes(pid)) pss += *bytes;
   }
-  const StatusSources sources{setup_.options, transport_->info(),         choice_.reason,
-                              setup_.notes,   transport_->queue_stats(),  store_->stats(),
-                              isa_,           monotonic_ns() - start_ns_, pss};
+  const StatusSources sources{setup_.options,
+                              transport_->info(),
+                              choice_.reason,
+                              setup_.notes,
+                              transport_->queue_stats(),
+                              store_->stats(),
+                              isa_,
+                              setup_.board->stand_bys_ready,
+                              monotonic_ns() - start_ns_,
+                              pss};
   return Json{{"ok", true}, {"status", control::to_json(compose_status(sources))}};
 }
 
@@ -169,7 +224,8 @@ Result<Json> Service::set(const Json& request) {
   }
   const auto& name = key->get_ref<const std::string&>();
   if (name == "mem_limit") {
-    store_->set_mem_limit(value->get<std::uint64_t>());
+    setup_.board->mem_limit_bytes = value->get<std::uint64_t>();
+    store_->set_mem_limit(setup_.board->mem_limit_bytes);
   } else if (name == "mem_used_max") {
     // As zram has it: 0 starts the peak anew, anything else is refused.
     if (value->get<std::uint64_t>() != 0) return Error{EINVAL, "mem_used_max can only be set to 0"};

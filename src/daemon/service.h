@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "daemon/board.h"
 #include "daemon/options.h"
 #include "daemon/state_file.h"
 #include "daemon/transport_choice.h"
@@ -33,11 +34,21 @@ class Service {
     std::vector<std::string> notes;  // what is not as it should be, for people
     State state;                     // with both processes; the service fills in the device
     int report_fd = -1;              // the worker's end of the report channel
+    int memory_id = -1;              // of the store's memory, which the guardian holds
+    Board* board = nullptr;          // of the daemon
+    std::string transport_reason;    // of a stand-by: why the device has this transport
   };
 
   // Leaves nothing behind where it fails.
   static Result<std::unique_ptr<Service>> start(Setup setup);
-  // Takes the device away, in use or not, where nobody stopped it.
+  // A service for the device of setup.state, which another process serves: all is prepared, and
+  // nothing is touched before take_over().
+  static Result<std::unique_ptr<Service>> stand_by(Setup setup);
+  // Serves the device from now on. Its last server is dead.
+  Result<void> take_over();
+  // Writes down who serves the device now; after take_over(), when there is time.
+  Result<void> save_successor();
+  // Takes the device away, in use or not, where nobody stopped it and it is not a stand-by.
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
@@ -67,7 +78,7 @@ class Service {
   // Frees the device for removal, or says who uses it.
   Result<UniqueFd> claim();
 
-  const Setup setup_;
+  Setup setup_;
   const TransportChoice choice_;
   const std::string isa_;
   const std::uint64_t start_ns_;
@@ -78,6 +89,9 @@ class Service {
   bool is_stopped_ = false;
   Result<void> stop_result_;  // once it is
 };
+
+store::StoreOptions store_options_of(const Options& options, const codec::Kernels& kernels,
+                                     bool io_flusher);
 
 // Whether the memory that a device needs from the start is there: ENOMEM says how much is not.
 Result<void> check_memory(const Options& options, const KernelRoots& roots = {});

@@ -11,14 +11,17 @@
 #include <cerrno>
 #include <climits>
 #include <cstddef>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/process.h"
 #include "control/socket.h"
 #include "daemon/log.h"
+#include "daemon/pidfd.h"
 #include "daemon/report.h"
 #include "daemon/service.h"
 #include "daemon/signals.h"
@@ -49,41 +52,46 @@ void set_thread_stack_size() {
 
 class Worker {
  public:
-  Worker(UniqueFd reports, UniqueFd signals, NameLock lock)
-      : reports_(std::move(reports)), signals_(std::move(signals)), lock_(std::move(lock)) {}
+  explicit Worker(WorkerSetup setup) : setup_(std::move(setup)) {}
 
-  int run(const Options& options, const ProcessId& guardian);
+  int run();
+  int stand_by(unsigned slot, int go);
 
  private:
-  Result<void> start(const Options& options, const ProcessId& guardian);
+  // What the process asks of the kernel for itself, before the store is mapped.
+  Result<Service::Setup> prepare_process();
+  Result<void> start();
+  // Waits until this process is to take over; false where it is to end.
+  bool wait_for_go(int go);
+  Result<void> start_server();
   // Serves until the device is gone; the exit status.
   int serve();
+  int serve_and_end();
   void stop_on_signal();
-  void report(Event event, Error error = {});
+  void report(Event event, Error error = {}, unsigned slot = 0);
   // Reports an error, and says it where there is no guardian to do so.
   void fail(Event event, const Error& error);
   // Removes what is left, in the guardian's place.
   void clean_up_alone();
 
-  std::string name_;
-  UniqueFd reports_;  // open to the end, since the control thread sends on it too
+  WorkerSetup setup_;  // its reports are open to the end, since the control thread sends too
   bool guardian_lives_ = true;
-  UniqueFd signals_;
-  NameLock lock_;
   std::unique_ptr<Service> service_;
   std::unique_ptr<control::Server> server_;  // its handler uses the service
 };
 
-void Worker::report(Event event, Error error) {
+void Worker::report(Event event, Error error, unsigned slot) {
   if (!guardian_lives_) return;
   Report report;
   report.event = event;
   report.error = std::move(error);
+  report.pid = getpid();
+  report.slot = slot;
   if (service_) {
     report.device = service_->device();
     report.reason = service_->transport_reason();
   }
-  if (!send_report(reports_.get(), report)) guardian_lives_ = false;
+  if (!send_report(setup_.reports.get(), report)) guardian_lives_ = false;
 }
 
 void Worker::fail(Event event, const Error& error) {
@@ -91,15 +99,16 @@ void Worker::fail(Event event, const Error& error) {
   if (!guardian_lives_) log_line(LogLevel::kError, error.message);
 }
 
-Result<void> Worker::start(const Options& options, const ProcessId& guardian) {
-  name_ = options.name;
+Result<Service::Setup> Worker::prepare_process() {
   keep_heap();
   set_thread_stack_size();
   // Before the store is mapped, since this faults in what is mapped now (base/process.h).
   if (auto locked = lock_memory(); !locked) return locked.error();
   Service::Setup setup;
-  setup.options = options;
-  setup.report_fd = reports_.get();
+  setup.options = setup_.options;
+  setup.report_fd = setup_.reports.get();
+  setup.memory_id = setup_.memory_id;
+  setup.board = setup_.board;
   // Threads inherit the mark; transport and store set and verify it on theirs all the same.
   if (auto marked = set_io_flusher(); !marked) {
     if (marked.error().code != EPERM) return marked.error();
@@ -121,38 +130,55 @@ Result<void> Worker::start(const Options& options, const ProcessId& guardian) {
   }
   auto self = process_id(getpid());
   if (!self) return self.error();
-  setup.state.name = options.name;
-  setup.state.guardian = guardian;
+  setup.state.name = setup_.options.name;
+  setup.state.guardian = setup_.guardian;
   setup.state.worker = *self;
-  auto service = Service::start(std::move(setup));
+  return setup;
+}
+
+Result<void> Worker::start_server() {
+  auto server = control::Server::start(setup_.options.name, [this](const nlohmann::json& request) {
+    return service_->handle(request);
+  });
+  if (!server) return server.error();
+  server_ = std::move(*server);
+  return {};
+}
+
+Result<void> Worker::start() {
+  auto setup = prepare_process();
+  if (!setup) return setup.error();
+  auto service = Service::start(*std::move(setup));
   if (!service) return service.error();
   service_ = std::move(*service);
-  auto server = control::Server::start(
-      options.name, [this](const nlohmann::json& request) { return service_->handle(request); });
-  if (!server) {
+  if (auto started = start_server(); !started) {
     static_cast<void>(service_->stop());
     service_.reset();
-    return server.error();
+    return started;
   }
-  server_ = std::move(*server);
   // A core dump would write out the stored pages and keep the device's files open meanwhile.
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   return {};
 }
 
 void Worker::stop_on_signal() {
-  if (take_signal(signals_.get()) == 0) return;
+  if (take_signal(setup_.signals.get()) == 0) return;
+  // A stop may take longer than a heartbeat.
+  setup_.board->heartbeat_ns = 0;
   if (auto stopped = service_->stop(); !stopped) fail(Event::kRefused, stopped.error());
 }
 
 int Worker::serve() {
+  // Where nobody could take over, nobody listens to the heart.
+  const int timeout_ms = service_->device().recoverable ? kHeartbeatMs : -1;
   while (true) {
+    setup_.board->heartbeat_ns.store(monotonic_ns(), std::memory_order_relaxed);
     // poll() skips a negative descriptor, which stands for a guardian that is gone.
     std::array<pollfd, 4> entries = {{{service_->stopped_fd(), POLLIN, 0},
                                       {service_->ended_fd(), POLLIN, 0},
-                                      {signals_.get(), POLLIN, 0},
-                                      {guardian_lives_ ? reports_.get() : -1, POLLIN, 0}}};
-    if (poll(entries.data(), entries.size(), -1) < 0) continue;
+                                      {setup_.signals.get(), POLLIN, 0},
+                                      {guardian_lives_ ? setup_.reports.get() : -1, POLLIN, 0}}};
+    if (poll(entries.data(), entries.size(), timeout_ms) <= 0) continue;
     if (entries[0].revents != 0) {
       if (auto stopped = service_->stop(); !stopped) {
         fail(Event::kEnded, stopped.error());
@@ -169,29 +195,24 @@ int Worker::serve() {
     if (entries[2].revents != 0) stop_on_signal();
     if (entries[3].revents != 0) {
       guardian_lives_ = false;
-      log_line(LogLevel::kError, "the guardian of " + name_ +
+      log_line(LogLevel::kError, "the guardian of " + setup_.options.name +
                                      " is gone; the device is served on, and pleat remove " +
-                                     name_ + " ends it cleanly");
+                                     setup_.options.name + " ends it cleanly");
     }
   }
 }
 
 void Worker::clean_up_alone() {
   // No thread of ours is left by now, as clean_up() wants it.
-  if (auto cleaned = clean_up(name_, lock_); !cleaned) {
+  if (auto cleaned = clean_up(setup_.options.name, setup_.lock); !cleaned) {
     log_line(LogLevel::kError, cleaned.error().message);
   }
-  lock_.remove();
+  setup_.lock.remove();
 }
 
-int Worker::run(const Options& options, const ProcessId& guardian) {
-  int status = 1;
-  if (auto started = start(options, guardian); started) {
-    report(Event::kReady);
-    status = serve();
-  } else {
-    fail(Event::kFailed, started.error());
-  }
+int Worker::serve_and_end() {
+  const int status = serve();
+  setup_.board->has_ended = true;
   server_.reset();
   service_.reset();
   // A guardian that lives removes the rest, and the lock last.
@@ -199,11 +220,94 @@ int Worker::run(const Options& options, const ProcessId& guardian) {
   return status;
 }
 
+int Worker::run() {
+  setup_.board->worker = getpid();
+  if (auto started = start(); !started) {
+    fail(Event::kFailed, started.error());
+    setup_.board->has_ended = true;
+    if (!guardian_lives_) clean_up_alone();
+    return 1;
+  }
+  report(Event::kReady);
+  return serve_and_end();
+}
+
+bool Worker::wait_for_go(int go) {
+  UniqueFd worker;  // watched where there is no guardian
+  while (true) {
+    std::array<pollfd, 3> entries = {{{go, POLLIN, 0},
+                                      {guardian_lives_ ? setup_.reports.get() : -1, POLLIN, 0},
+                                      {worker ? worker.get() : -1, POLLIN, 0}}};
+    const int timeout_ms = guardian_lives_ || worker ? -1 : kHeartbeatMs;
+    const int count = poll(entries.data(), entries.size(), timeout_ms);
+    if (count < 0) continue;
+    std::uint64_t told = 0;
+    if (entries[0].revents != 0 && read(go, &told, sizeof(told)) == sizeof(told)) return true;
+    if (entries[1].revents != 0) guardian_lives_ = false;
+    if (guardian_lives_) continue;
+    if (setup_.board->has_ended) return false;
+    pid_t serving = setup_.board->worker;
+    if (!worker) {
+      if (auto watched = open_pidfd(serving); watched) worker = *std::move(watched);
+      if (worker) continue;
+    } else if (entries[2].revents == 0) {
+      continue;
+    }
+    // The worker is dead. One stand-by succeeds it; the other waits for the next death.
+    worker.reset();
+    if (serving != setup_.board->worker) continue;
+    if (setup_.board->succeeded.exchange(serving) != serving) return true;
+    const timespec pause{0, 50'000'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+int Worker::stand_by(unsigned slot, int go) {
+  auto setup = prepare_process();
+  if (!setup) {
+    log_line(LogLevel::kWarning, "a stand-by cannot start: " + setup.error().message);
+    return 1;
+  }
+  setup->state.transport = "ublk";
+  setup->state.id = setup_.board->device_id;
+  setup->transport_reason = setup_.board->reason;
+  auto service = Service::stand_by(*std::move(setup));
+  if (!service) {
+    log_line(LogLevel::kWarning, "a stand-by cannot start: " + service.error().message);
+    return 1;
+  }
+  service_ = std::move(*service);
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  report(Event::kStandingBy, {}, slot);
+  if (!wait_for_go(go)) return 0;
+  // No page is served before this is done, so nothing that may wait for memory comes before it.
+  if (auto taken = service_->take_over(); !taken) {
+    log_line(LogLevel::kError, taken.error().message);
+    _exit(1);
+  }
+  setup_.board->heartbeat_ns = 0;  // until serve() beats
+  setup_.board->worker = getpid();
+  report(Event::kTookOver, {}, slot);
+  if (!guardian_lives_) {
+    log_line(LogLevel::kWarning, service_->device().path + " was taken over by process " +
+                                     std::to_string(getpid()) + ", without a guardian");
+  }
+  if (auto saved = service_->save_successor(); !saved) {
+    log_line(LogLevel::kWarning, saved.error().message);
+  }
+  if (auto started = start_server(); !started) {
+    log_line(LogLevel::kWarning,
+             "pleat cannot talk to " + setup_.options.name + ": " + started.error().message);
+  }
+  return serve_and_end();
+}
+
 }  // namespace
 
-int run_worker(const Options& options, const ProcessId& guardian, UniqueFd reports,
-               UniqueFd signals, NameLock lock) {
-  return Worker(std::move(reports), std::move(signals), std::move(lock)).run(options, guardian);
+int run_worker(WorkerSetup setup) { return Worker(std::move(setup)).run(); }
+
+int run_stand_by(WorkerSetup setup, unsigned slot, int go) {
+  return Worker(std::move(setup)).stand_by(slot, go);
 }
 
 }  // namespace pleat::daemon

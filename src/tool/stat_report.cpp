@@ -50,8 +50,8 @@ std::string device_section(const Device& device) {
   text += line("Features", joined(status.features, "none"));
   text += line("Queues", fmt::format("{} of {} requests, blocks of {} bytes", status.queues,
                                      status.queue_depth, status.block_bytes));
-  text += line("Daemon", fmt::format("pid {}, version {}, up {}", status.pid, status.version,
-                                     uptime(status.uptime_ms)));
+  text += line("Daemon", fmt::format("pid {}, {} stand-bys, version {}, up {}", status.pid,
+                                     status.stand_bys, status.version, uptime(status.uptime_ms)));
   text += line("Used as", joined(device.mount_points, "nothing now"));
   return text;
 }

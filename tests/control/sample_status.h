@@ -15,6 +15,7 @@ inline DeviceStatus sample_status() {
   status.features = {"USER_COPY", "CMD_IOCTL_ENCODE"};
   status.id = 3;
   status.pid = 4711;
+  status.stand_bys = 5;
   status.version = "0.1.0";
   status.isa = "avx2";
   status.algorithm = "lz4";

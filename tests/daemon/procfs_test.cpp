@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "daemon/procfs.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,10 +14,10 @@
 namespace pleat::daemon {
 namespace {
 
-// /proc/PID/stat of a process in `state` that started at `start`.
-std::string stat_line(const std::string& name, char state, int start) {
-  std::string line = "41 (" + name + ") " + state;
-  for (int field = 4; field < 22; ++field) line += " 7";
+// /proc/PID/stat of a process in `state` that started at `start`, a child of `parent`.
+std::string stat_line(const std::string& name, char state, int start, pid_t parent = 7) {
+  std::string line = "41 (" + name + ") " + state + " " + std::to_string(parent);
+  for (int field = 5; field < 22; ++field) line += " 7";
   return line + " " + std::to_string(start) + " 0 0\n";
 }
 
@@ -29,6 +30,17 @@ TEST(Procfs, AProcessIsTheSameOnlyWithItsStartTime) {
   EXPECT_FALSE(is_alive({42, 900}, fake.roots()));
   EXPECT_FALSE(is_alive({0, 0}, fake.roots()));
   EXPECT_EQ(process_id(42, fake.roots()).error().code, ESRCH);
+}
+
+TEST(Procfs, DescendantsAreChildrenAndTheirChildren) {
+  FakeRoots fake;
+  fake.file("proc/41/stat", stat_line("top", 'S', 1, 1));
+  fake.file("proc/50/stat", stat_line("grandchild", 'S', 1, 43));
+  fake.file("proc/43/stat", stat_line("child ) 41", 'S', 1, 41));
+  fake.file("proc/44/stat", stat_line("other child", 'S', 1, 41));
+  fake.file("proc/45/stat", stat_line("stranger", 'S', 1, 1));
+  EXPECT_THAT(descendants_of(41, fake.roots()), testing::UnorderedElementsAre(43, 44, 50));
+  EXPECT_THAT(descendants_of(45, fake.roots()), testing::IsEmpty());
 }
 
 TEST(Procfs, AZombieIsNotAlive) {

@@ -32,6 +32,7 @@ class Status : public testing::Test {
                            {&first_, &second_},
                            store_,
                            "avx2",
+                           2,
                            1'234'567'890,
                            pss_bytes_});
   }
@@ -54,6 +55,7 @@ TEST_F(Status, SaysWhatTheDeviceIs) {
   EXPECT_EQ(status.transport_reason, "loop: asked for");
   EXPECT_THAT(status.features, testing::ElementsAre("DIRECT_IO", "a note"));
   EXPECT_EQ(status.pid, getpid());
+  EXPECT_EQ(status.stand_bys, 2u);
   EXPECT_EQ(status.isa, "avx2");
   EXPECT_EQ(status.queues, 2u);
   EXPECT_EQ(status.queue_depth, 64u);

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# The daemon is killed under load: its worker, its guardian, or both at once. Nothing hangs: without
-# the worker, file system calls end with an error, programs with pages in swap get SIGBUS and never
-# wrong bytes, the device goes, swapoff and umount return, and a new device can be made. Without the
-# guardian all goes on as before.
+# The daemon is killed under load: its worker, its guardian, both at once, or all of its processes.
+# Over ublk all goes on as before while one stand-by lives. Where nobody is left (over loop: without
+# the worker) nothing hangs, once a sweep has been there: file system calls end with an error,
+# programs with pages in swap get SIGBUS and never wrong bytes, the device goes, swapoff and umount
+# return, and a new device can be made.
 # guest: memory=256M cpus=1 timeout=400
 # expect-kernel: I/O error|EXT4-fs (error|warning)|JBD2|Read-error on swap|Write-error on swap|lost a?sync page write
 # A page that cannot be read back from swap is SIGBUS, which User Mode Linux reports in these words.
@@ -14,15 +15,36 @@
 make_cgroup limited 24M
 priority=0
 
+victims="worker guardian both"
+[ "$TRANSPORT" = loop ] || victims="$victims all"
+# survives VICTIM: whether somebody serves the device without it.
+survives() { if [ "$TRANSPORT" = loop ]; then [ "$1" = guardian ]; else [ "$1" != all ]; fi; }
+
+# children_of PID
+children_of() { awk -v parent="$1" '$1 == "Pid:" { pid = $2 } $1 == "PPid:" && $2 == parent { print pid }' /proc/[0-9]*/status 2>/dev/null; }
+# A spawner, a worker and two stand-bys, which take a moment to be ready.
+stand_bys_are_there() { [ "$(children_of "$1" | wc -w)" -ge 4 ]; }
+
 # kill_daemon NAME VICTIM
 kill_daemon() {
   local worker guardian
   worker=$(worker_of "$1")
   guardian=$(guardian_of "$1")
+  if [ "$TRANSPORT" != loop ]; then
+    wait_until 20 stand_bys_are_there "$guardian" || fail "the guardian has no stand-bys: $(children_of "$guardian")"
+    sleep 1
+  fi
   case $2 in
     worker) kill -9 "$worker" ;;
     guardian) kill -9 "$guardian" ;;
     both) kill -9 "$guardian" "$worker" ;;
+    all)
+      # shellcheck disable=SC2046  # one word a process
+      kill -9 "$guardian" $(children_of "$guardian")
+      sleep 0.5
+      # Without a process there is no memory any more. A sweep ends the device; nothing served is wrong.
+      check "a sweep" timeout 60 "$bin/pleatd" --sweep
+      ;;
   esac
 }
 # Ends within so many seconds, with any status: sets `status`.
@@ -40,7 +62,7 @@ process_gone() { ! grep -Eq '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/
 # A loop device that nothing is attached to has no bytes.
 device_gone() { [ ! -b "$1" ] || [ "$(dd if="$1" bs=4k count=1 iflag=direct | wc -c)" = 0 ]; }
 
-for victim in worker guardian both; do
+for victim in $victims; do
   step "kill -9 $victim: a mounted file system ($TRANSPORT)"
   make_device files 64M
   check mkfs mkfs.ext4 -q "$device"
@@ -55,8 +77,8 @@ for victim in worker guardian both; do
   reading=$status
   must_end "sync" 40 sync
   must_end "umount" 40 umount /tmp/mnt
-  if [ "$victim" = guardian ]; then
-    [ "$reading" = 0 ] || fail "reading fails although the worker lives"
+  if survives "$victim"; then
+    [ "$reading" = 0 ] || fail "reading fails although somebody serves the device"
     remove_device files
   fi
   wait_until 40 device_gone "$device" || fail "$device still answers"
@@ -78,8 +100,8 @@ for victim in worker guardian both; do
   echo "   programs with pages in swap: exit status $checked"
   [ "$checked" = 3 ] || [ "$checked" = 0 ] || fail "a program read wrong bytes"
   must_end "swapoff" 40 swapoff "$device"
-  if [ "$victim" = guardian ]; then
-    [ "$checked $status" = "0 0" ] || fail "swap fails although the worker lives"
+  if survives "$victim"; then
+    [ "$checked $status" = "0 0" ] || fail "swap fails although somebody serves the device"
     remove_device swap0
   fi
 

@@ -4,11 +4,12 @@
 // some, and compares every byte. What swap loses or mixes up shows as a wrong byte.
 //
 //   memory_checker --mib 200 --processes 4 --rounds 2 [--seed N] [--ready FILE] [--go FILE]
+//                  [--stop FILE]
 //
 // With --ready it creates FILE once every process has filled its memory; with --go every process
-// then waits until FILE exists. Exit status: 0 every byte was right; 1 a byte was wrong, or the
-// arguments were; 3 no byte was wrong, but a process was killed by a signal (SIGBUS where the swap
-// device is gone).
+// then waits until FILE exists. With --stop the rounds go on until FILE exists. Exit status: 0
+// every byte was right; 1 a byte was wrong, or the arguments were; 3 no byte was wrong, but a
+// process was killed by a signal (SIGBUS where the swap device is gone).
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -33,6 +34,7 @@ struct Options {
   std::uint64_t seed = 1;
   std::string ready_path;
   std::string go_path;
+  std::string stop_path;
 };
 
 // Where a page is wrong: the first byte that differs.
@@ -69,13 +71,16 @@ class Share {
   }
 
   // Random touches, one for every four pages: each checks its page, one in four overwrites it.
-  void touch(unsigned round) {
+  // False where the file `stop` has come to be meanwhile.
+  bool touch(unsigned round, const std::string& stop) {
     PatternRandom random(seed_ + (std::uint64_t{round} << 40));
     for (std::uint64_t touch = 0; touch < count_ / 4; ++touch) {
+      if (touch % 64 == 0 && !stop.empty() && access(stop.c_str(), F_OK) == 0) return false;
       const std::uint64_t index = random.below(count_);
       check(index);
       if (random.below(4) == 0) fill_page(seed_, index, ++versions_[index], pages_[index]);
     }
+    return true;
   }
 
   void check_all() {
@@ -109,7 +114,10 @@ int run_process(const Options& options, unsigned process, int filled_fd) {
   share.fill();
   if (write(filled_fd, "f", 1) != 1) return 1;
   while (!options.go_path.empty() && access(options.go_path.c_str(), F_OK) != 0) usleep(50'000);
-  for (unsigned round = 0; round < options.rounds; ++round) share.touch(round);
+  const bool endless = !options.stop_path.empty();
+  for (unsigned round = 0; endless || round < options.rounds; ++round) {
+    if (!share.touch(round, options.stop_path)) break;
+  }
   share.check_all();
   std::printf("memory_checker: process %u: %llu pages checked, %llu wrong\n", process,
               static_cast<unsigned long long>(share.checked()),
@@ -179,6 +187,8 @@ int main(int argc, char** argv) {
       options.ready_path = value;
     } else if (key == "--go") {
       options.go_path = value;
+    } else if (key == "--stop") {
+      options.stop_path = value;
     } else {
       std::fprintf(stderr, "memory_checker: unknown option %s\n", key.c_str());
       return 1;

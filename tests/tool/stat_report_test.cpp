@@ -23,7 +23,7 @@ TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
   Transport       ublk: this kernel has it
   Features        USER_COPY CMD_IOCTL_ENCODE
   Queues          2 of 64 requests, blocks of 512 bytes
-  Daemon          pid 4711, version 0.1.0, up 1m 1s
+  Daemon          pid 4711, 5 stand-bys, version 0.1.0, up 1m 1s
   Used as         nothing now
 
   Pages stored    10000, 39.1M

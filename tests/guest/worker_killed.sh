@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The worker is killed again and again while programs swap through its device at full speed, in a
+# memory cgroup and under global pressure: they keep every byte, no I/O error reaches them, and no
+# memory of the pool is lost. A worker that is stopped, and not dead, is found out too.
+# guest: memory=128M cpus=1 timeout=900
+# expect-kernel: page allocation failure: order:0, mode:.*__GFP_HIGH.*__GFP_NOMEMALLOC
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$PLEAT_SOURCE/tests/guest/lib.sh"
+
+kills=$([ -n "$long" ] && echo 100 || echo 8)
+stops=$([ -n "$long" ] && echo 5 || echo 1)
+queues=${QUEUES:-1}
+make_cgroup limited 24M
+echo 0 >/proc/sys/vm/page-cluster
+
+# An empty store has a reserve of 8 MiB, up to half as much more, the slot table, and page map.
+store_is_small() { [ "$(store_bytes)" -le $((14 << 20)) ]; }
+# end_workers SIGNAL COUNT PAUSE_MS
+end_workers() {
+  "$helpers/worker_killer" "$device" /run/pleat/swap0.sock --signal "$1" --kills "$2" --pause-ms "$3" --seed "$2" || status=$?
+}
+
+# churn_and_kill WHAT PAUSE_MS CHECKER...: the checker goes on until the kills are done.
+churn_and_kill() {
+  local what=$1 pause=$2 status=0
+  shift 2
+  step "$what, queues: $queues ($TRANSPORT)"
+  make_device swap0 256M --queues "$queues"
+  check "setting a limit" timeout 30 "$bin/pleat" set swap0 mem-limit=200M
+  swap_on "$device"
+  rm -f "$work/ready" "$work/stop"
+  "$@" --ready "$work/ready" --stop "$work/stop" &
+  checker=$!
+  wait_until 240 [ -e "$work/ready" ] || fail "memory_checker does not get its memory"
+  end_workers 9 "$kills" "$pause"
+  [ "$status" != 0 ] || end_workers 19 "$stops" "$pause"
+  touch "$work/stop"
+  wait "$checker" || fail "memory_checker: exit status $?"
+  [ "$status" = 0 ] || fail "worker_killer: exit status $status"
+  echo "   $(pages_swapped_out) pages swapped out; mm_stat $(mm_stat swap0)"
+  [ "$(stat_field swap0 mem_limit)" = $((200 << 20)) ] || fail "a successor has forgotten the limit"
+  check swapoff timeout 120 swapoff "$device"
+  check blkdiscard blkdiscard "$device"
+  [ "$(stat_field swap0 orig_data_size)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat swap0)"
+  [ "$(stat_field swap0 mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat swap0)"
+  wait_until 15 store_is_small || fail "an empty store has $(store_bytes) bytes"
+  remove_device swap0
+  [ "$(store_bytes)" = 0 ] || fail "the store's memory is left over: $(cat /proc/sysvipc/shm)"
+  [ "$(oom_kills)" = 0 ] || fail "the kernel killed a process for want of memory"
+}
+
+churn_and_kill "in a cgroup" 150 in_cgroup limited "$helpers/memory_checker" --mib 48 --processes 2
+churn_and_kill "under global pressure" 300 "$helpers/memory_checker" --mib 150 --processes 3
+[ "$(pages_swapped_out)" -gt 20000 ] || fail "only $(pages_swapped_out) pages were swapped out: this tested nothing"

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Kills a device's worker again and again, and measures how long the device does not answer.
+//
+//   worker_killer DEVICE SOCKET --kills 100 [--signal 9] [--pause-ms 300] [--seed N]
+//
+// Before each kill it waits until the daemon says on SOCKET that its stand-bys are ready: a second
+// death while they are made is another matter. After it, it reads a page of DEVICE past the page
+// cache. Prints the times from the kill to the page in milliseconds: median, p90 and
+// maximum. It is locked in memory, and works where the device is swap. Exit status: 0; 1 where a
+// read failed or the stand-bys were not ready within 60 s.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace pleat::guest {
+namespace {
+
+double now_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+void sleep_ms(unsigned ms) {
+  const timespec pause{ms / 1000, static_cast<long>(ms % 1000) * 1'000'000};
+  nanosleep(&pause, nullptr);
+}
+
+// A number of the daemon's answer to a stat; -1 where it does not answer.
+long number_of(const std::string& answer, const char* key) {
+  const std::size_t at = answer.find(key);
+  if (at == std::string::npos) return -1;
+  return std::strtol(answer.c_str() + at + std::strlen(key), nullptr, 10);
+}
+
+std::string ask(const char* socket_path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
+  const int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  std::string answer;
+  const char request[] = "{\"op\":\"stat\"}\n";
+  if (file >= 0 && connect(file, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
+      write(file, request, sizeof(request) - 1) == static_cast<ssize_t>(sizeof(request) - 1)) {
+    std::array<char, 4096> part;
+    ssize_t size = 0;
+    while (answer.find('\n') == std::string::npos &&
+           (size = read(file, part.data(), part.size())) > 0) {
+      answer.append(part.data(), static_cast<std::size_t>(size));
+    }
+  }
+  if (file >= 0) close(file);
+  return answer;
+}
+
+// The worker's process id, once it has stand-bys; 0 where that takes too long.
+pid_t wait_for_stand_bys(const char* socket_path) {
+  for (const double end_ms = now_ms() + 60'000; now_ms() < end_ms; sleep_ms(20)) {
+    const std::string answer = ask(socket_path);
+    if (number_of(answer, "\"stand_bys\":") >= 2) {
+      return static_cast<pid_t>(number_of(answer, "\"pid\":"));
+    }
+  }
+  return 0;
+}
+
+int run(const char* device, const char* socket_path, unsigned kills, int signal, unsigned pause_ms,
+        std::uint64_t seed) {
+  alignas(4096) static std::array<char, 4096> page;
+  if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) std::perror("worker_killer: mlockall");
+  const int file = open(device, O_RDONLY | O_DIRECT | O_CLOEXEC);
+  if (file < 0) {
+    std::perror(device);
+    return 1;
+  }
+  std::mt19937_64 random(seed);
+  std::vector<double> gaps_ms(kills);
+  for (double& gap_ms : gaps_ms) {
+    sleep_ms(static_cast<unsigned>(random() % (2 * pause_ms + 1)));
+    const pid_t worker = wait_for_stand_bys(socket_path);
+    if (worker <= 0) {
+      std::fprintf(stderr, "worker_killer: no stand-bys became ready\n");
+      return 1;
+    }
+    if (kill(worker, signal) != 0) {
+      std::fprintf(stderr, "worker_killer: no worker to kill: %s\n", std::strerror(errno));
+      return 1;
+    }
+    const double begin_ms = now_ms();
+    if (pread(file, page.data(), page.size(), 0) != static_cast<ssize_t>(page.size())) {
+      std::fprintf(stderr, "worker_killer: reading %s: %s\n", device, std::strerror(errno));
+      return 1;
+    }
+    gap_ms = now_ms() - begin_ms;
+  }
+  std::sort(gaps_ms.begin(), gaps_ms.end());
+  std::printf(
+      "%u workers ended by signal %d; ms to the next page: median %.1f, p90 %.1f, max %.1f\n",
+      kills, signal, gaps_ms[kills / 2], gaps_ms[kills * 9 / 10], gaps_ms.back());
+  return 0;
+}
+
+}  // namespace
+}  // namespace pleat::guest
+
+int main(int argc, char** argv) {
+  unsigned kills = 10;
+  int signal = SIGKILL;
+  unsigned pause_ms = 300;
+  std::uint64_t seed = 1;
+  bool good = argc >= 3 && argc % 2 == 1;
+  for (int i = 3; good && i < argc; i += 2) {
+    const std::string option = argv[i];
+    const auto value = std::strtoull(argv[i + 1], nullptr, 10);
+    if (option == "--kills") {
+      kills = static_cast<unsigned>(value);
+    } else if (option == "--signal") {
+      signal = static_cast<int>(value);
+    } else if (option == "--pause-ms") {
+      pause_ms = static_cast<unsigned>(value);
+    } else if (option == "--seed") {
+      seed = value;
+    } else {
+      good = false;
+    }
+  }
+  if (!good || kills == 0) {
+    std::fprintf(stderr,
+                 "usage: worker_killer DEVICE SOCKET [--kills N] [--signal N] "
+                 "[--pause-ms N] [--seed N]\n");
+    return 1;
+  }
+  return pleat::guest::run(argv[1], argv[2], kills, signal, pause_ms, seed);
+}
