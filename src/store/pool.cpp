@@ -69,14 +69,22 @@ AllocateStatus Pool::make_span(unsigned size_class, bool limited, std::uint32_t*
   return AllocateStatus::kOk;
 }
 
-void Pool::free(std::uint64_t location) noexcept {
+std::optional<Pool::SpanPlace> Pool::span_of(std::uint64_t location) const noexcept {
   const std::uint64_t page = location / kGranulesPerPage;
   const PageMapEntry entry = map_entry(page);
+  if (entry.raw() || entry.size_class() >= kSizeClasses.count || entry.distance() > page) {
+    return std::nullopt;
+  }
+  return SpanPlace{page - entry.distance(), entry.size_class()};
+}
+
+void Pool::free(std::uint64_t location) noexcept {
+  const std::optional<SpanPlace> place = span_of(location);
   // A damaged slot word or map would make this page another's. Better to lose the object.
-  if (entry.raw() || entry.size_class() >= kSizeClasses.count || entry.distance() > page) return;
-  const std::uint64_t first = page - entry.distance();
-  ClassState& state = classes_[entry.size_class()];
-  const unsigned count = kSizeClasses.classes[entry.size_class()].pages;
+  if (!place) return;
+  const std::uint64_t first = place->first;
+  ClassState& state = classes_[place->size_class];
+  const unsigned count = kSizeClasses.classes[place->size_class].pages;
   {
     const std::lock_guard guard(state.lock);
     SpanHeader& header = span(static_cast<std::uint32_t>(first) + 1);
@@ -104,18 +112,18 @@ void Pool::free_page(std::uint64_t page) noexcept {
 
 void Pool::adopt(SlotWord word) noexcept {
   if (word.inlined() || !contains(word.location(), kGranule)) return;
-  const std::uint64_t page = word.location() / kGranulesPerPage;
-  const PageMapEntry entry = map_entry(page);
   if (word.kind() == SlotWord::Kind::kRaw) {
-    if (entry.raw()) (void)pages_.adopt(page, 1);
+    if (map_entry(word.pool_page()).raw()) (void)pages_.adopt(word.pool_page(), 1);
     return;
   }
-  if (entry.raw() || entry.size_class() >= kSizeClasses.count || entry.distance() > page) return;
-  const std::uint64_t first = page - entry.distance();
-  const unsigned count = kSizeClasses.classes[entry.size_class()].pages;
-  if (entry.distance() >= count || !pages_.adopt(first, count)) return;
+  const std::optional<SpanPlace> place = span_of(word.location());
+  if (!place) return;
+  const unsigned count = kSizeClasses.classes[place->size_class].pages;
+  const std::uint64_t page = word.location() / kGranulesPerPage;
+  if (page - place->first >= count || !pages_.adopt(place->first, count)) return;
   for (unsigned i = 0; i < count; ++i) {
-    set_map_entry(first + i, PageMapEntry::of_span(entry.size_class(), i).with_unknown(i == 0));
+    set_map_entry(place->first + i,
+                  PageMapEntry::of_span(place->size_class, i).with_unknown(i == 0));
   }
   spans_.fetch_add(1, std::memory_order_relaxed);
   has_unknown_.store(true, std::memory_order_relaxed);
@@ -124,14 +132,12 @@ void Pool::adopt(SlotWord word) noexcept {
 void Pool::learn_span_of(SlotWord word) noexcept {
   if (word.inlined() || word.kind() == SlotWord::Kind::kRaw) return;
   if (!contains(word.location(), kGranule)) return;
-  const std::uint64_t page = word.location() / kGranulesPerPage;
   // Where the word is replaced meanwhile, its span is known, and may be another's already.
-  const PageMapEntry entry = map_entry(page);
-  if (entry.raw() || entry.size_class() >= kSizeClasses.count || entry.distance() > page) return;
-  const std::uint64_t first = page - entry.distance();
-  ClassState& state = classes_[entry.size_class()];
+  const std::optional<SpanPlace> place = span_of(word.location());
+  if (!place) return;
+  ClassState& state = classes_[place->size_class];
   const std::lock_guard guard(state.lock);
-  if (map_entry(first).unknown()) learn(state, first);
+  if (map_entry(place->first).unknown()) learn(state, place->first);
 }
 
 bool Pool::learn_spans(std::uint64_t count) noexcept {

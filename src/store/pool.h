@@ -22,6 +22,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "store/page_allocator.h"
@@ -101,6 +102,13 @@ class Pool {
     const auto offset = reinterpret_cast<const std::byte*>(&header) - base_;
     return static_cast<std::uint32_t>(static_cast<std::uint64_t>(offset) / kPageSize) + 1;
   }
+  // The span that the page map says an object is in: its first page and its class.
+  struct SpanPlace {
+    std::uint64_t first;
+    unsigned size_class;
+  };
+  // None where the map's entry cannot be right.
+  std::optional<SpanPlace> span_of(std::uint64_t location) const noexcept;
   void learn_span_of(SlotWord word) noexcept;
   // Builds the header and the list of free objects of an unknown span, under its class's lock.
   void learn(ClassState& state, std::uint64_t first) noexcept;

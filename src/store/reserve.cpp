@@ -56,21 +56,21 @@ Result<void> Reserve::fill_first() {
   return {};
 }
 
-Result<void> Reserve::adopt(const std::function<void(std::uint64_t region)>& found) {
+Result<void> Reserve::find_metadata() {
   if (!memory_.find_present(layout_.page_map_offset, map_pages_) ||
       !memory_.find_present(layout_.region_words_offset, region_pages_)) {
     return errno_error("cannot find out which pages of the store's memory are there");
   }
-  std::uint64_t bytes = 0;
-  for (const bool present : map_pages_) bytes += present ? kPageSize : 0;
-  for (std::uint64_t page = 0; page < region_pages_.size(); ++page) {
-    if (!region_pages_[page]) continue;
-    bytes += kPageSize;
-    const std::uint64_t end = std::min(layout_.regions(), (page + 1) * kRegionsPerPage);
-    for (std::uint64_t region = page * kRegionsPerPage; region < end; ++region) found(region);
-  }
-  metadata_bytes_.store(bytes, std::memory_order_relaxed);
+  const auto pages = std::count(map_pages_.begin(), map_pages_.end(), true) +
+                     std::count(region_pages_.begin(), region_pages_.end(), true);
+  metadata_bytes_.store(static_cast<std::uint64_t>(pages) * kPageSize, std::memory_order_relaxed);
   return {};
+}
+
+void Reserve::visit_regions(const std::function<void(std::uint64_t region)>& visit) const {
+  for (std::uint64_t region = 0; region < layout_.regions(); ++region) {
+    if (region_pages_[region / kRegionsPerPage]) visit(region);
+  }
 }
 
 Result<void> Reserve::start(bool io_flusher) {

@@ -40,8 +40,10 @@ class Reserve {
   // Fills the reserve for the first time. ENOMEM.
   Result<void> fill_first();
   // For memory that another process has used: finds out which pages of page map and region words
-  // are there, and calls `found` with each region that has its words. Allocates nothing.
-  Result<void> adopt(const std::function<void(std::uint64_t region)>& found);
+  // are there. Allocates nothing.
+  Result<void> find_metadata();
+  // Calls `visit` with each region that has its words.
+  void visit_regions(const std::function<void(std::uint64_t region)>& visit) const;
 
   // Waits, at most `timeout_ms`, until the thread has brought the number of ready pages to the
   // target; whether it got there.

@@ -110,10 +110,9 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
 }
 
 Result<std::unique_ptr<Store>> Store::create(const StoreOptions& options) {
-  if (auto checked = check_options(options); !checked) return std::move(checked).error();
-  if (auto enough = check_available(options); !enough) return std::move(enough).error();
   auto memory = make_memory(options);
   if (!memory) return std::move(memory).error();
+  if (auto enough = check_available(options); !enough) return std::move(enough).error();
   auto store = stand_by(options, *std::move(memory));
   if (!store) return store;
   if (auto begun = (*store)->begin(); !begun) return std::move(begun).error();
@@ -166,10 +165,8 @@ Result<void> Store::begin() {
 }
 
 Result<void> Store::State::adopt() {
-  if (auto found = reserve.adopt([this](std::uint64_t region) { pages.begin_adoption(region); });
-      !found) {
-    return found;
-  }
+  if (auto found = reserve.find_metadata(); !found) return found;
+  reserve.visit_regions([this](std::uint64_t region) { pages.begin_adoption(region); });
   WordCounts counts;
   for (std::uint64_t slot = 0; slot < layout.slots; ++slot) {
     // Whoever held the lock is gone, and a locked word is always whole.
@@ -179,10 +176,7 @@ Result<void> Store::State::adopt() {
     pool.adopt(word);
   }
   counts.count_in(counters[0]);
-  if (auto found = reserve.adopt([this](std::uint64_t region) { pages.end_adoption(region); });
-      !found) {
-    return found;
-  }
+  reserve.visit_regions([this](std::uint64_t region) { pages.end_adoption(region); });
   return {};
 }
 
