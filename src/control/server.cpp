@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/event.h"
 #include "base/unique_fd.h"
 #include "control/connection.h"
 #include "control/deadline.h"
@@ -63,9 +64,7 @@ class PollingServer final : public Server {
 
   ~PollingServer() override {
     stopping_.store(true);
-    const std::uint64_t one = 1;
-    // An eventfd of this value never refuses the write.
-    (void)!write(stop_event_.get(), &one, sizeof(one));
+    raise_event(stop_event_.get());
     thread_.join();
   }
 

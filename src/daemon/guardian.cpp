@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "codec/kernels.h"
@@ -105,7 +106,7 @@ class Guardian {
   // The exit status of a worker that has ended, with a line for every end but a clean one.
   int take_exit();
   std::string describe_exit(const siginfo_t& info) const;
-  // A line for people, by way of the spawner (board.h says why). Once it exists.
+  // A line for people, by way of the logger (board.h says why), once there is one.
   void log(LogLevel level, const std::string& text);
   void fail(const Error& error);
   // Kills a worker that is past its time, and says what it was at.
@@ -213,7 +214,7 @@ void Guardian::log(LogLevel level, const std::string& text) {
   line.level = static_cast<int>(level);
   line.text[text.copy(line.text, sizeof(line.text) - 1)] = '\0';
   board_->logged.store(number + 1, std::memory_order_release);
-  raise_event(events_.logged);
+  raise_event(events_.logged.get());
 }
 
 void Guardian::fail(const Error& error) {
@@ -243,7 +244,7 @@ void Guardian::announce_ready(const Report& report) {
 
 void Guardian::want_stand_by(unsigned slot) {
   wanted_ns_[slot] = monotonic_ns();
-  raise_event(events_.wanted[slot]);
+  raise_event(events_.wanted[slot].get());
 }
 
 void Guardian::welcome_stand_by(const Report& report) {
@@ -322,7 +323,7 @@ void Guardian::replace_worker() {
   for (unsigned slot = 0; slot < kStandBys; ++slot) {
     Process& stand_by = stand_bys_[slot];
     if (stand_by.pid < 0) continue;
-    raise_event(events_.go[slot]);
+    raise_event(events_.go[slot].get());
     worker_ = std::move(stand_by);
     stand_by = {};
     count_stand_bys();

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/page.h"
 #include "base/units.h"
 #include "codec/kernels.h"
@@ -112,7 +113,6 @@ Result<std::unique_ptr<Service>> Service::start(Setup setup) {
     return Error{EINVAL, "the number of a loop device cannot be chosen; leave out --id (" +
                              choice->reason + ")"};
   }
-  if (auto enough = check_memory(options); !enough) return enough.error();
   UniqueFd stopped(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stopped) return errno_error("cannot make an eventfd");
 
@@ -267,8 +267,7 @@ Result<void> Service::stop() {
   stop_result_ = transport_->stop_claimed(std::move(*claimed));
   is_stopped_ = true;
   if (stop_result_) remove_state(setup_.options.name);
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(stopped_.get(), &one, sizeof(one));
+  raise_event(stopped_.get());
   return stop_result_;
 }
 

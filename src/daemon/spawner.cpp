@@ -28,12 +28,6 @@ Result<StandByEvents> make_stand_by_events() {
   return events;
 }
 
-void raise_event(const UniqueFd& event) noexcept {
-  const std::uint64_t one = 1;
-  // Fails only where the counter is at its end, and then it is readable already.
-  [[maybe_unused]] const ssize_t written = write(event.get(), &one, sizeof(one));
-}
-
 namespace {
 
 constexpr int kLastLinesMs = 1500;

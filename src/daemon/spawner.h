@@ -23,9 +23,6 @@ struct StandByEvents {
 };
 Result<StandByEvents> make_stand_by_events();
 
-// Adds one to an eventfd.
-void raise_event(const UniqueFd& event) noexcept;
-
 // Makes a stand-by each time one is wanted, and prints what is on the board, until the guardian,
 // which has the other end of `reports`, is gone. The new process runs `stand_by` with its slot and
 // exits with its result; its parent is the nearest subreaper, which the guardian is.

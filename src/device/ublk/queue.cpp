@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/page.h"
 #include "base/process.h"
 
@@ -62,12 +63,6 @@ Operation operation_of(const IoDescriptor& request) noexcept {
     default:
       return Operation::kUnsupported;
   }
-}
-
-void signal_event(int fd) noexcept {
-  const std::uint64_t one = 1;
-  // Fails only where the counter is at its end, and then it is readable already.
-  [[maybe_unused]] const ssize_t written = write(fd, &one, sizeof(one));
 }
 
 }  // namespace
@@ -147,7 +142,7 @@ Result<void> Queue::wait_until_fetching(unsigned timeout_ms) {
   return fetching_.get();
 }
 
-void Queue::tell_to_end() noexcept { signal_event(end_event_.get()); }
+void Queue::tell_to_end() noexcept { raise_event(end_event_.get()); }
 
 bool Queue::join(unsigned timeout_ms) {
   if (!joinable_) return true;
@@ -178,7 +173,7 @@ void* Queue::thread_main(void* argument) {
     if (serving) queue.serve_until_ended();
   }
   if (queue.ring_open_) io_uring_queue_exit(&queue.ring_);
-  signal_event(ended_fd);
+  raise_event(ended_fd);
   queue.ended_promise_.set_value();
   return nullptr;
 }
