@@ -5,7 +5,7 @@ function __pleat_devices
     pleat list --raw --noheadings --output NAME 2>/dev/null
 end
 
-set -l commands create list ls stat set remove rm bench capture help
+set -l commands create list ls stat set remove rm upgrade recover bench capture help
 set -l sizes 'ram/2 ram/4 1G 2G 4G'
 complete -c pleat -f
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -l help -d 'Show the help'
@@ -15,12 +15,13 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a list -d 'Sho
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a stat -d 'Show one device in full'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a set -d 'Change a device while it is in use'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a remove -d 'Remove devices that nothing uses'
+complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a upgrade -d 'Serve devices by new processes'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure this machine'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a capture -d 'Write pages of a process to a file'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
 
 complete -c pleat -n "__fish_seen_subcommand_from $commands" -l help -d 'Show the help'
-complete -c pleat -n '__fish_seen_subcommand_from list ls stat set remove rm' -a '(__pleat_devices)'
+complete -c pleat -n '__fish_seen_subcommand_from list ls stat set remove rm upgrade recover' -a '(__pleat_devices)'
 
 complete -c pleat -n '__fish_seen_subcommand_from create' -s s -l size -x -a $sizes -d 'Size of the device'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 lz4:fast lz4hc line line,fallback=lz4' -d 'Codec of written pages'
@@ -47,6 +48,7 @@ complete -c pleat -n '__fish_seen_subcommand_from stat' -l io-stat -d 'The line 
 complete -c pleat -n '__fish_seen_subcommand_from stat' -l bd-stat -d 'The line of bd_stat'
 complete -c pleat -n '__fish_seen_subcommand_from set' -a 'mem-limit= mem-used-max=0'
 complete -c pleat -n '__fish_seen_subcommand_from remove rm' -l all -d 'All devices'
+complete -c pleat -n '__fish_seen_subcommand_from upgrade recover' -l all -d 'All devices'
 complete -c pleat -n '__fish_seen_subcommand_from remove rm' -l swapoff -d 'Take them out of swap first'
 
 complete -c pleat -n '__fish_seen_subcommand_from bench' -a 'codec store'
@@ -68,4 +70,4 @@ complete -c pleat -n '__fish_seen_subcommand_from capture' -l groups -d 'Aligned
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l no-stop -d 'Let the process run'
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l after -x -d 'Seconds after the start'
 
-complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat set remove bench capture'
+complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat set remove upgrade bench capture'

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/units.h"
-#include "daemon/guardian.h"
 #include "daemon/options.h"
+#include "daemon/start.h"
 
 namespace {
 
@@ -16,6 +16,8 @@ constexpr int kUsageStatus = 2;
 struct Arguments {
   pleat::daemon::Options options;
   bool sweep = false;
+  bool lose_pages = false;
+  std::string succeed;  // name of the device
 };
 
 // Sizes are in bytes, or with a unit as in base/units.h.
@@ -35,7 +37,13 @@ void add_size(CLI::App& app, const std::string& flag, std::uint64_t& value,
 void add_arguments(CLI::App& app, Arguments& arguments) {
   pleat::daemon::Options& options = arguments.options;
   auto* const sweep =
-      app.add_flag("--sweep", arguments.sweep, "Remove what dead daemons left, and exit");
+      app.add_flag("--sweep", arguments.sweep,
+                   "Remove what dead daemons left, but pages that are in use, and exit");
+  app.add_flag("--lose-pages", arguments.lose_pages, "With --sweep: pages that are in use too")
+      ->needs(sweep);
+  auto* const succeed =
+      app.add_option("--succeed", arguments.succeed,
+                     "Take the place of the daemon, living or dead, of the device of this name");
   auto* const name = app.add_option("--name", options.name, "Name of the device");
   add_size(app, "--size", options.size_bytes, "Size of the device, with K, M, G or T as a unit");
   app.add_option("--algorithm", options.algorithm, "Codec of the pages, or auto")
@@ -55,6 +63,7 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
   app.add_option("--ready-fd", options.ready_fd,
                  "Descriptor for one line of JSON when the device is ready or has failed");
   sweep->excludes(name);
+  succeed->excludes(name)->excludes(sweep);
   app.set_version_flag("--version", "pleatd " PLEAT_VERSION);
 }
 
@@ -66,12 +75,17 @@ int main(int argc, char** argv) {
   add_arguments(app, arguments);
   try {
     app.parse(argc, argv);
-    if (!arguments.sweep && (app.count("--name") == 0 || app.count("--size") == 0)) {
-      throw CLI::RequiredError("--name and --size, or --sweep,");
+    const bool is_other = arguments.sweep || app.count("--succeed") != 0;
+    if (!is_other && (app.count("--name") == 0 || app.count("--size") == 0)) {
+      throw CLI::RequiredError("--name and --size, or --succeed, or --sweep,");
     }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageStatus;
   }
-  return arguments.sweep ? pleat::daemon::run_sweep()
-                         : pleat::daemon::run_daemon(arguments.options);
+  using namespace pleat::daemon;
+  if (arguments.sweep) return run_sweep(arguments.lose_pages ? SweepOf::kAll : SweepOf::kUnused);
+  if (!arguments.succeed.empty()) {
+    return run_successor(arguments.succeed, arguments.options.ready_fd);
+  }
+  return run_daemon(arguments.options);
 }

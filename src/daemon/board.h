@@ -1,53 +1,99 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// What the processes of one daemon share: a page of memory that each inherits from the guardian.
+// The board: what a daemon is, and which processes it consists of, in a segment of shared memory
+// that anybody finds by the device's name.
 //
-// Thread safety: the atomics by anybody; the rest is written by the guardian before a stand-by is
-// asked for.
+// Like the store's memory it is there until it is removed, whoever dies. So it tells a new daemon
+// all that it has to know to take up where another one ended, without a file: files of the runtime
+// directory may be out on the very device that nobody serves.
+//
+// Thread safety: the atomics by anybody; the rest is written before there is a second process, and
+// path, reason and device_id before a stand-by is asked for.
 #pragma once
 
-#include <sys/mman.h>
 #include <sys/types.h>
 
 #include <atomic>
 #include <cstdint>
-#include <new>
+#include <string>
 
 #include "base/result.h"
+#include "daemon/options.h"
+#include "daemon/procfs.h"
 
 namespace pleat::daemon {
 
 inline constexpr unsigned kStandBys = 2;
 
-// Lines for people that the guardian has. It does not write them itself: the log may be a file
-// whose pages are out on the daemon's own device, and a guardian that waits for that wakes nobody.
-struct LoggedLine {
-  int level = 0;  // a LogLevel
-  char text[508] = {};
+// A place for one process, empty or taken. It changes hands as a whole.
+class Seat {
+ public:
+  ProcessId load() const noexcept { return decode(bits_.load(std::memory_order_acquire)); }
+  void store(const ProcessId& process) noexcept {
+    bits_.store(encode(process), std::memory_order_release);
+  }
+  // Gives it to `heir` where `last` has it; whether that was so.
+  bool pass(const ProcessId& last, const ProcessId& heir) noexcept {
+    std::uint64_t expected = encode(last);
+    return bits_.compare_exchange_strong(expected, encode(heir), std::memory_order_acq_rel);
+  }
+
+ private:
+  // Process ids have 22 bits (PID_MAX_LIMIT, linux/threads.h); 42 are for clock ticks since boot.
+  static constexpr unsigned kPidBits = 22;
+  static constexpr std::uint64_t encode(const ProcessId& process) noexcept {
+    return process.start_ticks << kPidBits | static_cast<std::uint32_t>(process.pid);
+  }
+  static constexpr ProcessId decode(std::uint64_t bits) noexcept {
+    return {static_cast<pid_t>(bits & ((1u << kPidBits) - 1)), bits >> kPidBits};
+  }
+
+  std::atomic<std::uint64_t> bits_{0};
 };
 
 struct Board {
-  std::atomic<pid_t> worker{0};                // which process serves
-  std::atomic<std::uint64_t> heartbeat_ns{0};  // when it last said so, as monotonic_ns() counts
-  // The dead worker that a stand-by succeeds, where there is no guardian to choose one.
-  std::atomic<pid_t> succeeded{0};
-  std::atomic<unsigned> stand_bys_ready{0};
-  std::atomic<std::uint64_t> mem_limit_bytes{0};  // as it was last set
+  static constexpr std::uint64_t kMagic = 0x4452414f42454c50;  // "PLEBOARD" in memory
+  static constexpr std::uint32_t kVersion = 1;
+  static constexpr std::size_t kTextBytes = 256;
+
+  // Up to the name the same in every version.
+  std::atomic<std::uint64_t> magic{0};  // written last
+  std::uint32_t version = kVersion;
+  int memory_id = -1;  // of the store's memory
+  char runtime_directory[kTextBytes] = {};
+  char name[64] = {};
+
+  char algorithm[kTextBytes] = {};
+  std::uint64_t size_bytes = 0;
+  unsigned queues = 0;
+  unsigned depth = 0;
+  unsigned block_bytes = 0;
+  char path[64] = {};            // of the device, once it is there
+  char reason[kTextBytes] = {};  // why this transport
+  int device_id = -1;            // ublk's number, where another process can take over the device
   std::atomic<bool> has_ended{false};  // the device is gone, or going: nobody is to succeed
-  int device_id = -1;                  // ublk's number, for stand-bys
-  char reason[256] = {};               // why this transport
-  // Lines [logged - kLines, logged) are there; the logger prints them (spawner.cpp).
-  static constexpr unsigned kLines = 32;
-  std::atomic<unsigned> logged{0};
-  LoggedLine lines[kLines];
+  std::atomic<std::uint64_t> mem_limit_bytes{0};  // as it was last set
+
+  Seat guardian;
+  Seat heir;    // a guardian that is about to succeed this one
+  Seat worker;  // who serves the device, or is about to: who takes this seat may use the store
+  std::atomic<std::uint64_t> heartbeat_ns{0};  // the worker's, as monotonic_ns() counts
 };
 
-// A board that lasts as long as one of the processes that have it.
-inline Result<Board*> make_board() {
-  void* const memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (memory == MAP_FAILED) return errno_error("no memory for what guardian and worker share");
-  return new (memory) Board;
-}
+// Makes the board of a new device; its memory is locked. EEXIST where there is one already.
+Result<Board*> make_board(const Options& options, int memory_id);
+// The board of a device, living or dead. ENOENT where there is none, EPROTO where it is another
+// program's version.
+Result<Board*> find_board(const std::string& name);
+void release_board(Board* board) noexcept;
+// Removes the device's board and the store's memory, which go once no process has them.
+void remove_board(const std::string& name) noexcept;
+
+// What the device was asked to be.
+Options options_of(const Board& board);
+
+// Whether one of the processes that make a device live does: its guardian, one about to be, or its
+// worker.
+bool is_living(const Board& board);
 
 // The worker's main loop says this often that it runs; one that has not for so long is stuck.
 inline constexpr int kHeartbeatMs = 200;

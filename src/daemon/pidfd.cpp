@@ -31,11 +31,12 @@ bool wait_for_input(int fd, unsigned timeout_ms) {
   const std::uint64_t deadline_ns = monotonic_ns() + std::uint64_t{timeout_ms} * 1'000'000;
   while (true) {
     const std::uint64_t now_ns = monotonic_ns();
-    if (now_ns >= deadline_ns) return false;
+    const bool is_late = now_ns >= deadline_ns;
     pollfd entry{fd, POLLIN, 0};
-    const int count = poll(&entry, 1, static_cast<int>((deadline_ns - now_ns) / 1'000'000) + 1);
+    const int left_ms = is_late ? 0 : static_cast<int>((deadline_ns - now_ns) / 1'000'000) + 1;
+    const int count = poll(&entry, 1, left_ms);
     if (count > 0) return true;
-    if (count < 0 && errno != EINTR) return false;
+    if (is_late || (count < 0 && errno != EINTR)) return false;
   }
 }
 

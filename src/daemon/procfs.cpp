@@ -38,7 +38,6 @@ Result<std::uint64_t> kib_of_key(const std::string& path, std::string_view key) 
 
 struct StatFields {
   char state = '?';
-  pid_t parent = 0;
   std::uint64_t start_ticks = 0;
 };
 
@@ -59,11 +58,9 @@ Result<StatFields> stat_fields(pid_t pid, const KernelRoots& roots) {
     fields.emplace_back(text->data() + start, end - start);
     at = end;
   }
-  // proc(5): the state is field 3, the parent field 4 and the start time field 22.
+  // proc(5): the state is field 3 and the start time field 22.
   if (fields.size() < 20) return Error{EBADMSG, path + " is too short"};
-  return StatFields{fields[0].front(),
-                    static_cast<pid_t>(std::strtol(fields[1].data(), nullptr, 10)),
-                    std::strtoull(fields[19].data(), nullptr, 10)};
+  return StatFields{fields[0].front(), std::strtoull(fields[19].data(), nullptr, 10)};
 }
 
 }  // namespace
@@ -107,29 +104,21 @@ Result<std::uint64_t> pss_bytes(pid_t pid, const KernelRoots& roots) {
   return kib_of_key(roots.proc + "/" + std::to_string(pid) + "/smaps_rollup", "Pss:");
 }
 
-std::vector<pid_t> descendants_of(pid_t pid, const KernelRoots& roots) {
-  std::vector<std::pair<pid_t, pid_t>> parents;  // of each process
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(roots.proc, ignored)) {
-    const pid_t process =
-        static_cast<pid_t>(std::strtol(entry.path().filename().c_str(), nullptr, 10));
-    if (process <= 0) continue;
-    if (const auto fields = stat_fields(process, roots)) {
-      parents.emplace_back(process, fields->parent);
-    }
-  }
-  std::vector<pid_t> found;
-  std::vector<pid_t> ancestors{pid};
-  while (!ancestors.empty()) {
-    const pid_t ancestor = ancestors.back();
-    ancestors.pop_back();
-    for (const auto& [process, parent] : parents) {
-      if (parent != ancestor) continue;
-      found.push_back(process);
-      ancestors.push_back(process);
-    }
-  }
-  return found;
+Result<void> join_cgroup_of(pid_t pid, const KernelRoots& roots) {
+  auto groups = read_file(roots.proc + "/" + std::to_string(pid) + "/cgroup");
+  if (!groups) return groups.error();
+  // The line of the unified hierarchy, "0::/path"; there is none where only version 1 is in use.
+  constexpr std::string_view kUnified = "0::";
+  std::size_t at = groups->starts_with(kUnified) ? 0 : groups->find("\n0::");
+  if (at == std::string::npos) return {};
+  at = groups->find("::", at) + 2;
+  const std::string group = groups->substr(at, groups->find('\n', at) - at);
+  const std::string path = roots.sys + "/fs/cgroup" + group + "/cgroup.procs";
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  // Nothing is mounted there: the processes of this system are in no groups.
+  if (!file && errno == ENOENT) return {};
+  if (!file || write(file.get(), "0", 1) != 1) return errno_error("cannot write " + path);
+  return {};
 }
 
 Result<std::uint64_t> available_memory_bytes(const KernelRoots& roots) {

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "base/result.h"
 
@@ -41,8 +40,8 @@ std::string process_name(pid_t pid, const KernelRoots& roots = {});
 // Resident memory of a process in bytes, its share of shared pages (Pss of smaps_rollup).
 Result<std::uint64_t> pss_bytes(pid_t pid, const KernelRoots& roots = {});
 
-// The process's children, their children, and so on.
-std::vector<pid_t> descendants_of(pid_t pid, const KernelRoots& roots = {});
+// Moves this process to the control group (cgroup v2) of another, which it need not be in already.
+Result<void> join_cgroup_of(pid_t pid, const KernelRoots& roots = {});
 
 // MemAvailable of /proc/meminfo in bytes.
 Result<std::uint64_t> available_memory_bytes(const KernelRoots& roots = {});

@@ -16,8 +16,9 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kReportBytesMax = 8192;
-constexpr std::array<std::string_view, 8> kEventNames = {
-    "ready", "standing by", "took over", "failed", "refused", "stopping", "stopped", "ended"};
+constexpr std::array<std::string_view, 9> kEventNames = {
+    "ready",   "standing by", "not standing by", "took over", "failed",
+    "refused", "stopping",    "stopped",         "ended"};
 
 Result<Report> report_from_json(const Json& json) {
   try {

@@ -14,14 +14,15 @@
 namespace pleat::daemon {
 
 enum class Event {
-  kReady,       // the device takes requests; device and reason are set
-  kStandingBy,  // a stand-by is prepared; pid and slot are set
-  kTookOver,    // a stand-by serves the device now; pid is set
-  kFailed,      // the start failed; error is set
-  kRefused,     // a stop was refused; error is set
-  kStopping,    // nothing uses the device, and it is being removed
-  kStopped,     // the device is gone
-  kEnded,       // the device ended by itself; error is set
+  kReady,          // the device takes requests; device and reason are set
+  kStandingBy,     // a stand-by is prepared; pid and slot are set
+  kNotStandingBy,  // a stand-by could not be prepared; error is set
+  kTookOver,       // a stand-by serves the device now; pid is set
+  kFailed,         // the start failed; error is set
+  kRefused,        // a stop was refused; error is set
+  kStopping,       // nothing uses the device, and it is being removed
+  kStopped,        // the device is gone
+  kEnded,          // the device ended by itself; error is set
 };
 
 struct Report {

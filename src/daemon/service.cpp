@@ -31,13 +31,13 @@ constexpr unsigned kOpenersPatienceMs = 1500;
 // A slot word a page (store/store.h).
 constexpr std::uint64_t kSlotBytes = 8;
 
+}  // namespace
+
 unsigned queues_of(const Options& options) {
   if (options.queues != 0) return options.queues;
   const long processors = sysconf(_SC_NPROCESSORS_ONLN);
   return static_cast<unsigned>(std::clamp<long>(processors, 1, kQueuesByDefaultMax));
 }
-
-}  // namespace
 
 store::StoreOptions store_options_of(const Options& options, const codec::Kernels& kernels,
                                      bool io_flusher) {
@@ -46,7 +46,7 @@ store::StoreOptions store_options_of(const Options& options, const codec::Kernel
   store_options.mem_limit_bytes = options.mem_limit_bytes;
   store_options.codec = options.algorithm;
   store_options.kernels = &kernels;
-  store_options.sessions_max = queues_of(options);
+  store_options.sessions_max = options.queues;
   store_options.lock_memory = true;
   store_options.io_flusher = io_flusher;
   return store_options;
@@ -56,7 +56,7 @@ namespace {
 
 Result<std::unique_ptr<store::Store>> store_standing_by(const Service::Setup& setup,
                                                         const codec::Kernels& kernels) {
-  auto memory = store::Memory::attach(setup.memory_id);
+  auto memory = store::Memory::attach(setup.board->memory_id);
   if (!memory) return memory.error();
   return store::Store::stand_by(store_options_of(setup.options, kernels, setup.io_flusher),
                                 *std::move(memory));
@@ -66,7 +66,7 @@ device::TransportOptions transport_options_of(const Service::Setup& setup) {
   device::TransportOptions transport_options;
   transport_options.name = setup.options.name;
   transport_options.id = setup.options.id;
-  transport_options.queues = queues_of(setup.options);
+  transport_options.queues = setup.options.queues;
   transport_options.depth = setup.options.depth;
   transport_options.block_bytes = setup.options.block_bytes;
   transport_options.io_flusher = setup.io_flusher;
@@ -190,17 +190,14 @@ Result<Json> Service::handle(const Json& request) {
 Result<Json> Service::stat() {
   const std::lock_guard lock(stop_mutex_);
   if (is_stopped_) return Error{ENODEV, "the device is gone"};
-  // All of the guardian's: worker, spawner, logger, stand-bys. Without a guardian they are not
-  // found.
-  const pid_t guardian = setup_.state.guardian.pid;
-  std::vector<pid_t> processes = {getpid()};
-  if (is_alive(setup_.state.guardian)) {
-    processes = descendants_of(guardian);
-    processes.push_back(guardian);
-  }
+  std::vector<ProcessId> processes = {setup_.board->guardian.load(),
+                                      setup_.bulletin->spawner.load(),
+                                      setup_.bulletin->logger.load(), setup_.state.worker};
+  for (const Seat& seat : setup_.bulletin->stand_bys) processes.push_back(seat.load());
   std::uint64_t pss = 0;
-  for (const pid_t pid : processes) {
-    if (const auto bytes = pss_bytes(pid)) pss += *bytes;
+  for (const ProcessId& process : processes) {
+    if (process.pid == 0) continue;
+    if (const auto bytes = pss_bytes(process.pid)) pss += *bytes;
   }
   const StatusSources sources{setup_.options,
                               transport_->info(),
@@ -209,7 +206,7 @@ Result<Json> Service::stat() {
                               transport_->queue_stats(),
                               store_->stats(),
                               isa_,
-                              setup_.board->stand_bys_ready,
+                              setup_.bulletin->stand_bys_ready(),
                               monotonic_ns() - start_ns_,
                               pss};
   return Json{{"ok", true}, {"status", control::to_json(compose_status(sources))}};
@@ -240,7 +237,7 @@ Result<UniqueFd> Service::claim() {
   const std::string& path = transport_->info().path;
   auto device = block_device(path);
   if (!device) return device.error();
-  return claim_device(*device, setup_.options.name, {getpid(), setup_.state.guardian.pid},
+  return claim_device(*device, setup_.options.name, {getpid(), setup_.board->guardian.load().pid},
                       kOpenersPatienceMs);
 }
 

@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "daemon/board.h"
+#include "daemon/bulletin.h"
 #include "daemon/options.h"
 #include "daemon/state_file.h"
 #include "daemon/transport_choice.h"
@@ -30,13 +31,13 @@ class Service {
  public:
   struct Setup {
     Options options;
-    bool io_flusher = true;          // whether the process may mark its threads
-    std::vector<std::string> notes;  // what is not as it should be, for people
-    State state;                     // with both processes; the service fills in the device
-    int report_fd = -1;              // the worker's end of the report channel
-    int memory_id = -1;              // of the store's memory, which the guardian holds
-    Board* board = nullptr;          // of the daemon
-    std::string transport_reason;    // of a stand-by: why the device has this transport
+    bool io_flusher = true;              // whether the process may mark its threads
+    std::vector<std::string> notes;      // what is not as it should be, for people
+    State state;                         // with both processes; the service fills in the device
+    int report_fd = -1;                  // the worker's end of the report channel
+    Board* board = nullptr;              // of the device
+    const Bulletin* bulletin = nullptr;  // of the daemon
+    std::string transport_reason;        // of a stand-by: why the device has this transport
   };
 
   // Leaves nothing behind where it fails.
@@ -89,6 +90,9 @@ class Service {
   bool is_stopped_ = false;
   Result<void> stop_result_;  // once it is
 };
+
+// How many queues the options ask for.
+unsigned queues_of(const Options& options);
 
 store::StoreOptions store_options_of(const Options& options, const codec::Kernels& kernels,
                                      bool io_flusher);

@@ -2,7 +2,6 @@
 #include "daemon/spawner.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,7 +10,6 @@
 #include <cstdint>
 
 #include "daemon/log.h"
-#include "daemon/pidfd.h"
 
 namespace pleat::daemon {
 
@@ -28,46 +26,21 @@ Result<StandByEvents> make_stand_by_events() {
   return events;
 }
 
-namespace {
-
-constexpr int kLastLinesMs = 1500;
-
-// Prints the board's lines until the guardian is gone. A process of its own, since it may have to
-// wait for the very device that stand-bys are made for.
-int run_logger(const StandByEvents& events, const Board& board, int reports) {
-  unsigned printed = 0;
-  while (true) {
-    std::array<pollfd, 2> entries = {{{reports, POLLIN, 0}, {events.logged.get(), POLLIN, 0}}};
-    if (poll(entries.data(), entries.size(), -1) < 0) continue;
-    std::uint64_t raised = 0;
-    [[maybe_unused]] const ssize_t size = read(events.logged.get(), &raised, sizeof(raised));
-    const unsigned end = board.logged.load(std::memory_order_acquire);
-    if (end - printed > Board::kLines) printed = end - Board::kLines;
-    for (; printed != end; ++printed) {
-      const LoggedLine& line = board.lines[printed % Board::kLines];
-      log_line(static_cast<LogLevel>(line.level), line.text);
-    }
-    if (entries[0].revents != 0) return 0;
-  }
-}
-
-}  // namespace
-
-int run_spawner(const StandByEvents& events, const Board& board, int reports,
-                const std::function<int(unsigned slot)>& stand_by) {
-  const pid_t logger = fork();
-  if (logger == 0) return run_logger(events, board, reports);
+std::optional<int> run_spawner(const StandByEvents& events, const Bulletin& bulletin,
+                               const UniqueFd& guardian,
+                               const std::function<int(unsigned slot)>& stand_by) {
   while (true) {
     std::array<pollfd, kStandBys + 1> entries;
     for (unsigned slot = 0; slot < kStandBys; ++slot) {
       entries[slot] = {events.wanted[slot].get(), POLLIN, 0};
     }
-    entries[kStandBys] = {reports, POLLIN, 0};
+    entries[kStandBys] = {guardian.get(), POLLIN, 0};
     if (poll(entries.data(), entries.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return 1;
     }
-    if (entries[kStandBys].revents != 0) break;
+    if (bulletin.is_over) return 0;
+    if (entries[kStandBys].revents != 0) return std::nullopt;
     for (unsigned slot = 0; slot < kStandBys; ++slot) {
       std::uint64_t count = 0;
       if (read(events.wanted[slot].get(), &count, sizeof(count)) != sizeof(count)) continue;
@@ -81,10 +54,23 @@ int run_spawner(const StandByEvents& events, const Board& board, int reports,
       if (between > 0) waitpid(between, nullptr, 0);
     }
   }
-  if (logger < 0) return 1;
-  const auto watched = open_pidfd(logger);
-  if (!watched || !wait_for_exit(*watched, kLastLinesMs)) kill(logger, SIGKILL);
-  return 0;
+}
+
+int run_logger(const StandByEvents& events, const Bulletin& bulletin, int reports) {
+  unsigned printed = 0;
+  while (true) {
+    std::array<pollfd, 2> entries = {{{reports, POLLIN, 0}, {events.logged.get(), POLLIN, 0}}};
+    if (poll(entries.data(), entries.size(), -1) < 0) continue;
+    std::uint64_t raised = 0;
+    [[maybe_unused]] const ssize_t size = read(events.logged.get(), &raised, sizeof(raised));
+    const unsigned end = bulletin.logged.load(std::memory_order_acquire);
+    if (end - printed > Bulletin::kLines) printed = end - Bulletin::kLines;
+    for (; printed != end; ++printed) {
+      const LoggedLine& line = bulletin.lines[printed % Bulletin::kLines];
+      log_line(static_cast<LogLevel>(line.level), line.text);
+    }
+    if (entries[0].revents != 0) return 0;
+  }
 }
 
 }  // namespace pleat::daemon

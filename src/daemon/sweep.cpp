@@ -4,10 +4,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "control/socket.h"
+#include "daemon/board.h"
 #include "daemon/bounded.h"
 #include "daemon/state_file.h"
+#include "daemon/users.h"
 
 namespace pleat::daemon {
 
@@ -21,13 +24,50 @@ constexpr int kUblkDevicesMax = 64;
 
 constexpr unsigned kDyingPatienceMs = 2000;
 
+// The board of a device, or nothing where there is none that this program can read.
+class FoundBoard {
+ public:
+  explicit FoundBoard(const std::string& name) {
+    if (auto found = find_board(name)) board_ = *found;
+  }
+  ~FoundBoard() {
+    if (board_ != nullptr) release_board(board_);
+  }
+  FoundBoard(const FoundBoard&) = delete;
+  FoundBoard& operator=(const FoundBoard&) = delete;
+
+  explicit operator bool() const noexcept { return board_ != nullptr; }
+  const Board* operator->() const noexcept { return board_; }
+  const Board& operator*() const noexcept { return *board_; }
+
+ private:
+  Board* board_ = nullptr;
+};
+
+// What is known of a dead daemon's device. From the board where there is one: the state file may be
+// out on that very device.
+Result<State> state_of(const std::string& name) {
+  const FoundBoard board(name);
+  if (!board || board->device_id < 0) return load_state(name);
+  State state;
+  state.name = name;
+  state.guardian = board->guardian.load();
+  state.worker = board->worker.load();
+  state.transport = "ublk";
+  state.id = board->device_id;
+  state.path = board->path;
+  return state;
+}
+
 bool is_living(const std::string& name) {
-  const auto state = load_state(name);
+  const FoundBoard board(name);
+  if (board && is_living(*board)) return true;
+  const auto state = state_of(name);
   return state && (is_alive(state->worker) || is_alive(state->guardian));
 }
 
-// Whether the state file names processes and neither lives. One that is just starting is not dead.
-bool is_dead(const std::string& name) { return load_state(name) && !is_living(name); }
+// Whether something names processes and neither lives. One that is just starting is not dead.
+bool is_dead(const std::string& name) { return state_of(name) && !is_living(name); }
 
 // A worker that died between making a ublk device and writing down its number leaves one that only
 // the driver knows. remove_leftovers() removes nothing but dead daemons' devices, so each number is
@@ -43,10 +83,31 @@ Result<void> remove_device(const State& state) {
   return {};
 }
 
+// Why the pages of a dead daemon are not to be given up: a program has some.
+Result<void> check_unused(const std::string& name) {
+  const FoundBoard board(name);
+  if (!board || board->device_id < 0) return {};
+  const auto device = block_device(board->path);
+  if (!device) return {};
+  std::string text;
+  for (const Use& use : find_uses(*device, name, {})) {
+    text += (text.empty() ? " is " : " and ") + use.text;
+  }
+  if (text.empty()) return {};
+  return Error{EBUSY, std::string(board->path) + text +
+                          ", and its pages are all there; run: pleat upgrade " + name +
+                          " (or, to lose them: pleatd --sweep --lose-pages)"};
+}
+
 }  // namespace
 
+bool has_pages(const std::string& name) {
+  const FoundBoard board(name);
+  return board && board->device_id >= 0 && !board->has_ended;
+}
+
 Result<void> clean_up(const std::string& name, NameLock& lock) {
-  auto state = load_state(name);
+  auto state = state_of(name);
   if (state && !state->transport.empty()) {
     const std::string what = "removing the device of " + name;
     auto removed = run_bounded(what, kRemoveTimeoutMs, [&] {
@@ -61,10 +122,11 @@ Result<void> clean_up(const std::string& name, NameLock& lock) {
   }
   unlink(control::socket_path(name).c_str());
   remove_state(name);
+  remove_board(name);
   return {};
 }
 
-SweepResult sweep() {
+SweepResult sweep(SweepOf what) {
   SweepResult result;
   for (const std::string& name : names_in_runtime_directory()) {
     auto lock = NameLock::take(name, 0);
@@ -76,6 +138,13 @@ SweepResult sweep() {
     }
     // The lock says that nobody lives; the process numbers are the second witness.
     if (is_living(name)) continue;
+    if (what == SweepOf::kLost && has_pages(name)) continue;
+    if (what == SweepOf::kUnused) {
+      if (auto unused = check_unused(name); !unused) {
+        result.failures.push_back(with_context(unused.error(), name));
+        continue;
+      }
+    }
     if (auto cleaned = clean_up(name, *lock); !cleaned) {
       result.failures.push_back(with_context(cleaned.error(), name));
     } else {

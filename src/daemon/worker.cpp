@@ -63,6 +63,8 @@ class Worker {
   Result<void> start();
   // Waits until this process is to take over; false where it is to end.
   bool wait_for_go(int go);
+  // Becomes the one who may use the store, if the last one is dead and no other was faster.
+  bool take_seat();
   Result<void> start_server();
   // Serves until the device is gone; the exit status.
   int serve();
@@ -75,6 +77,7 @@ class Worker {
   void clean_up_alone();
 
   WorkerSetup setup_;  // its reports are open to the end, since the control thread sends too
+  ProcessId self_;
   bool guardian_lives_ = true;
   std::unique_ptr<Service> service_;
   std::unique_ptr<control::Server> server_;  // its handler uses the service
@@ -107,8 +110,8 @@ Result<Service::Setup> Worker::prepare_process() {
   Service::Setup setup;
   setup.options = setup_.options;
   setup.report_fd = setup_.reports.get();
-  setup.memory_id = setup_.memory_id;
   setup.board = setup_.board;
+  setup.bulletin = setup_.bulletin;
   // Threads inherit the mark; transport and store set and verify it on theirs all the same.
   if (auto marked = set_io_flusher(); !marked) {
     if (marked.error().code != EPERM) return marked.error();
@@ -131,8 +134,8 @@ Result<Service::Setup> Worker::prepare_process() {
   auto self = process_id(getpid());
   if (!self) return self.error();
   setup.state.name = setup_.options.name;
-  setup.state.guardian = setup_.guardian;
-  setup.state.worker = *self;
+  setup.state.guardian = setup_.board->guardian.load();
+  setup.state.worker = self_ = *self;
   return setup;
 }
 
@@ -204,10 +207,15 @@ int Worker::serve() {
 
 void Worker::clean_up_alone() {
   // No thread of ours is left by now, as clean_up() wants it.
-  if (auto cleaned = clean_up(setup_.options.name, setup_.lock); !cleaned) {
+  if (!setup_.lock) {
+    auto lock = NameLock::take(setup_.options.name, 0);
+    if (!lock) return;
+    setup_.lock.emplace(*std::move(lock));
+  }
+  if (auto cleaned = clean_up(setup_.options.name, *setup_.lock); !cleaned) {
     log_line(LogLevel::kError, cleaned.error().message);
   }
-  setup_.lock.remove();
+  setup_.lock->remove();
 }
 
 int Worker::serve_and_end() {
@@ -221,7 +229,7 @@ int Worker::serve_and_end() {
 }
 
 int Worker::run() {
-  setup_.board->worker = getpid();
+  if (const auto self = process_id(getpid())) setup_.board->worker.store(*self);
   if (auto started = start(); !started) {
     fail(Event::kFailed, started.error());
     setup_.board->has_ended = true;
@@ -245,27 +253,28 @@ bool Worker::wait_for_go(int go) {
     if (entries[0].revents != 0 && read(go, &told, sizeof(told)) == sizeof(told)) return true;
     if (entries[1].revents != 0) guardian_lives_ = false;
     if (guardian_lives_) continue;
-    if (setup_.board->has_ended) return false;
-    pid_t serving = setup_.board->worker;
+    if (setup_.board->has_ended || setup_.bulletin->is_over) return false;
+    if (worker && entries[2].revents != 0) return true;
+    // A successor, or the worker that there was when the guardian went.
     if (!worker) {
-      if (auto watched = open_pidfd(serving); watched) worker = *std::move(watched);
-      if (worker) continue;
-    } else if (entries[2].revents == 0) {
-      continue;
+      auto watched = open_pidfd(setup_.board->worker.load().pid);
+      if (!watched) return true;
+      worker = *std::move(watched);
     }
-    // The worker is dead. One stand-by succeeds it; the other waits for the next death.
-    worker.reset();
-    if (serving != setup_.board->worker) continue;
-    if (setup_.board->succeeded.exchange(serving) != serving) return true;
-    const timespec pause{0, 50'000'000};
-    nanosleep(&pause, nullptr);
   }
+}
+
+bool Worker::take_seat() {
+  const ProcessId last = setup_.board->worker.load();
+  const auto pidfd = open_pidfd(last.pid);
+  if (pidfd && !wait_for_exit(*pidfd, 0)) return false;
+  return setup_.board->worker.pass(last, self_);
 }
 
 int Worker::stand_by(unsigned slot, int go) {
   auto setup = prepare_process();
   if (!setup) {
-    log_line(LogLevel::kWarning, "a stand-by cannot start: " + setup.error().message);
+    report(Event::kNotStandingBy, setup.error());
     return 1;
   }
   setup->state.transport = "ublk";
@@ -273,20 +282,24 @@ int Worker::stand_by(unsigned slot, int go) {
   setup->transport_reason = setup_.board->reason;
   auto service = Service::stand_by(*std::move(setup));
   if (!service) {
-    log_line(LogLevel::kWarning, "a stand-by cannot start: " + service.error().message);
+    report(Event::kNotStandingBy, service.error());
     return 1;
   }
   service_ = std::move(*service);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   report(Event::kStandingBy, {}, slot);
-  if (!wait_for_go(go)) return 0;
+  do {
+    if (!wait_for_go(go)) return 0;
+    if (take_seat()) break;
+    // Somebody else was faster. A guardian makes others; without one this waits for the next death.
+  } while (!guardian_lives_);
+  if (setup_.board->worker.load() != self_) return 0;
+  setup_.board->heartbeat_ns = 0;  // until serve() beats
   // No page is served before this is done, so nothing that may wait for memory comes before it.
   if (auto taken = service_->take_over(); !taken) {
     log_line(LogLevel::kError, taken.error().message);
     _exit(1);
   }
-  setup_.board->heartbeat_ns = 0;  // until serve() beats
-  setup_.board->worker = getpid();
   report(Event::kTookOver, {}, slot);
   if (!guardian_lives_) {
     log_line(LogLevel::kWarning, service_->device().path + " was taken over by process " +

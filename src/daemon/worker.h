@@ -2,8 +2,11 @@
 // The worker: the process that holds the store, serves the device and answers the control socket.
 #pragma once
 
+#include <optional>
+
 #include "base/unique_fd.h"
 #include "daemon/board.h"
+#include "daemon/bulletin.h"
 #include "daemon/name_lock.h"
 #include "daemon/options.h"
 #include "daemon/procfs.h"
@@ -13,16 +16,16 @@ namespace pleat::daemon {
 // What a worker gets from the guardian, all of it inherited.
 struct WorkerSetup {
   const Options& options;
-  ProcessId guardian;
-  int memory_id = -1;  // of the store's memory
   Board* board = nullptr;
+  Bulletin* bulletin = nullptr;
   UniqueFd reports;
   UniqueFd signals;
-  NameLock lock;
+  std::optional<NameLock> lock;
 };
 
 // Starts the device, reports to the guardian over `reports`, and serves until it is stopped or the
-// device ends. It goes on serving when the guardian dies, and then cleans up after both at its end.
+// device ends. It goes on serving where there is no guardian any more, and then cleans up at its
+// end. Without a lock some other process of the daemon has it.
 // Returns the exit status: 0 after a clean stop, else 1.
 int run_worker(WorkerSetup setup);
 

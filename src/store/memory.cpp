@@ -38,11 +38,12 @@ Result<Memory> Memory::create(std::uint64_t bytes, bool lock) {
   }
   auto memory = attach(id);
   const int lock_error = memory && lock && shmctl(id, SHM_LOCK, nullptr) != 0 ? errno : 0;
-  // From here on it lasts as long as somebody is attached.
-  shmctl(id, IPC_RMID, nullptr);
+  if (!memory || lock_error != 0) remove(id);
   if (lock_error != 0) return cannot_lock(lock_error);
   return memory;
 }
+
+void Memory::remove(int id) noexcept { shmctl(id, IPC_RMID, nullptr); }
 
 Result<Memory> Memory::attach(int id) {
   shmid_ds status{};

@@ -22,12 +22,14 @@ namespace pleat::store {
 class Memory {
  public:
   // Makes `bytes` of address space, no memory yet. With `lock` whatever is populated stays in
-  // memory. The segment is gone once no process is attached to it. EPERM with what to do where the
+  // memory. The segment outlives every process, until remove(). EPERM with what to do where the
   // system does not let this process lock so much.
   static Result<Memory> create(std::uint64_t bytes, bool lock);
   // Attaches to a segment that another process has created, by its id(); EIDRM or EINVAL where it
   // is gone.
   static Result<Memory> attach(int id);
+  // From now on the segment is gone once no process is attached to it.
+  static void remove(int id) noexcept;
 
   Memory(Memory&& other) noexcept
       : id_(other.id_), base_(std::exchange(other.base_, nullptr)), bytes_(other.bytes_) {}

@@ -74,6 +74,15 @@ StoreHeader header_of(const Layout& layout, std::uint64_t device_bytes,
           layout.pool_pages};
 }
 
+Error unknown_layout(const StoreHeader& header) {
+  if (header.magic != StoreHeader::kMagic) {
+    return Error{EPROTO, "the store's memory is not one that was in use"};
+  }
+  return Error{EPROTO, "the store's memory has layout version " + std::to_string(header.version) +
+                           ", and this program knows " + std::to_string(StoreHeader::kVersion) +
+                           " only"};
+}
+
 }  // namespace
 
 int to_errno(StoreStatus status) noexcept {
@@ -112,6 +121,7 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
 Result<std::unique_ptr<Store>> Store::create(const StoreOptions& options) {
   auto memory = make_memory(options);
   if (!memory) return std::move(memory).error();
+  Memory::remove(memory->id());
   if (auto enough = check_available(options); !enough) return std::move(enough).error();
   auto store = stand_by(options, *std::move(memory));
   if (!store) return store;
@@ -123,6 +133,15 @@ Result<Memory> Store::make_memory(const StoreOptions& options) {
   if (auto checked = check_options(options); !checked) return std::move(checked).error();
   const Layout layout = make_layout(options.device_bytes, reserve_pages_of(options));
   return Memory::create(layout.total_bytes, options.lock_memory);
+}
+
+Result<void> Store::check_memory(const StoreOptions& options, const Memory& memory) {
+  const Layout layout = make_layout(options.device_bytes, reserve_pages_of(options));
+  const auto& header = *reinterpret_cast<const StoreHeader*>(memory.base());
+  if (memory.bytes() == layout.total_bytes && header == header_of(layout, options.device_bytes)) {
+    return {};
+  }
+  return unknown_layout(header);
 }
 
 Result<std::unique_ptr<Store>> Store::stand_by(const StoreOptions& options, Memory memory) {
@@ -147,11 +166,7 @@ Result<void> Store::begin() {
   const StoreHeader wanted = header_of(state_->layout, state_->options.device_bytes);
   const std::atomic_ref<std::uint64_t> magic(header.magic);
   const bool is_new = magic.load(std::memory_order_acquire) == 0;
-  if (!is_new && header != wanted) {
-    return Error{EPROTO, "the store's memory has layout version " + std::to_string(header.version) +
-                             ", and this program knows " + std::to_string(StoreHeader::kVersion) +
-                             " only"};
-  }
+  if (!is_new && header != wanted) return unknown_layout(header);
   // Where the last process was killed before the magic was there, it has left memory all the same.
   if (auto adopted = state_->adopt(); !adopted) return adopted;
   if (!is_new) {

@@ -95,8 +95,11 @@ class Store {
 
   // The same in three steps, so that the memory can outlive the process that serves it.
   //
-  // Address space for a store with these options, for a process that does nothing else with it.
+  // Address space for a store with these options. It lasts until Memory::remove().
   static Result<Memory> make_memory(const StoreOptions& options);
+  // Whether memory that was in use can be taken over with these options: EPROTO where it has
+  // another layout.
+  static Result<void> check_memory(const StoreOptions& options, const Memory& memory);
   // A store that stands by: all that it needs is there, its thread waits, and it has not looked at
   // the memory yet. `options` are those that the memory was made with.
   static Result<std::unique_ptr<Store>> stand_by(const StoreOptions& options, Memory memory);

@@ -94,6 +94,9 @@ Result<RunningDaemon> launch_daemon(const LaunchOptions& options, Interruption& 
     if (channel->daemon_failed()) (void)wait_for_exit(*pid, kStopTimeout_ms);
     undo_launch(options, *pid);
     channel->remove_log();
+    if (ready.error().code == EINTR) {
+      return Error{EINTR, ready.error().message + "; the device is removed again"};
+    }
   }
   return ready;
 }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "control/socket.h"
@@ -50,6 +51,15 @@ bool natural_less(std::string_view left, std::string_view right) {
   if (l.empty() != r.empty()) return l.empty();
   // "a01" and "a1" have the same numbers; the text decides, so that the order is a total one.
   return left < right;
+}
+
+std::vector<std::string> chosen_names(const std::vector<std::string>& names, bool all,
+                                      std::ostream& notes) {
+  if (!all) return names;
+  std::vector<std::string> there = control::device_names();
+  std::sort(there.begin(), there.end(), natural_less);
+  if (there.empty()) notes << "pleat: there are no devices\n";
+  return there;
 }
 
 bool has_files(const std::string& name) {

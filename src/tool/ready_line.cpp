@@ -100,7 +100,7 @@ Result<std::string> ReadyChannel::read_line(unsigned timeout_ms, Interruption& i
     if (poll(entries.data(), entries.size(), left_ms) < 0 && errno != EINTR) {
       return errno_error("poll");
     }
-    if (interruption.interrupted()) return Error{EINTR, "interrupted; the device is removed again"};
+    if (interruption.interrupted()) return Error{EINTR, "interrupted"};
     if (entries[0].revents == 0) continue;
     std::array<char, 4096> chunk;
     const ssize_t count = read(reader_.get(), chunk.data(), chunk.size());

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -107,14 +106,8 @@ Result<void> remove_device(const std::string& argument, const RemoveOptions& opt
 
 Result<void> remove_devices(const RemoveOptions& options, const System& system,
                             std::ostream& notes) {
-  std::vector<std::string> names = options.names;
-  if (options.all) {
-    names = control::device_names();
-    std::sort(names.begin(), names.end(), natural_less);
-    if (names.empty()) notes << "pleat: there are no devices\n";
-  }
   std::vector<Error> errors;
-  for (const std::string& name : names) {
+  for (const std::string& name : chosen_names(options.names, options.all, notes)) {
     Result<void> removed = remove_device(name, options, system, notes);
     if (!removed) errors.push_back(std::move(removed.error()));
   }

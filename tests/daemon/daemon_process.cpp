@@ -97,6 +97,26 @@ int DaemonProcess::wait() {
   return status_;
 }
 
+void DaemonProcess::kill_all() {
+  std::vector<pid_t> processes = {guardian_};
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "stat");
+    pid_t process = 0;
+    pid_t parent = 0;
+    std::string name;
+    std::string state;
+    // A name of pleatd's has no blanks.
+    if (file >> process >> name >> state >> parent && parent == guardian_) {
+      processes.push_back(process);
+    }
+  }
+  for (const pid_t process : processes) kill(process, SIGKILL);
+  wait();
+  for (const pid_t process : processes) {
+    EXPECT_TRUE(eventually([&] { return !is_running(process); }));
+  }
+}
+
 std::string DaemonProcess::said() const {
   std::string text(65536, '\0');
   const ssize_t size = pread(error_fd_.get(), text.data(), text.size(), 0);

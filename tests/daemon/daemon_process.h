@@ -28,6 +28,8 @@ class DaemonProcess {
   const nlohmann::json& ready();
   pid_t guardian() const { return guardian_; }
   pid_t worker() { return ready().value("worker", -1); }
+  // Kills all of the daemon's processes at once, and waits until they are gone.
+  void kill_all();
   std::string path() { return ready().value("path", ""); }
   // The exit status of the main process, -signal where one killed it, -1000 where it does not end
   // within 60 s.

@@ -7,6 +7,7 @@
 
 #include <csignal>
 
+#include "daemon/board.h"
 #include "daemon/daemon_process.h"
 
 namespace pleat::daemon {
@@ -65,7 +66,8 @@ TEST_P(Death, OfTheGuardianLeavesTheDeviceInService) {
   kill(daemon.guardian(), SIGKILL);
   EXPECT_EQ(daemon.wait(), -SIGKILL);
   EXPECT_TRUE(eventually([&] {
-    return daemon.said().find("the guardian of " + name_ + " is gone") != std::string::npos;
+    return daemon.said().find("the guardian of " + name_ + " is gone; process ") !=
+           std::string::npos;
   })) << daemon.said();
   EXPECT_TRUE(call({{"op", "stat"}}).value("ok", false));
   sweep();  // touches nothing of a living worker
@@ -81,7 +83,7 @@ TEST_P(Death, OfTheGuardianLeavesTheDeviceInService) {
   EXPECT_TRUE(eventually([&] { return !is_running(daemon.worker()); }));
 }
 
-TEST_P(Death, OfBothIsCleanedUpByASweep) {
+TEST_P(Death, OfBothIsCleanedUpByTheNextGuardian) {
   DaemonProcess daemon(arguments());
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
   UniqueFd open_reader = reader(daemon);
@@ -93,25 +95,54 @@ TEST_P(Death, OfBothIsCleanedUpByASweep) {
     EXPECT_LE(read_page(open_reader), 0);
   }
   open_reader.reset();
+  expect_nothing_left();
+}
+
+TEST_P(Death, OfAllIsCleanedUpByASweep) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  UniqueFd open_reader = reader(daemon);
+  daemon.kill_all();
+  if (open_reader) {
+    EXPECT_LE(read_page(open_reader), 0);
+  }
+  open_reader.reset();
   sweep();
 }
 
-TEST_F(DeathAlone, OfBothIsCleanedUpByTheNextStart) {
-  pid_t worker = -1;
+TEST_F(DeathAlone, OfAllIsCleanedUpByTheNextStart) {
   {
     DaemonProcess daemon(arguments());
     ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
-    worker = daemon.worker();
-    kill(daemon.guardian(), SIGKILL);
-    kill(worker, SIGKILL);
-    daemon.wait();
+    daemon.kill_all();
   }
-  EXPECT_TRUE(eventually([&] { return !is_running(worker); }));
   DaemonProcess next(arguments());
   EXPECT_TRUE(next.ready().value("ok", false)) << next.said();
   EXPECT_THAT(next.said(), HasSubstr("removed what a dead daemon left of " + name_));
   EXPECT_TRUE(call({{"op", "stop"}}).value("ok", false));
   EXPECT_EQ(next.wait(), 0);
+}
+
+TEST_F(DeathAlone, OfGuardianAfterGuardianLeavesTheDeviceInService) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  pid_t guardian = daemon.guardian();
+  for (int i = 0; i < 5; ++i) {
+    const pid_t dead = guardian;
+    kill(dead, SIGKILL);
+    EXPECT_TRUE(eventually([&] {
+      auto board = find_board(name_);
+      EXPECT_TRUE(board) << board.error().message;
+      if (!board) return true;
+      guardian = (*board)->guardian.load().pid;
+      release_board(*board);
+      return guardian != dead;
+    }));
+    EXPECT_TRUE(call({{"op", "stat"}}).value("ok", false));
+  }
+  kill(guardian, SIGTERM);
+  EXPECT_TRUE(eventually([&] { return !is_running(daemon.worker()); }));
+  EXPECT_TRUE(eventually([&] { return !find_board(name_); }));
 }
 
 TEST_F(DeathAlone, OfTheWorkerUnderSwapLetsSwapoffThrough) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
 #include <string>
 
 #include "daemon/fake_roots.h"
@@ -32,15 +33,20 @@ TEST(Procfs, AProcessIsTheSameOnlyWithItsStartTime) {
   EXPECT_EQ(process_id(42, fake.roots()).error().code, ESRCH);
 }
 
-TEST(Procfs, DescendantsAreChildrenAndTheirChildren) {
+TEST(Procfs, ACgroupIsJoinedThroughTheUnifiedHierarchy) {
   FakeRoots fake;
-  fake.file("proc/41/stat", stat_line("top", 'S', 1, 1));
-  fake.file("proc/50/stat", stat_line("grandchild", 'S', 1, 43));
-  fake.file("proc/43/stat", stat_line("child ) 41", 'S', 1, 41));
-  fake.file("proc/44/stat", stat_line("other child", 'S', 1, 41));
-  fake.file("proc/45/stat", stat_line("stranger", 'S', 1, 1));
-  EXPECT_THAT(descendants_of(41, fake.roots()), testing::UnorderedElementsAre(43, 44, 50));
-  EXPECT_THAT(descendants_of(45, fake.roots()), testing::IsEmpty());
+  fake.file("proc/41/cgroup", "3:memory:/old\n0::/system.slice/pleatd\n");
+  fake.file("proc/42/cgroup", "3:memory:/old\n");
+  fake.file("proc/43/cgroup", "0::/elsewhere\n");
+  fake.file("sys/fs/cgroup/system.slice/pleatd/cgroup.procs", "");
+  EXPECT_TRUE(join_cgroup_of(41, fake.roots()));
+  std::ifstream joined(fake.roots().sys + "/fs/cgroup/system.slice/pleatd/cgroup.procs");
+  std::string text;
+  std::getline(joined, text);
+  EXPECT_EQ(text, "0");
+  EXPECT_TRUE(join_cgroup_of(42, fake.roots()));  // there is nothing to join
+  EXPECT_TRUE(join_cgroup_of(43, fake.roots()));
+  EXPECT_FALSE(join_cgroup_of(44, fake.roots()));
 }
 
 TEST(Procfs, AZombieIsNotAlive) {

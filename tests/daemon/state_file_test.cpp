@@ -146,7 +146,7 @@ TEST_F(StateFile, ASweepRemovesWhatTheDeadLeftAndNothingOfTheLiving) {
   const auto lock = NameLock::take("living", 0);
   ASSERT_TRUE(lock);
 
-  const SweepResult swept = sweep();
+  const SweepResult swept = sweep(SweepOf::kUnused);
   EXPECT_THAT(swept.removed, ElementsAre("broken", "demo", "old"));
   EXPECT_THAT(swept.failures, IsEmpty());
   EXPECT_THAT(names_in_runtime_directory(), ElementsAre("living"));
@@ -159,12 +159,12 @@ TEST_F(StateFile, ASweepSparesAProcessThatLivesWithoutItsLock) {
   state.transport.clear();
   state.worker = *process_id(getpid());
   ASSERT_TRUE(save_state(state));
-  EXPECT_THAT(sweep().removed, IsEmpty());
+  EXPECT_THAT(sweep(SweepOf::kUnused).removed, IsEmpty());
   EXPECT_TRUE(exists("demo.json"));
   // A number that another process has now is no sign of life.
   state.worker.start_ticks += 1;
   ASSERT_TRUE(save_state(state));
-  EXPECT_THAT(sweep().removed, ElementsAre("demo"));
+  EXPECT_THAT(sweep(SweepOf::kUnused).removed, ElementsAre("demo"));
 }
 
 }  // namespace

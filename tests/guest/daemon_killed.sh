@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # The daemon is killed under load: its worker, its guardian, both at once, or all of its processes.
-# Over ublk all goes on as before while one stand-by lives. Where nobody is left (over loop: without
-# the worker) nothing hangs, once a sweep has been there: file system calls end with an error,
-# programs with pages in swap get SIGBUS and never wrong bytes, the device goes, swapoff and umount
-# return, and a new device can be made.
+# Over ublk all goes on as before, where nobody is left once `pleat recover` has been there. Where the
+# pages are lost (over loop without the worker, or given up by a sweep) nothing hangs: file system
+# calls end with an error, programs with pages in swap get SIGBUS and never wrong bytes, the device
+# goes, swapoff and umount return, and a new device can be made.
 # guest: memory=256M cpus=1 timeout=400
 # expect-kernel: I/O error|EXT4-fs (error|warning)|JBD2|Read-error on swap|Write-error on swap|lost a?sync page write
 # A page that cannot be read back from swap is SIGBUS, which User Mode Linux reports in these words.
@@ -16,14 +16,14 @@ make_cgroup limited 24M
 priority=0
 
 victims="worker guardian both"
-[ "$TRANSPORT" = loop ] || victims="$victims all"
+[ "$TRANSPORT" = loop ] || victims="$victims helpers all all-for-good"
 # survives VICTIM: whether somebody serves the device without it.
-survives() { if [ "$TRANSPORT" = loop ]; then [ "$1" = guardian ]; else [ "$1" != all ]; fi; }
+survives() { if [ "$TRANSPORT" = loop ]; then [ "$1" = guardian ]; else [ "$1" != all-for-good ]; fi; }
 
 # children_of PID
 children_of() { awk -v parent="$1" '$1 == "Pid:" { pid = $2 } $1 == "PPid:" && $2 == parent { print pid }' /proc/[0-9]*/status 2>/dev/null; }
-# A spawner, a worker and two stand-bys, which take a moment to be ready.
-stand_bys_are_there() { [ "$(children_of "$1" | wc -w)" -ge 4 ]; }
+# A spawner, a logger, a worker and two stand-bys, which take a moment to be ready.
+stand_bys_are_there() { [ "$(children_of "$1" | wc -w)" -ge 5 ]; }
 
 # kill_daemon NAME VICTIM
 kill_daemon() {
@@ -38,12 +38,26 @@ kill_daemon() {
     worker) kill -9 "$worker" ;;
     guardian) kill -9 "$guardian" ;;
     both) kill -9 "$guardian" "$worker" ;;
-    all)
+    helpers)
+      # Spawner, logger and stand-bys are made anew; the worker serves.
+      for helper in $(children_of "$guardian"); do [ "$helper" = "$worker" ] || kill -9 "$helper"; done
+      wait_until 30 stand_bys_are_there "$guardian" || fail "the helpers are not replaced: $(children_of "$guardian")"
+      ;;
+    all*)
+      # None of them is to make others meanwhile.
+      kill -STOP "$guardian"
       # shellcheck disable=SC2046  # one word a process
-      kill -9 "$guardian" $(children_of "$guardian")
+      kill -9 $(children_of "$guardian") "$guardian"
       sleep 0.5
-      # Without a process there is no memory any more. A sweep ends the device; nothing served is wrong.
-      check "a sweep" timeout 60 "$bin/pleatd" --sweep
+      # What programs use is not given up by accident.
+      check_refused "a sweep" 'all there.*pleat upgrade' "$bin/pleatd" --sweep
+      check_refused "a device of the name" 'pages are all there' "$bin/pleat" create "$1" --size 32M
+      if [ "$2" = all ]; then
+        check "pleat recover" timeout 120 "$bin/pleat" recover "$1"
+      else
+        check "a sweep" timeout 60 "$bin/pleatd" --sweep --lose-pages
+        check_refused "pleat recover" "no device" "$bin/pleat" recover "$1"
+      fi
       ;;
   esac
 }
@@ -62,7 +76,9 @@ process_gone() { ! grep -Eq '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/
 # A loop device that nothing is attached to has no bytes.
 device_gone() { [ ! -b "$1" ] || [ "$(dd if="$1" bs=4k count=1 iflag=direct | wc -c)" = 0 ]; }
 
-for victim in $victims; do
+# lose_files VICTIM, lose_swap VICTIM: a device in use, and what kill_daemon does to it.
+lose_files() {
+  local victim=$1
   step "kill -9 $victim: a mounted file system ($TRANSPORT)"
   make_device files 64M
   check mkfs mkfs.ext4 -q "$device"
@@ -82,7 +98,9 @@ for victim in $victims; do
     remove_device files
   fi
   wait_until 40 device_gone "$device" || fail "$device still answers"
-
+}
+lose_swap() {
+  local victim=$1
   step "kill -9 $victim: swap with pages out"
   make_device swap0 128M
   # Above a dead device's that the kernel keeps as swap: it would go on writing there.
@@ -104,9 +122,17 @@ for victim in $victims; do
     [ "$checked $status" = "0 0" ] || fail "swap fails although somebody serves the device"
     remove_device swap0
   fi
+}
 
-  step "kill -9 $victim: a new device of the same name"
-  make_device files 32M
-  "$helpers/block_checker" "$device" --operations 100 || fail "the new device: exit status $?"
-  remove_device files
+for victim in $victims; do
+  case $victim in
+    guardian | helpers | both) ;;
+    *) lose_files "$victim" ;;
+  esac
+  lose_swap "$victim"
 done
+
+step "a new device of the same name"
+make_device files 32M
+"$helpers/block_checker" "$device" --operations 100 || fail "the new device: exit status $?"
+remove_device files

@@ -2,6 +2,10 @@
 // Kills a device's worker again and again, and measures how long the device does not answer.
 //
 //   worker_killer DEVICE SOCKET --kills 100 [--signal 9] [--pause-ms 300] [--seed N]
+//   worker_killer SOCKET successor-of PID [and-parent]
+//
+// The second form waits until another process than PID serves and kills that one, at once, and with
+// and-parent the process that made it.
 //
 // Before each kill it waits until the daemon says on SOCKET that its stand-bys are ready: a second
 // death while they are made is another matter. After it, it reads a page of DEVICE past the page
@@ -80,6 +84,27 @@ pid_t wait_for_stand_bys(const char* socket_path) {
   return 0;
 }
 
+// The parent in /proc/PID/stat; 0 where there is none.
+pid_t parent_of(pid_t process) {
+  std::FILE* const file = std::fopen(("/proc/" + std::to_string(process) + "/stat").c_str(), "re");
+  int parent = 0;
+  if (file == nullptr || std::fscanf(file, "%*d %*s %*c %d", &parent) != 1) parent = 0;
+  if (file != nullptr) std::fclose(file);
+  return parent;
+}
+
+int kill_successor(const char* socket_path, pid_t last, bool and_parent) {
+  for (const double end_ms = now_ms() + 60'000; now_ms() < end_ms; sleep_ms(2)) {
+    const auto worker = static_cast<pid_t>(number_of(ask(socket_path), "\"pid\":"));
+    if (worker <= 0 || worker == last) continue;
+    const pid_t parent = and_parent ? parent_of(worker) : 0;
+    if (parent > 1) kill(parent, SIGKILL);
+    return kill(worker, SIGKILL) == 0 ? 0 : 1;
+  }
+  std::fprintf(stderr, "worker_killer: nobody has succeeded process %d\n", last);
+  return 1;
+}
+
 int run(const char* device, const char* socket_path, unsigned kills, int signal, unsigned pause_ms,
         std::uint64_t seed) {
   alignas(4096) static std::array<char, 4096> page;
@@ -120,6 +145,10 @@ int run(const char* device, const char* socket_path, unsigned kills, int signal,
 }  // namespace pleat::guest
 
 int main(int argc, char** argv) {
+  if (argc >= 4 && std::strcmp(argv[2], "successor-of") == 0) {
+    return pleat::guest::kill_successor(
+        argv[1], static_cast<pid_t>(std::strtol(argv[3], nullptr, 10)), argc == 5);
+  }
   unsigned kills = 10;
   int signal = SIGKILL;
   unsigned pause_ms = 300;

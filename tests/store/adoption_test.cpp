@@ -25,6 +25,7 @@ Memory make_shared_memory(const StoreOptions& options) {
     ADD_FAILURE() << memory.error().message;
     std::abort();
   }
+  Memory::remove(memory->id());  // once nobody is attached
   return *std::move(memory);
 }
 
@@ -106,7 +107,13 @@ TEST(Adoption, AnotherLayoutIsRefused) {
   const Memory kept = make_shared_memory(options);
   ASSERT_NE(begin_store(options, kept), nullptr);
   auto& header = *reinterpret_cast<StoreHeader*>(kept.base());
+  EXPECT_TRUE(Store::check_memory(options, kept));
   ++header.version;
+  const auto checked = Store::check_memory(options, kept);
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().code, EPROTO);
+  EXPECT_NE(checked.error().message.find("layout version 2"), std::string::npos)
+      << checked.error().message;
   auto store = Store::stand_by(options, *Memory::attach(kept.id()));
   ASSERT_TRUE(store);
   const auto begun = (*store)->begin();
@@ -117,6 +124,7 @@ TEST(Adoption, AnotherLayoutIsRefused) {
   const auto larger = Store::stand_by(small_store(1 << 20), *Memory::attach(kept.id()));
   ASSERT_FALSE(larger);
   EXPECT_EQ(larger.error().code, EPROTO);
+  EXPECT_FALSE(Store::check_memory(options, make_shared_memory(options)));  // never used
 }
 
 TEST(Adoption, DamagedSlotWordsDoNoHarmToOthers) {
