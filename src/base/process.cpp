@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "base/process.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 
 #include "base/unique_fd.h"
 
@@ -43,11 +46,28 @@ Result<void> protect_from_oom_killer() {
   return {};
 }
 
-Result<void> set_real_time() {
+namespace {
+
+Result<void> set_real_time_of(pid_t thread) {
   sched_param parameters{};
   parameters.sched_priority = sched_get_priority_min(SCHED_RR);
-  if (sched_setscheduler(0, SCHED_RR, &parameters) != 0) {
+  if (sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) != 0) {
     return errno_error("cannot get a real-time priority (needs CAP_SYS_NICE; run as root)");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> set_real_time() { return set_real_time_of(0); }
+
+Result<void> set_real_time_of_all() {
+  const std::unique_ptr<DIR, int (*)(DIR*)> tasks(opendir("/proc/self/task"), closedir);
+  if (!tasks) return errno_error("cannot open /proc/self/task");
+  while (const dirent* const entry = readdir(tasks.get())) {
+    const auto thread = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
+    if (thread <= 0) continue;
+    if (auto set = set_real_time_of(thread); !set) return set;
   }
   return {};
 }

@@ -19,8 +19,10 @@ Result<void> lock_memory();
 // Takes the process out of the OOM killer's choice (oom_score_adj -1000).
 Result<void> protect_from_oom_killer();
 
-// Gives the calling thread, and those that it starts, the lowest real-time priority (SCHED_RR, 1),
-// so that they run as soon as they are woken. EPERM without CAP_SYS_NICE.
+// Gives the calling thread the lowest real-time priority (SCHED_RR, 1), so that it runs as soon as
+// it is woken. Threads and processes that it makes do not inherit it. EPERM without CAP_SYS_NICE.
 Result<void> set_real_time();
+// The same for every thread that the process has now.
+Result<void> set_real_time_of_all();
 
 }  // namespace pleat

@@ -201,7 +201,6 @@ int Guardian::take_place() {
   log(LogLevel::kWarning, "the guardian of " + options_.name + " is gone; process " +
                               std::to_string(self_.pid) + " has taken its place");
   notify_service_manager("MAINPID=" + std::to_string(self_.pid));
-  static_cast<void>(set_io_flusher());
   return supervise();
 }
 
@@ -232,7 +231,6 @@ void Guardian::announce_ready(const Report& report) {
                            report.reason;
   if (is_recoverable_) {
     board_->device_id = report.device.id;
-    want_stand_bys();
   } else {
     // Nobody could take up where the worker ends, so its memory ends with it.
     store::Memory::remove(board_->memory_id);
@@ -256,13 +254,14 @@ void Guardian::announce_take_over(const Report& report) {
   notify_service_manager("STATUS=" + text);
 }
 
-void Guardian::want_stand_by(unsigned slot) {
-  wanted_ns_[slot] = monotonic_ns();
-  raise_event(events_.wanted[slot].get());
-}
-
 void Guardian::want_stand_bys() {
-  for (unsigned slot = 0; slot < kStandBys; ++slot) want_stand_by(slot);
+  const std::uint64_t now_ns = monotonic_ns();
+  for (unsigned slot = 0; slot < kStandBys; ++slot) {
+    const bool is_coming = wanted_ns_[slot] != 0 && now_ns - wanted_ns_[slot] < kStandByPatienceNs;
+    if (stand_bys_[slot].pid >= 0 || is_coming) continue;
+    wanted_ns_[slot] = now_ns;
+    raise_event(events_.wanted[slot].get());
+  }
 }
 
 void Guardian::forget_stand_by(unsigned slot) {
@@ -275,6 +274,7 @@ void Guardian::welcome_stand_by(const Report& report) {
   auto pidfd = open_pidfd(report.pid);
   if (!pidfd) return;  // it is dead again, and its end is found below
   stand_bys_[report.slot] = {report.pid, std::move(*pidfd)};
+  wanted_ns_[report.slot] = 0;
   if (const auto process = process_id(report.pid)) {
     bulletin_->stand_bys[report.slot].store(*process);
   }
@@ -345,10 +345,9 @@ void Guardian::replace_worker() {
     takes_over_ = true;
     ++failed_take_overs_;  // until it reports
     deadline_ns_ = monotonic_ns() + kTakeOverTimeoutNs;
-    want_stand_by(slot);
     return;
   }
-  // Those that were asked for will report.
+  // Those that are asked for will report.
   waits_for_stand_by_ = true;
   deadline_ns_ = monotonic_ns() + kTakeOverTimeoutNs;
 }
@@ -368,10 +367,8 @@ std::optional<int> Guardian::tend_processes() {
   for (const auto& [process, become] : helpers()) {
     if (process->pid >= 0 && process->has_ended()) *process = {};
   }
-  for (unsigned slot = 0; may_replace() && slot < kStandBys; ++slot) {
-    const std::uint64_t since_ns = monotonic_ns() - wanted_ns_[slot];
-    if (stand_bys_[slot].pid < 0 && since_ns > kStandByPatienceNs) want_stand_by(slot);
-  }
+  // Not while one takes over: to make others takes the processor from what that waits for.
+  if (may_replace() && !takes_over_) want_stand_bys();
   // While a worker serves there is time for a fork.
   if (!is_ready_ || is_stopping_ || has_failed_) return std::nullopt;
   if (worker_.pid < 0 || worker_.has_ended() || takes_over_) return std::nullopt;
@@ -596,6 +593,10 @@ int Guardian::poll_timeout_ms() const {
 }
 
 int Guardian::supervise() {
+  // Where these are not allowed the worker says so.
+  static_cast<void>(set_io_flusher());
+  // Programs wait while this one does when the worker is dead.
+  static_cast<void>(set_real_time());
   while (true) {
     if (auto status = tend_processes()) return *status;
     std::array<pollfd, 5> entries = {{{signals_.get(), POLLIN, 0},

@@ -79,7 +79,7 @@ class Guardian {
   void announce_ready(const Report& report);
   void announce_take_over(const Report& report);
   void welcome_stand_by(const Report& report);
-  void want_stand_by(unsigned slot);
+  // Asks for those that there are not.
   void want_stand_bys();
   void forget_stand_by(unsigned slot);
   // Looks after stand-bys, spawner and logger. A value is the exit status of a process made here.
@@ -136,7 +136,7 @@ class Guardian {
   Process logger_;
   Process worker_;
   std::array<Process, kStandBys> stand_bys_;
-  std::array<std::uint64_t, kStandBys> wanted_ns_{};  // when it was last asked for
+  std::array<std::uint64_t, kStandBys> wanted_ns_{};  // when it was asked for; 0 = it was not
   bool is_ready_ = false;
   bool is_recoverable_ = false;
   bool is_stopping_ = false;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -39,6 +40,9 @@ class Service {
     const Bulletin* bulletin = nullptr;  // of the daemon
     std::string transport_reason;        // of a stand-by: why the device has this transport
   };
+
+  // Says something to people with the device's features. Before others use the service.
+  void add_note(std::string note) { setup_.notes.push_back(std::move(note)); }
 
   // Leaves nothing behind where it fails.
   static Result<std::unique_ptr<Service>> start(Setup setup);

@@ -143,13 +143,6 @@ Result<Guardian> prepare_successor(const std::string& name, int ready_fd) {
   return Guardian(std::move(options), std::move(*signals), *board, std::move(lock));
 }
 
-// Runs the guardian, or in a process that it has made whatever this is.
-int supervise(Guardian& guardian) {
-  // Where this is not allowed the worker says so.
-  static_cast<void>(set_io_flusher());
-  return guardian.supervise();
-}
-
 }  // namespace
 
 int run_daemon(const Options& asked) {
@@ -177,7 +170,7 @@ int run_daemon(const Options& asked) {
     guardian.undo();
     return failed(started.error());
   }
-  return *started ? **started : supervise(guardian);
+  return *started ? **started : guardian.supervise();
 }
 
 int run_successor(const std::string& name, int ready_fd) {
@@ -185,7 +178,7 @@ int run_successor(const std::string& name, int ready_fd) {
   if (!guardian) return report_failed_start(ready_fd, guardian.error());
   auto succeeded = guardian->succeed();
   if (!succeeded) return report_failed_start(ready_fd, succeeded.error());
-  return *succeeded ? **succeeded : supervise(*guardian);
+  return *succeeded ? **succeeded : guardian->supervise();
 }
 
 int run_sweep(SweepOf what) {

@@ -61,6 +61,7 @@ class Worker {
   // What the process asks of the kernel for itself, before the store is mapped.
   Result<Service::Setup> prepare_process();
   Result<void> start();
+  void raise_priority();
   // Waits until this process is to take over; false where it is to end.
   bool wait_for_go(int go);
   // Becomes the one who may use the store, if the last one is dead and no other was faster.
@@ -121,22 +122,25 @@ Result<Service::Setup> Worker::prepare_process() {
              "threads are not marked with PR_SET_IO_FLUSHER, which swap may need when memory is "
              "very short; run as root with CAP_SYS_RESOURCE");
   }
-  // Reclaim in a memory cgroup does not wait for writes to swap: it looks a few times whether one
-  // has ended, and then kills for want of memory. On a busy processor the threads that serve must
-  // thus go first, and the reserve's with them; between requests they sleep.
-  if (auto raised = set_real_time(); !raised) {
-    if (raised.error().code != EPERM) return raised.error();
-    setup.notes.emplace_back("normal priority (the process lacks CAP_SYS_NICE)");
-    log_line(LogLevel::kWarning, raised.error().message +
-                                     "; on a busy machine the kernel may run out of patience with "
-                                     "the device and kill for want of memory");
-  }
   auto self = process_id(getpid());
   if (!self) return self.error();
   setup.state.name = setup_.options.name;
   setup.state.guardian = setup_.board->guardian.load();
   setup.state.worker = self_ = *self;
   return setup;
+}
+
+// Reclaim in a memory cgroup does not wait for writes to swap: it looks a few times whether one has
+// ended, and then kills for want of memory. On a busy processor the threads that serve must thus go
+// first, and the reserve's with them; between requests they sleep. Not earlier than when all is
+// prepared: what a take-over waits for may itself wait for the processor.
+void Worker::raise_priority() {
+  const auto raised = set_real_time_of_all();
+  if (raised) return;
+  service_->add_note("normal priority (the process lacks CAP_SYS_NICE)");
+  log_line(LogLevel::kWarning, raised.error().message +
+                                   "; on a busy machine the kernel may run out of patience with "
+                                   "the device and kill for want of memory");
 }
 
 Result<void> Worker::start_server() {
@@ -154,6 +158,7 @@ Result<void> Worker::start() {
   auto service = Service::start(*std::move(setup));
   if (!service) return service.error();
   service_ = std::move(*service);
+  raise_priority();
   if (auto started = start_server(); !started) {
     static_cast<void>(service_->stop());
     service_.reset();
@@ -286,6 +291,7 @@ int Worker::stand_by(unsigned slot, int go) {
     return 1;
   }
   service_ = std::move(*service);
+  raise_priority();
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   report(Event::kStandingBy, {}, slot);
   do {

@@ -32,7 +32,8 @@ constexpr unsigned kJoinTimeoutMs = 1000;
 // Mostly the driver lets go of a dead server within 40 ms; where only a time-out makes it look, in
 // 2 seconds (set_queue_limits()), and without that in 30.
 constexpr std::uint64_t kRecoveryTimeoutNs = 60'000'000'000;
-constexpr long kRecoveryRetryNs = 500'000;
+// Each try takes the processor from the kernel thread that it waits for.
+constexpr long kRecoveryRetryNs = 2'000'000;
 
 std::uint8_t shift_of(std::size_t power_of_two) {
   return static_cast<std::uint8_t>(std::bit_width(power_of_two) - 1);
