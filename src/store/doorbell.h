@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// How the I/O path wakes the background thread: a futex, which allocates nothing and is a system
-// call only for the first ring after the sleeper last looked.
+// How the I/O path wakes a background thread: a futex, which allocates nothing and is a system call
+// only for the first ring after the sleeper last looked.
 //
-// Thread safety: any thread rings, one thread waits. No ring is lost: wait() takes the ring back
-// before the waiter looks at what it is about, and both sides look under the page allocator's lock.
+// Thread safety: any thread rings, one thread waits. No ring is lost: each ring and each wait()
+// writes the one word. Either the ring comes first, and the waiter that takes it back sees all that
+// was done before it, or it finds the word taken back, and the next wait() ends at once. A ring
+// that only looked whether the word is set already could look before its own side's writes are to
+// be seen.
 #pragma once
 
 #include <atomic>
@@ -16,7 +19,6 @@ namespace pleat::store {
 class Doorbell {
  public:
   void ring() noexcept {
-    if (rung_.load(std::memory_order_relaxed) != 0) return;
     if (rung_.exchange(1, std::memory_order_acq_rel) == 0) futex_wake(rung_, 1);
   }
 
