@@ -22,9 +22,15 @@ class Doorbell {
     if (rung_.exchange(1, std::memory_order_acq_rel) == 0) futex_wake(rung_, 1);
   }
 
-  // Returns once the bell was rung since the last wait().
+  // Returns once the bell was rung since the last wait.
   void wait() noexcept {
     while (rung_.exchange(0, std::memory_order_acq_rel) == 0) futex_wait(rung_, 0);
+  }
+  // The same, or after about `limit_ns`.
+  void wait_for(std::uint64_t limit_ns) noexcept {
+    if (rung_.exchange(0, std::memory_order_acq_rel) != 0) return;
+    futex_wait(rung_, 0, limit_ns);
+    rung_.exchange(0, std::memory_order_acq_rel);
   }
 
  private:

@@ -20,8 +20,11 @@ namespace {
 constexpr std::uint64_t kMapEntriesPerPage = kPageSize / sizeof(std::uint16_t);
 constexpr std::uint64_t kRegionsPerPage = kPageSize / sizeof(RegionWords);
 static_assert(kMapEntriesPerPage % kRegionPages == 0);
-// A millisecond or so, where none of their objects is in the cache.
-constexpr std::uint64_t kSlotsLearnt = 8192;
+// What another process has left is worked out a little at a time, so that it keeps neither requests
+// nor a take-over from the processor: some .1 ms where no object is in the cache, then rest.
+constexpr std::uint64_t kSlotsLearnt = 512;
+constexpr std::uint64_t kRestFactor = 4;
+constexpr std::uint64_t kShortestRestNs = 500'000;
 
 void nap(long duration_ns) {
   const timespec duration{0, duration_ns};
@@ -118,9 +121,13 @@ void Reserve::run() noexcept {
   constexpr long kFirstPause_ns = 5'000'000;
   constexpr long kLongestPause_ns = 160'000'000;
   long pause_ns = kFirstPause_ns;
+  std::uint64_t rest_ns = 0;  // until the next spans are worked out; 0 = there are none
   while (true) {
-    // What another process has left is worked out between its other work, a little at a time.
-    if (!pool_.learn_spans(kSlotsLearnt)) bell_.wait();
+    if (rest_ns != 0) {
+      bell_.wait_for(rest_ns);
+    } else {
+      bell_.wait();
+    }
     if (stop_.load(std::memory_order_acquire)) return;
     const std::uint64_t asked = asked_.load(std::memory_order_acquire);
     const bool exact = asked != answered_.load(std::memory_order_relaxed);
@@ -132,6 +139,7 @@ void Reserve::run() noexcept {
     }
     stalled_.store(failure != 0, std::memory_order_release);
     announce();
+    rest_ns = learn();
     if (failure == 0) {
       pause_ns = kFirstPause_ns;
     } else {
@@ -142,6 +150,12 @@ void Reserve::run() noexcept {
       bell_.ring();
     }
   }
+}
+
+std::uint64_t Reserve::learn() noexcept {
+  const std::uint64_t begin_ns = monotonic_ns();
+  if (!pool_.learn_spans(kSlotsLearnt)) return 0;
+  return std::max(kShortestRestNs, kRestFactor * (monotonic_ns() - begin_ns));
 }
 
 int Reserve::fill() noexcept {

@@ -64,6 +64,8 @@ class Reserve {
  private:
   void run() noexcept;
   int fill() noexcept;
+  // Works out some of what another process has left; how long to rest before the next, 0 = never.
+  std::uint64_t learn() noexcept;
   void announce() noexcept;
   void trim(bool lazy) noexcept;
   int populate_metadata(std::uint64_t region) noexcept;
