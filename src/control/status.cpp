@@ -59,6 +59,7 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("bd_writes", status.bd_writes);
   visit("corrupt_pages", status.corrupt_pages);
   visit("no_reserve_writes", status.no_reserve_writes);
+  visit("over_limit_writes", status.over_limit_writes);
   visit("slot_table_bytes", status.slot_table_bytes);
   visit("metadata_bytes", status.metadata_bytes);
   visit("reserve_bytes", status.reserve_bytes);

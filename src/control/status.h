@@ -63,6 +63,7 @@ struct DeviceStatus {
   // Ours.
   std::uint64_t corrupt_pages = 0;
   std::uint64_t no_reserve_writes = 0;
+  std::uint64_t over_limit_writes = 0;
   std::uint64_t slot_table_bytes = 0;
   std::uint64_t metadata_bytes = 0;
   std::uint64_t reserve_bytes = 0;

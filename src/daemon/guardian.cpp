@@ -297,7 +297,8 @@ void Guardian::handle_report(const Report& report) {
       log(LogLevel::kWarning, "a stand-by cannot start: " + report.error.message);
       break;
     case Event::kRefused:
-      log(LogLevel::kWarning, report.error.message);
+    case Event::kSaid:
+      log(report.error.code != 0 ? LogLevel::kWarning : LogLevel::kNotice, report.error.message);
       notify_service_manager("STATUS=" + report.error.message);
       break;
     case Event::kStopping:

@@ -58,6 +58,7 @@ void add_store(const store::StoreStats& store, control::DeviceStatus& status) {
   status.notify_free = store.notify_free;
   status.corrupt_pages = store.corrupt_pages;
   status.no_reserve_writes = store.no_reserve_writes;
+  status.over_limit_writes = store.over_limit_writes;
   status.slot_table_bytes = store.slot_table_bytes;
   status.metadata_bytes = store.metadata_bytes;
   status.reserve_bytes = store.reserve_bytes;

@@ -16,9 +16,9 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kReportBytesMax = 8192;
-constexpr std::array<std::string_view, 9> kEventNames = {
+constexpr std::array<std::string_view, 10> kEventNames = {
     "ready",   "standing by", "not standing by", "took over", "failed",
-    "refused", "stopping",    "stopped",         "ended"};
+    "refused", "stopping",    "stopped",         "ended",     "said"};
 
 Result<Report> report_from_json(const Json& json) {
   try {

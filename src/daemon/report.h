@@ -23,6 +23,7 @@ enum class Event {
   kStopping,       // nothing uses the device, and it is being removed
   kStopped,        // the device is gone
   kEnded,          // the device ended by itself; error is set
+  kSaid,           // a line for people; error is it, with code 0 where it is good news
 };
 
 struct Report {

@@ -68,6 +68,8 @@ class Service {
   // device, and so shows on ended_fd() before it shows on stopped_fd().
   bool is_stopped();
 
+  store::StoreStats store_stats() const noexcept { return store_->stats(); }
+
   // Answers one request of the control socket.
   Result<nlohmann::json> handle(const nlohmann::json& request);
 

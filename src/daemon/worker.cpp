@@ -26,6 +26,7 @@
 #include "daemon/service.h"
 #include "daemon/signals.h"
 #include "daemon/sweep.h"
+#include "daemon/write_watch.h"
 
 namespace pleat::daemon {
 
@@ -177,16 +178,18 @@ void Worker::stop_on_signal() {
 }
 
 int Worker::serve() {
-  // Where nobody could take over, nobody listens to the heart.
-  const int timeout_ms = service_->device().recoverable ? kHeartbeatMs : -1;
+  WriteWatch writes(setup_.options.name, service_->device().path, service_->store_stats());
   while (true) {
-    setup_.board->heartbeat_ns.store(monotonic_ns(), std::memory_order_relaxed);
+    const std::uint64_t now_ns = monotonic_ns();
+    setup_.board->heartbeat_ns.store(now_ns, std::memory_order_relaxed);
+    // By way of the guardian, since a log may lie on the device (bulletin.h).
+    if (auto line = writes.look(service_->store_stats(), now_ns)) fail(Event::kSaid, *line);
     // poll() skips a negative descriptor, which stands for a guardian that is gone.
     std::array<pollfd, 4> entries = {{{service_->stopped_fd(), POLLIN, 0},
                                       {service_->ended_fd(), POLLIN, 0},
                                       {setup_.signals.get(), POLLIN, 0},
                                       {guardian_lives_ ? setup_.reports.get() : -1, POLLIN, 0}}};
-    if (poll(entries.data(), entries.size(), timeout_ms) <= 0) continue;
+    if (poll(entries.data(), entries.size(), kHeartbeatMs) <= 0) continue;
     if (entries[0].revents != 0) {
       if (auto stopped = service_->stop(); !stopped) {
         fail(Event::kEnded, stopped.error());

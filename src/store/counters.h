@@ -28,6 +28,7 @@ struct alignas(64) Counters {
   Count failed_reads{0};
   Count failed_writes{0};
   Count no_reserve{0};
+  Count over_limit{0};
   Count corrupt{0};
   Count freed{0};  // zram's notify_free
 

@@ -227,6 +227,7 @@ void Store::Session::Impl::replaced(SlotWord old, SlotWord fresh) noexcept {
 StoreStatus Store::Session::Impl::failed_write(StoreStatus status) noexcept {
   Counters::add(counters.failed_writes, 1);
   if (status == StoreStatus::kNoReserve) Counters::add(counters.no_reserve, 1);
+  if (status == StoreStatus::kOverLimit) Counters::add(counters.over_limit, 1);
   return status;
 }
 

@@ -234,6 +234,7 @@ StoreStats Store::stats() const noexcept {
     stats.notify_free += read(part.freed);
     stats.corrupt_pages += read(part.corrupt);
     stats.no_reserve_writes += read(part.no_reserve);
+    stats.over_limit_writes += read(part.over_limit);
     objects += part.objects.load(std::memory_order_relaxed);
   }
   const PageAllocator& pages = state_->pages;

@@ -81,6 +81,7 @@ struct StoreStats {
   // Ours
   std::uint64_t corrupt_pages = 0;      // reads that failed their check
   std::uint64_t no_reserve_writes = 0;  // of failed_writes, those that found no memory ready
+  std::uint64_t over_limit_writes = 0;  // of failed_writes, those that mem_limit kept out
   std::uint64_t device_bytes = 0;       // size of the device
   std::uint64_t slot_table_bytes = 0;   // 8 bytes a page of the device
   std::uint64_t metadata_bytes = 0;     // object and span headers, page map, bitmaps: in use now

@@ -84,10 +84,11 @@ std::string page_section(const DeviceStatus& status) {
                fmt::format("{} pages, {}; {} since the start", status.huge_pages,
                            percent(status.huge_pages, pages), status.huge_pages_since));
   text += line("Discarded", fmt::format("{} pages", status.notify_free));
-  text += line("Failed", fmt::format("{} reads, {} writes ({} for want of memory at that moment), "
-                                     "{} invalid requests",
-                                     status.failed_reads, status.failed_writes,
-                                     status.no_reserve_writes, status.invalid_io));
+  text += line("Failed",
+               fmt::format("{} reads, {} writes ({} for want of memory at that moment, "
+                           "{} at the memory limit), {} invalid requests",
+                           status.failed_reads, status.failed_writes, status.no_reserve_writes,
+                           status.over_limit_writes, status.invalid_io));
   // Said only where it happened: it means broken memory, and should be seen.
   if (status.corrupt_pages != 0) {
     text +=

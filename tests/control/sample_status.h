@@ -42,6 +42,7 @@ inline DeviceStatus sample_status() {
   status.bd_writes = 15;
   status.corrupt_pages = 16;
   status.no_reserve_writes = 17;
+  status.over_limit_writes = 18;
   status.slot_table_bytes = std::uint64_t{8} << 20;
   status.metadata_bytes = 181'920;
   status.reserve_bytes = std::uint64_t{7} << 20;

@@ -128,6 +128,21 @@ TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
   EXPECT_THAT(refusal({{"no", "op"}}), HasSubstr("needs an op"));
 }
 
+TEST_F(Lifecycle, TheLogSaysThatWritesFailAndWhy) {
+  DaemonProcess daemon(arguments({"--mem-limit", "4K"}));
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  const std::string write = "dd if=/dev/urandom of=" + daemon.path() +
+                            " bs=64K count=1 oflag=direct status=none 2>/dev/null";
+  EXPECT_NE(shell(write), 0);
+  const std::string line = "writes to " + daemon.path() + " fail: its memory limit of 4K";
+  EXPECT_TRUE(eventually([&] { return daemon.said().find(line) != std::string::npos; }))
+      << daemon.said();
+  EXPECT_GT(status_of(call({{"op", "stat"}})).over_limit_writes, 0u);
+  // Once, however often it happens: the main loop looks several times within a second.
+  EXPECT_NE(shell(write + "; sleep 1; " + write), 0);
+  EXPECT_EQ(daemon.said().find(line), daemon.said().rfind(line)) << daemon.said();
+}
+
 // Bits of the effective set (linux/capability.h).
 constexpr int kSysNice = 23;
 constexpr int kSysResource = 24;

@@ -87,7 +87,7 @@ TEST(Report, ComesAsItWasSent) {
   ASSERT_TRUE(channel);
   EXPECT_EQ(receive_report(channel->guardian.get()).error().code, EAGAIN);
   for (const Event event : {Event::kReady, Event::kFailed, Event::kRefused, Event::kStopping,
-                            Event::kStopped, Event::kEnded}) {
+                            Event::kStopped, Event::kEnded, Event::kSaid}) {
     Report sent;
     sent.event = event;
     sent.error = {EBUSY, "in \"use\""};

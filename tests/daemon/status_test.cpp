@@ -79,10 +79,11 @@ TEST_F(Status, EveryCounterOfTheStoreKeepsItsPlace) {
             .notify_free = 12,
             .corrupt_pages = 13,
             .no_reserve_writes = 14,
-            .device_bytes = 15,
-            .slot_table_bytes = 16,
-            .metadata_bytes = 17,
-            .reserve_bytes = 18};
+            .over_limit_writes = 15,
+            .device_bytes = 16,
+            .slot_table_bytes = 17,
+            .metadata_bytes = 18,
+            .reserve_bytes = 19};
   first_.invalid_requests = 1;
   const auto status = compose();
   EXPECT_EQ(control::mm_stat_line(status),
@@ -90,10 +91,11 @@ TEST_F(Status, EveryCounterOfTheStoreKeepsItsPlace) {
   EXPECT_EQ(control::io_stat_line(status), "      10       11        1       12\n");
   EXPECT_EQ(status.corrupt_pages, 13u);
   EXPECT_EQ(status.no_reserve_writes, 14u);
-  EXPECT_EQ(status.disksize, 15u);
-  EXPECT_EQ(status.slot_table_bytes, 16u);
-  EXPECT_EQ(status.metadata_bytes, 17u);
-  EXPECT_EQ(status.reserve_bytes, 18u);
+  EXPECT_EQ(status.over_limit_writes, 15u);
+  EXPECT_EQ(status.disksize, 16u);
+  EXPECT_EQ(status.slot_table_bytes, 17u);
+  EXPECT_EQ(status.metadata_bytes, 18u);
+  EXPECT_EQ(status.reserve_bytes, 19u);
 }
 
 TEST_F(Status, QueuesAreSummed) {

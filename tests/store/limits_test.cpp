@@ -32,6 +32,7 @@ TEST(MemLimit, AtTheLimitWritesFailAndTheOldPageStays) {
   EXPECT_EQ(read_page(*session, 10), TestPage{});
   const StoreStats stats = store->stats();
   EXPECT_EQ(stats.failed_writes, 4u);
+  EXPECT_EQ(stats.over_limit_writes, 4u);
   EXPECT_EQ(stats.no_reserve_writes, 0u);
   EXPECT_EQ(stats.orig_data_size, 10 * kPageSize);
   EXPECT_EQ(stats.huge_pages_since, 10u);
@@ -118,6 +119,7 @@ TEST(ReserveExhaustion, WritesFailAtOnceKeepTheOldPageAndRecover) {
   const StoreStats after = store->stats();
   EXPECT_EQ(after.failed_writes - before.failed_writes, 2u);
   EXPECT_EQ(after.no_reserve_writes - before.no_reserve_writes, 2u);
+  EXPECT_EQ(after.over_limit_writes, 0u);
   EXPECT_EQ(after.orig_data_size, before.orig_data_size);
   EXPECT_EQ(to_errno(StoreStatus::kNoReserve), -ENOSPC);
   for (const std::uint64_t page : taken) pages.release(page, 1);

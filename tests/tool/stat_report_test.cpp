@@ -32,7 +32,7 @@ TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
   Same-filled     1500 pages, 15.0%
   Incompressible  77 pages, 0.8%; 88 since the start
   Discarded       12345 pages
-  Failed          9 reads, 10 writes (17 for want of memory at that moment), 11 invalid requests
+  Failed          9 reads, 10 writes (17 for want of memory at that moment, 18 at the memory limit), 11 invalid requests
   CORRUPT         16 pages failed their check when they were read; test this machine's memory
 
   Reads           22 requests, 21.9M; p50 2.40us, p90 2.50us, p99 26.0us, p99.9 27.0us, max 28.0ms
