@@ -2,8 +2,8 @@
 // What one session has added to the store's statistics, and their sum.
 //
 // A session counts what its own operations added and took away, also of pages that others stored:
-// one session's part may be below zero, the sum never is at rest. The parts live in the store, not
-// in the session, so that a closed session's counts stay.
+// one session's part may be below zero, the sum never is at rest. The parts live in the store's
+// memory, so that the counts of a closed session stay, and those of a process that died.
 //
 // Thread safety: one thread adds; any thread reads, and sees a recent value of each field.
 #pragma once
@@ -32,11 +32,20 @@ struct alignas(64) Counters {
   Count corrupt{0};
   Count freed{0};  // zram's notify_free
 
+  // Forgets what is counted anew where the slot table is taken over.
+  void forget_stored() noexcept {
+    for (Count* const count : {&pages, &compressed_bytes, &same_filled, &raw, &objects}) {
+      count->store(0, std::memory_order_relaxed);
+    }
+  }
+
   // No read-modify-write: one thread writes.
   static void add(Count& count, std::int64_t amount) noexcept {
     count.store(count.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
   }
 };
+
+static_assert(sizeof(Counters) == 128 && Counters::Count::is_always_lock_free);
 
 // What a slot word adds to the statistics, or, taken away again, subtracts.
 struct WordCounts {

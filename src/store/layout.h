@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Where everything lies in the store's memory (docs/formats/store.md):
 //
-//   header page | slot table | page map | region words | pool
+//   header page | counters | slot table | page map | region words | pool
 //
 // There is no pointer in it, and no lock but a slot word's: a process that attaches to it can map
 // it anywhere. Page map and region words can be worked out again from slot words and object
@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "base/page.h"
+#include "store/counters.h"
 #include "store/size_class.h"
 #include "store/slot_word.h"
 
@@ -30,12 +31,13 @@ inline constexpr std::uint64_t kDeviceBytesMax = kPageSize << 32;
 // First in the memory; written once.
 struct StoreHeader {
   static constexpr std::uint64_t kMagic = 0x5254535441454c50;  // "PLEATSTR" in memory
-  static constexpr std::uint32_t kVersion = 1;
+  static constexpr std::uint32_t kVersion = 2;
 
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t page_bytes;
   std::uint64_t device_bytes;
+  std::uint64_t counters_offset;
   std::uint64_t slot_table_offset;
   std::uint64_t page_map_offset;
   std::uint64_t region_words_offset;
@@ -44,7 +46,7 @@ struct StoreHeader {
 
   bool operator==(const StoreHeader&) const = default;
 };
-static_assert(sizeof(StoreHeader) == 64);
+static_assert(sizeof(StoreHeader) == 72);
 
 // Which pages of a region are there, and which of these hold nothing. A ready page is present.
 struct RegionWords {
@@ -54,6 +56,7 @@ struct RegionWords {
 
 struct Layout {
   std::uint64_t slots = 0;
+  std::uint64_t counters_offset = 0;
   std::uint64_t slot_table_offset = 0;
   std::uint64_t page_map_offset = 0;
   std::uint64_t region_words_offset = 0;
@@ -68,8 +71,9 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
 
-// `reserve_pages` is how much the background thread keeps ready.
-constexpr Layout make_layout(std::uint64_t device_bytes, std::uint64_t reserve_pages) {
+// `reserve_pages` is how much the background thread keeps ready, `sessions` how many there may be.
+constexpr Layout make_layout(std::uint64_t device_bytes, std::uint64_t reserve_pages,
+                             unsigned sessions) {
   Layout layout;
   layout.slots = device_bytes / kPageSize;
   // Address space only: every page of the device stored raw; a half-empty span of every class; an
@@ -77,7 +81,9 @@ constexpr Layout make_layout(std::uint64_t device_bytes, std::uint64_t reserve_p
   const std::uint64_t wanted =
       layout.slots + layout.slots / 8 + kSizeClasses.count * kSpanPagesMax + 2 * reserve_pages;
   layout.pool_pages = std::min(round_up(wanted, kRegionPages), kPoolBytesMax / kPageSize);
-  layout.slot_table_offset = kPageSize;
+  layout.counters_offset = kPageSize;
+  layout.slot_table_offset =
+      layout.counters_offset + round_up(sessions * sizeof(Counters), kPageSize);
   layout.page_map_offset =
       layout.slot_table_offset + round_up(layout.slots * sizeof(SlotWord), kPageSize);
   layout.region_words_offset =

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 #include "base/page.h"
@@ -91,6 +92,24 @@ bool Memory::find_present(std::uint64_t offset, std::vector<bool>& present) cons
     for (std::size_t i = 0; i < count; ++i) present[page + i] = (states[i] & 1) != 0;
   }
   return true;
+}
+
+std::uint64_t Memory::resident_bytes() const {
+  std::ifstream file("/proc/sysvipc/shm");
+  std::string line;
+  std::getline(file, line);  // names of the columns
+  while (std::getline(file, line)) {
+    // key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap
+    std::istringstream fields(line);
+    std::string field;
+    fields >> field >> field;
+    if (field != std::to_string(id_)) continue;
+    for (int i = 0; i < 12; ++i) fields >> field;
+    std::uint64_t bytes = 0;
+    fields >> bytes;
+    return bytes;
+  }
+  return 0;
 }
 
 int Memory::give_back(std::uint64_t offset, std::uint64_t length) noexcept {

@@ -48,6 +48,9 @@ class Memory {
   // Sets `present` for each page from `offset` on that has memory. Whether the kernel said so.
   bool find_present(std::uint64_t offset, std::vector<bool>& present) const noexcept;
 
+  // Bytes of the segment that are in memory, as the kernel counts them; 0 where it does not say.
+  std::uint64_t resident_bytes() const;
+
   // Gives the memory of [offset, offset + length) back to the system; it reads as zeros afterwards.
   // 0 or an errno.
   int give_back(std::uint64_t offset, std::uint64_t length) noexcept;

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,7 @@ struct Store::State {
   std::atomic<std::uint64_t>* const slots;  // layout.slots of them, each a SlotWord
 
   // sessions_max of each; a session owns one while it is open.
-  std::vector<Counters> counters;
+  const std::span<Counters> counters;  // in the memory
   std::mutex sessions_mutex;
   std::vector<bool> session_open;  // under sessions_mutex
 

@@ -51,7 +51,7 @@ Result<void> check_options(const StoreOptions& options) {
 // Asked before it is taken: past that point the system would kill programs to provide it.
 Result<void> check_available(const StoreOptions& options) {
   const std::uint64_t reserve_pages = reserve_pages_of(options);
-  const Layout layout = make_layout(options.device_bytes, reserve_pages);
+  const Layout layout = make_layout(options.device_bytes, reserve_pages, options.sessions_max);
   const std::uint64_t first_bytes = layout.page_map_offset + reserve_pages * kPageSize;
   const std::uint64_t available = available_memory();
   if (first_bytes <= available) return {};
@@ -67,6 +67,7 @@ StoreHeader header_of(const Layout& layout, std::uint64_t device_bytes,
           StoreHeader::kVersion,
           static_cast<std::uint32_t>(kPageSize),
           device_bytes,
+          layout.counters_offset,
           layout.slot_table_offset,
           layout.page_map_offset,
           layout.region_words_offset,
@@ -105,7 +106,8 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
       memory(std::move(store_memory)),
       slots(
           reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + layout.slot_table_offset)),
-      counters(options.sessions_max),
+      counters(reinterpret_cast<Counters*>(memory.base() + layout.counters_offset),
+               options.sessions_max),
       session_open(options.sessions_max),
       pages({reinterpret_cast<RegionWords*>(memory.base() + layout.region_words_offset),
              layout.regions()},
@@ -131,12 +133,14 @@ Result<std::unique_ptr<Store>> Store::create(const StoreOptions& options) {
 
 Result<Memory> Store::make_memory(const StoreOptions& options) {
   if (auto checked = check_options(options); !checked) return std::move(checked).error();
-  const Layout layout = make_layout(options.device_bytes, reserve_pages_of(options));
+  const Layout layout =
+      make_layout(options.device_bytes, reserve_pages_of(options), options.sessions_max);
   return Memory::create(layout.total_bytes, options.lock_memory);
 }
 
 Result<void> Store::check_memory(const StoreOptions& options, const Memory& memory) {
-  const Layout layout = make_layout(options.device_bytes, reserve_pages_of(options));
+  const Layout layout =
+      make_layout(options.device_bytes, reserve_pages_of(options), options.sessions_max);
   const auto& header = *reinterpret_cast<const StoreHeader*>(memory.base());
   if (memory.bytes() == layout.total_bytes && header == header_of(layout, options.device_bytes)) {
     return {};
@@ -147,7 +151,7 @@ Result<void> Store::check_memory(const StoreOptions& options, const Memory& memo
 Result<std::unique_ptr<Store>> Store::stand_by(const StoreOptions& options, Memory memory) {
   if (auto checked = check_options(options); !checked) return std::move(checked).error();
   const std::uint64_t reserve_pages = reserve_pages_of(options);
-  const Layout layout = make_layout(options.device_bytes, reserve_pages);
+  const Layout layout = make_layout(options.device_bytes, reserve_pages, options.sessions_max);
   if (memory.bytes() != layout.total_bytes) {
     return Error{EPROTO, "the store's memory was made for another size of device"};
   }
@@ -190,6 +194,7 @@ Result<void> Store::State::adopt() {
     counts.add(word, 1);
     pool.adopt(word);
   }
+  for (Counters& part : counters) part.forget_stored();
   counts.count_in(counters[0]);
   reserve.visit_regions([this](std::uint64_t region) { pages.end_adoption(region); });
   return {};
@@ -246,9 +251,12 @@ StoreStats Store::stats() const noexcept {
   stats.slot_table_bytes = state_->layout.slots * sizeof(SlotWord);
   stats.metadata_bytes = static_cast<std::uint64_t>(objects) * sizeof(ObjectHeader) +
                          state_->pool.spans() * kSpanHeaderBytes +
-                         state_->reserve.metadata_bytes() + pages.index_bytes();
+                         state_->reserve.metadata_bytes() + pages.index_bytes() +
+                         state_->layout.slot_table_offset - state_->layout.counters_offset;
   return stats;
 }
+
+std::uint64_t Store::resident_bytes() const { return state_->memory.resident_bytes(); }
 
 void Store::set_mem_limit(std::uint64_t bytes) noexcept {
   state_->pages.set_limit_pages(limit_pages_of(bytes));

@@ -120,6 +120,8 @@ class Store {
 
   std::uint64_t slots() const noexcept;
   StoreStats stats() const noexcept;
+  // Bytes of the store's memory that are there, as the kernel counts them; for statistics.
+  std::uint64_t resident_bytes() const;
   // Live changes, as zram's attributes of the same names.
   void set_mem_limit(std::uint64_t bytes) noexcept;
   void reset_mem_used_max() noexcept;

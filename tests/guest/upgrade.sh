@@ -47,9 +47,9 @@ step "a daemon that does not start"
 worker=$(number pid)
 guardian=$(guardian_of swap0)
 check_refused "no program" 'pleatd ended before' env PLEATD=/bin/false "$bin/pleat" upgrade swap0
+"$helpers/layout_changer" 99
+check_refused "another layout" 'layout version 99' "$bin/pleat" upgrade swap0
 "$helpers/layout_changer" 2
-check_refused "another layout" 'layout version 2' "$bin/pleat" upgrade swap0
-"$helpers/layout_changer" 1
 [ "$(number pid)" = "$worker" ] || fail "another worker serves"
 check_refused "no such device" 'no device nobody' "$bin/pleat" upgrade nobody
 

@@ -88,6 +88,42 @@ TEST(Adoption, ContentsAndStatisticsAreAsTheyWere) {
   expect_nothing_leaked(*store, *session);
 }
 
+TEST(Adoption, EventsOfADeadProcessStayCounted) {
+  StoreOptions options = small_store(64);
+  options.mem_limit_bytes = 4 * kPageSize;
+  const Memory kept = make_shared_memory(options);
+  StoreStats before;
+  {
+    const auto store = begin_store(options, kept);
+    const auto first = make_session(*store);
+    const auto second = make_session(*store);
+    for (std::uint64_t slot = 0; slot < 6; ++slot) {
+      (void)first->write(slot, random_page(slot).data());
+    }
+    StoreInspector::object(*store, 1)[100] ^= std::byte{1};
+    TestPage page;
+    EXPECT_EQ(second->read(1, page.data()), StoreStatus::kCorrupt);
+    second->discard(0, 2);
+    before = store->stats();
+  }
+  EXPECT_EQ(before.huge_pages_since, 4u);
+  const auto store = begin_store(options, kept);
+  for (int count = 1; count <= 2; ++count) {
+    const StoreStats after = store->stats();
+    EXPECT_EQ(after.huge_pages_since, before.huge_pages_since);
+    EXPECT_EQ(after.failed_reads, 1u);
+    EXPECT_EQ(after.failed_writes, 1u + count);
+    EXPECT_EQ(after.over_limit_writes, 1u + count);
+    EXPECT_EQ(after.corrupt_pages, 1u);
+    EXPECT_EQ(after.notify_free, 2u);
+    EXPECT_EQ(after.orig_data_size, before.orig_data_size);
+    EXPECT_EQ(after.huge_pages, before.huge_pages);
+    // And they go on from there.
+    store->set_mem_limit(1);
+    (void)make_session(*store)->write(9, random_page(9).data());
+  }
+}
+
 TEST(Adoption, LocksOfADeadProcessAreCleared) {
   const StoreOptions options = small_store(64);
   const Memory kept = make_shared_memory(options);
@@ -119,7 +155,7 @@ TEST(Adoption, AnotherLayoutIsRefused) {
   const auto begun = (*store)->begin();
   ASSERT_FALSE(begun);
   EXPECT_EQ(begun.error().code, EPROTO);
-  EXPECT_NE(begun.error().message.find("layout version 2"), std::string::npos)
+  EXPECT_NE(begun.error().message.find("layout version 3"), std::string::npos)
       << begun.error().message;
   const auto larger = Store::stand_by(small_store(1 << 20), *Memory::attach(kept.id()));
   ASSERT_FALSE(larger);

@@ -73,6 +73,7 @@ TEST(Reserve, DiscardGivesMemoryBackToTheSystem) {
   ASSERT_TRUE(store->settle(20'000));
   const std::uint64_t full = StoreInspector::memory_bytes(*store);
   EXPECT_GE(full, 8192 * kPageSize);
+  EXPECT_EQ(store->resident_bytes(), full);
   session->discard(0, 8000);
   ASSERT_TRUE(store->settle(20'000));
   const std::uint64_t sparse = StoreInspector::memory_bytes(*store);
@@ -80,6 +81,7 @@ TEST(Reserve, DiscardGivesMemoryBackToTheSystem) {
   EXPECT_EQ(stats.reserve_bytes, 8u << 20);
   EXPECT_EQ(stats.mem_used_total, 192 * kPageSize);
   EXPECT_LE(sparse, full - 7900 * kPageSize);
+  EXPECT_EQ(store->resident_bytes(), sparse);
   // What remains is what the statistics say, the header page and the page map among it.
   EXPECT_LE(sparse, stats.mem_used_total + stats.reserve_bytes + stats.slot_table_bytes +
                         stats.metadata_bytes + kPageSize);
