@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // What a page passes through besides its codec, one step at a time, in the first-level cache: the
 // scan for same-filled pages, the check of a stored object, the choice of a size class, and the
-// count of a latency. `pleat bench store` measures them together and with their cache misses.
+// statistics. `pleat bench store` measures them together and with their cache misses.
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -13,7 +13,9 @@
 #include "base/histogram.h"
 #include "base/page.h"
 #include "codec/kernels.h"
+#include "device/queue_stats.h"
 #include "store/check.h"
+#include "store/counters.h"
 #include "store/size_class.h"
 
 namespace pleat {
@@ -73,6 +75,35 @@ void histogram_record(benchmark::State& state) {
   for (auto _ : state) histogram.record(values[i++ % values.size()]);
 }
 BENCHMARK(histogram_record);
+
+void clock(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(ticks_now());
+}
+BENCHMARK(clock);
+
+// All that a request of one page adds to its queue's statistics, with both looks at the clock.
+void request_statistics(benchmark::State& state) {
+  static device::RequestCounter counter;
+  for (auto _ : state) {
+    counter.answered(device::Operation::kWrite, kPageSize, 0, ticks_now());
+  }
+}
+BENCHMARK(request_statistics);
+
+// What a page that replaces another adds to its session's counters.
+void store_statistics(benchmark::State& state) {
+  static store::Counters counters;
+  std::size_t length = 1000;
+  for (auto _ : state) {
+    store::WordCounts counts;
+    counts.add(store::SlotWord::compressed(codec::CodecId::kLz4, 1, length), 1);
+    counts.add(store::SlotWord::compressed(codec::CodecId::kLz4, 1, 1500), -1);
+    counts.count_in(counters);
+    benchmark::DoNotOptimize(++length);
+    if (length == 3000) length = 1000;
+  }
+}
+BENCHMARK(store_statistics);
 
 }  // namespace
 }  // namespace pleat

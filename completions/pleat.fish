@@ -5,7 +5,7 @@ function __pleat_devices
     pleat list --raw --noheadings --output NAME 2>/dev/null
 end
 
-set -l commands create list ls stat set remove rm upgrade recover bench capture help
+set -l commands create list ls stat metrics set remove rm upgrade recover bench capture help
 set -l sizes 'ram/2 ram/4 1G 2G 4G'
 complete -c pleat -f
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -l help -d 'Show the help'
@@ -13,6 +13,7 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -l version -d '
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a create -d 'Make a device, and swap to it if asked'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a list -d 'Show the devices, a line each'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a stat -d 'Show one device in full'
+complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a metrics -d 'Print statistics for Prometheus, in its text format'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a set -d 'Change a device while it is in use'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a remove -d 'Remove devices that nothing uses'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a upgrade -d 'Serve devices by new processes'
@@ -21,7 +22,7 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a capture -d '
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
 
 complete -c pleat -n "__fish_seen_subcommand_from $commands" -l help -d 'Show the help'
-complete -c pleat -n '__fish_seen_subcommand_from list ls stat set remove rm upgrade recover' -a '(__pleat_devices)'
+complete -c pleat -n '__fish_seen_subcommand_from list ls stat metrics set remove rm upgrade recover' -a '(__pleat_devices)'
 
 complete -c pleat -n '__fish_seen_subcommand_from create' -s s -l size -x -a $sizes -d 'Size of the device'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 lz4:fast lz4hc line line,fallback=lz4' -d 'Codec of written pages'
@@ -43,6 +44,7 @@ complete -c pleat -n '__fish_seen_subcommand_from list ls' -s b -l bytes -d 'Siz
 complete -c pleat -n '__fish_seen_subcommand_from list ls' -l raw -d 'One space between columns'
 complete -c pleat -n '__fish_seen_subcommand_from list ls' -s n -l noheadings -d 'No headings'
 complete -c pleat -n '__fish_seen_subcommand_from list ls stat' -s J -l json -d 'Print JSON'
+complete -c pleat -n '__fish_seen_subcommand_from metrics' -s o -l output -r -F -d 'File to replace'
 complete -c pleat -n '__fish_seen_subcommand_from stat' -l mm-stat -d 'The line of mm_stat'
 complete -c pleat -n '__fish_seen_subcommand_from stat' -l io-stat -d 'The line of io_stat'
 complete -c pleat -n '__fish_seen_subcommand_from stat' -l bd-stat -d 'The line of bd_stat'
@@ -70,4 +72,4 @@ complete -c pleat -n '__fish_seen_subcommand_from capture' -l groups -d 'Aligned
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l no-stop -d 'Let the process run'
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l after -x -d 'Seconds after the start'
 
-complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat set remove upgrade bench capture'
+complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat metrics set remove upgrade bench capture'

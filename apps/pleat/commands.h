@@ -17,6 +17,7 @@ using Action = std::function<Result<void>()>;
 void add_create_command(CLI::App& app, Action* action);
 void add_list_command(CLI::App& app, Action* action);
 void add_stat_command(CLI::App& app, Action* action);
+void add_metrics_command(CLI::App& app, Action* action);
 void add_set_command(CLI::App& app, Action* action);
 void add_remove_command(CLI::App& app, Action* action);
 void add_upgrade_command(CLI::App& app, Action* action);

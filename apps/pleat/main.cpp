@@ -52,6 +52,7 @@ void add_commands(CLI::App& app, Action* action) {
   add_create_command(app, action);
   add_list_command(app, action);
   add_stat_command(app, action);
+  add_metrics_command(app, action);
   add_set_command(app, action);
   add_remove_command(app, action);
   add_upgrade_command(app, action);

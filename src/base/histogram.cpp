@@ -12,6 +12,7 @@ std::uint64_t Histogram::count() const noexcept {
 }
 
 void Histogram::add(const Histogram& other) noexcept {
+  total_.store(total() + other.total(), std::memory_order_relaxed);
   for (std::size_t i = 0; i < kBuckets; ++i) {
     const std::uint64_t more = other.counts_[i].load(std::memory_order_relaxed);
     counts_[i].store(counts_[i].load(std::memory_order_relaxed) + more, std::memory_order_relaxed);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Latencies counted in buckets whose width is at most an eighth of their value, from 0 to 2^40:
-// fixed memory, one store a sample.
+// fixed memory, two stores a sample.
 //
 // Thread safety: one thread records; any thread may read, and sees a recent count in each bucket.
 #pragma once
@@ -24,9 +24,16 @@ class Histogram {
   void record(std::uint64_t value) noexcept {
     std::atomic<std::uint64_t>& bucket = counts_[bucket_of(value)];
     bucket.store(bucket.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    total_.store(total() + value, std::memory_order_relaxed);
   }
 
   std::uint64_t count() const noexcept;
+  // The sum of all values.
+  std::uint64_t total() const noexcept { return total_.load(std::memory_order_relaxed); }
+  // The samples in one of the kBuckets.
+  std::uint64_t count_in(std::size_t bucket) const noexcept {
+    return counts_[bucket].load(std::memory_order_relaxed);
+  }
   // Adds the counts of `other` to this one, which nobody else may be writing.
   void add(const Histogram& other) noexcept;
   // The upper end of the bucket in which the sample of rank ceil(fraction * count) lies; 0 when
@@ -51,6 +58,7 @@ class Histogram {
 
  private:
   std::array<std::atomic<std::uint64_t>, kBuckets> counts_{};
+  std::atomic<std::uint64_t> total_{0};
 };
 
 }  // namespace pleat

@@ -2,6 +2,7 @@
 // The daemon's socket, /run/pleat/NAME.sock: one JSON object a line in each direction, root only.
 //
 //   {"op":"stat"}                              -> {"ok":true,"status":{...}}
+//   {"op":"metrics"}                           -> {"ok":true,"metrics":"..."}
 //   {"op":"set","key":"mem_limit","value":N}   -> {"ok":true}
 //   {"op":"stop"}                              -> {"ok":true} once the device is gone
 //   anything that fails                        -> {"ok":false,"code":16,"error":"..."}

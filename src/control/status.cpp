@@ -16,11 +16,13 @@ template <typename Latency, typename Visitor>
 void visit_latency(Latency& latency, Visitor&& visit) {
   visit("requests", latency.requests);
   visit("bytes", latency.bytes);
+  visit("total_ns", latency.total_ns);
   visit("p50_ns", latency.p50_ns);
   visit("p90_ns", latency.p90_ns);
   visit("p99_ns", latency.p99_ns);
   visit("p999_ns", latency.p999_ns);
   visit("max_ns", latency.max_ns);
+  visit("buckets", latency.buckets);
 }
 
 template <typename Status, typename Visitor>
@@ -33,6 +35,7 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("id", status.id);
   visit("pid", status.pid);
   visit("stand_bys", status.stand_bys);
+  visit("take_overs", status.take_overs);
   visit("version", status.version);
   visit("isa", status.isa);
   visit("algorithm", status.algorithm);
@@ -63,10 +66,12 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("slot_table_bytes", status.slot_table_bytes);
   visit("metadata_bytes", status.metadata_bytes);
   visit("reserve_bytes", status.reserve_bytes);
+  visit("resident_bytes", status.resident_bytes);
   visit("daemon_bytes", status.daemon_bytes);
   visit("busy_ns", status.busy_ns);
   visit("read", status.read);
   visit("write", status.write);
+  visit("discard", status.discard);
 }
 
 // Each read() takes the value only where it has the field's type and range; false otherwise.
@@ -111,10 +116,18 @@ bool read(const json& value, T& field) {
   return true;
 }
 
+bool read(const json& value, LatencyBuckets& field) {
+  if (!value.is_array() || value.size() != field.size()) return false;
+  for (std::size_t i = 0; i < field.size(); ++i) {
+    if (!read(value[i], field[i])) return false;
+  }
+  return true;
+}
+
 bool read(const json& value, LatencyStatus& field) {
   bool good = value.is_object();
   if (!good) return false;
-  visit_latency(field, [&](const char* key, std::uint64_t& member) {
+  visit_latency(field, [&](const char* key, auto& member) {
     const auto found = value.find(key);
     good = good && found != value.end() && read(*found, member);
   });
@@ -129,7 +142,7 @@ json json_of(const T& field) {
 
 json json_of(const LatencyStatus& latency) {
   json object = json::object();
-  visit_latency(latency, [&](const char* key, std::uint64_t member) { object[key] = member; });
+  visit_latency(latency, [&](const char* key, const auto& member) { object[key] = member; });
   return object;
 }
 

@@ -3,6 +3,7 @@
 // protocol.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -13,14 +14,24 @@
 
 namespace pleat::control {
 
+// Requests are counted by the first of these that their service time does not exceed, and in one
+// more bucket those above all.
+inline constexpr std::array<std::uint64_t, 19> kLatencyLimits_ns = {
+    1'000,      2'000,       5'000,       10'000,      20'000,       50'000,     100'000,
+    200'000,    500'000,     1'000'000,   2'000'000,   5'000'000,    10'000'000, 20'000'000,
+    50'000'000, 100'000'000, 200'000'000, 500'000'000, 1'000'000'000};
+using LatencyBuckets = std::array<std::uint64_t, kLatencyLimits_ns.size() + 1>;
+
 struct LatencyStatus {
   std::uint64_t requests = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t total_ns = 0;
   std::uint64_t p50_ns = 0;
   std::uint64_t p90_ns = 0;
   std::uint64_t p99_ns = 0;
   std::uint64_t p999_ns = 0;
   std::uint64_t max_ns = 0;
+  LatencyBuckets buckets{};
 };
 
 // Field names are the JSON keys.
@@ -31,10 +42,11 @@ struct DeviceStatus {
   std::string transport_reason;  // why this one: "ublk: this kernel has it"
   std::vector<std::string> features;
   int id = -1;
-  std::int64_t pid = 0;    // the worker's process
-  unsigned stand_bys = 0;  // processes that are ready to serve where it dies
-  std::string version;     // of the daemon
-  std::string isa;         // the codec's tier
+  std::int64_t pid = 0;          // the worker's process
+  unsigned stand_bys = 0;        // processes that are ready to serve where it dies
+  std::uint64_t take_overs = 0;  // how often one has taken a dead one's place
+  std::string version;           // of the daemon
+  std::string isa;               // the codec's tier
   std::string algorithm;
   unsigned queues = 0;
   unsigned queue_depth = 0;
@@ -67,12 +79,14 @@ struct DeviceStatus {
   std::uint64_t slot_table_bytes = 0;
   std::uint64_t metadata_bytes = 0;
   std::uint64_t reserve_bytes = 0;
+  std::uint64_t resident_bytes = 0;  // of the store's memory, as the kernel counts it
   // Memory of all processes of the daemon (Pss, so that shared pages count once) without the slot
   // table and the pool pages that hold objects.
   std::uint64_t daemon_bytes = 0;
   std::uint64_t busy_ns = 0;  // time that queue threads spent serving
   LatencyStatus read;
   LatencyStatus write;
+  LatencyStatus discard;  // and write-zeroes
 };
 
 nlohmann::json to_json(const DeviceStatus& status);

@@ -67,9 +67,10 @@ Result<Board*> make_board(const Options& options, int memory_id) {
     release_board(there->board);
     return Error{EEXIST, "a daemon has left a device named " + options.name};
   }
+  const std::size_t bytes = sizeof(Board) + options.queues * sizeof(device::QueueStats);
   int id = -1;
   for (unsigned attempt = 0; id < 0 && attempt < kKeysTried; ++attempt) {
-    id = shmget(board_key(options.name, attempt), sizeof(Board), IPC_CREAT | IPC_EXCL | kBoardMode);
+    id = shmget(board_key(options.name, attempt), bytes, IPC_CREAT | IPC_EXCL | kBoardMode);
     if (id < 0 && errno != EEXIST) break;
   }
   if (id < 0) {
@@ -84,6 +85,7 @@ Result<Board*> make_board(const Options& options, int memory_id) {
     return error;
   }
   auto* const board = new (memory) Board;
+  for (unsigned i = 0; i < options.queues; ++i) new (board->queue_stats() + i) device::QueueStats;
   set_text(board->runtime_directory, control::runtime_directory());
   set_text(board->name, options.name);
   set_text(board->algorithm, options.algorithm);

@@ -16,9 +16,11 @@
 #include <cstdint>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "daemon/options.h"
 #include "daemon/procfs.h"
+#include "device/queue_stats.h"
 
 namespace pleat::daemon {
 
@@ -50,9 +52,9 @@ class Seat {
   std::atomic<std::uint64_t> bits_{0};
 };
 
-struct Board {
+struct alignas(64) Board {
   static constexpr std::uint64_t kMagic = 0x4452414f42454c50;  // "PLEBOARD" in memory
-  static constexpr std::uint32_t kVersion = 1;
+  static constexpr std::uint32_t kVersion = 2;
   static constexpr std::size_t kTextBytes = 256;
 
   // Up to the name the same in every version.
@@ -77,6 +79,13 @@ struct Board {
   Seat heir;    // a guardian that is about to succeed this one
   Seat worker;  // who serves the device, or is about to: who takes this seat may use the store
   std::atomic<std::uint64_t> heartbeat_ns{0};  // the worker's, as monotonic_ns() counts
+
+  const std::uint64_t started_ns = monotonic_ns();
+  std::atomic<std::uint64_t> take_overs{0};
+  // Of each queue, whoever serves it; they lie behind the board.
+  device::QueueStats* queue_stats() noexcept {
+    return reinterpret_cast<device::QueueStats*>(this + 1);
+  }
 };
 
 // Makes the board of a new device; its memory is locked. EEXIST where there is one already.

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/histogram.h"
 
@@ -12,8 +14,18 @@ namespace {
 
 control::LatencyStatus latency(const Histogram& ticks, std::uint64_t bytes) {
   control::LatencyStatus status;
-  status.requests = ticks.count();
+  // Their sum is the number of requests, also while some are counted.
+  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) {
+    const std::uint64_t count = ticks.count_in(i);
+    if (count == 0) continue;
+    const auto limit =
+        std::lower_bound(control::kLatencyLimits_ns.begin(), control::kLatencyLimits_ns.end(),
+                         ticks_to_ns(Histogram::bucket_end(i)));
+    status.buckets[static_cast<std::size_t>(limit - control::kLatencyLimits_ns.begin())] += count;
+    status.requests += count;
+  }
   status.bytes = bytes;
+  status.total_ns = ticks_to_ns(ticks.total());
   status.p50_ns = ticks_to_ns(ticks.quantile(0.5));
   status.p90_ns = ticks_to_ns(ticks.quantile(0.9));
   status.p99_ns = ticks_to_ns(ticks.quantile(0.99));
@@ -26,19 +38,24 @@ void add_queues(const std::vector<const device::QueueStats*>& queues,
                 control::DeviceStatus& status) {
   Histogram reads;
   Histogram writes;
+  Histogram discards;
   std::uint64_t read_bytes = 0;
   std::uint64_t write_bytes = 0;
+  std::uint64_t discard_bytes = 0;
   std::uint64_t busy_ticks = 0;
   for (const device::QueueStats* const queue : queues) {
     reads.add(queue->read_ticks);
     writes.add(queue->write_ticks);
+    discards.add(queue->discard_ticks);
     read_bytes += queue->read_bytes.load(std::memory_order_relaxed);
     write_bytes += queue->write_bytes.load(std::memory_order_relaxed);
+    discard_bytes += queue->discard_bytes.load(std::memory_order_relaxed);
     busy_ticks += queue->busy_ticks.load(std::memory_order_relaxed);
     status.invalid_io += queue->invalid_requests.load(std::memory_order_relaxed);
   }
   status.read = latency(reads, read_bytes);
   status.write = latency(writes, write_bytes);
+  status.discard = latency(discards, discard_bytes);
   status.busy_ns = ticks_to_ns(busy_ticks);
 }
 
@@ -77,6 +94,7 @@ control::DeviceStatus compose_status(const StatusSources& sources) {
   status.id = sources.transport.id;
   status.pid = getpid();
   status.stand_bys = sources.stand_bys;
+  status.take_overs = sources.take_overs;
   status.version = PLEAT_VERSION;
   status.isa = sources.isa;
   status.algorithm = sources.options.algorithm;
@@ -86,6 +104,7 @@ control::DeviceStatus compose_status(const StatusSources& sources) {
   status.uptime_ms = sources.uptime_ns / 1'000'000;
   add_store(sources.store, status);
   add_queues(sources.queues, status);
+  status.resident_bytes = sources.resident_bytes;
   const std::uint64_t stored_bytes = sources.store.slot_table_bytes + sources.store.mem_used_total;
   status.daemon_bytes = sources.pss_bytes > stored_bytes ? sources.pss_bytes - stored_bytes : 0;
   return status;

@@ -23,8 +23,10 @@ struct StatusSources {
   store::StoreStats store;
   std::string isa;
   unsigned stand_bys = 0;
+  std::uint64_t take_overs = 0;
   std::uint64_t uptime_ns = 0;
-  std::uint64_t pss_bytes = 0;  // of all processes of the daemon
+  std::uint64_t resident_bytes = 0;  // of the store's memory
+  std::uint64_t pss_bytes = 0;       // of all processes of the daemon
 };
 
 // Sums the queues; daemon_bytes is pss_bytes without the slot table and the pool pages that hold

@@ -15,7 +15,7 @@
 #include "base/page.h"
 #include "base/units.h"
 #include "codec/kernels.h"
-#include "control/status.h"
+#include "control/metrics.h"
 #include "daemon/live_status.h"
 #include "daemon/report.h"
 #include "daemon/users.h"
@@ -71,6 +71,7 @@ device::TransportOptions transport_options_of(const Service::Setup& setup) {
   transport_options.block_bytes = setup.options.block_bytes;
   transport_options.io_flusher = setup.io_flusher;
   transport_options.owner = setup.state.guardian.pid;
+  transport_options.stats = setup.board->queue_stats();
   return transport_options;
 }
 
@@ -92,7 +93,6 @@ Service::Service(Setup setup, TransportChoice choice, std::string isa, UniqueFd 
     : setup_(std::move(setup)),
       choice_(std::move(choice)),
       isa_(std::move(isa)),
-      start_ns_(monotonic_ns()),
       stopped_(std::move(stopped)),
       store_(std::move(store)),
       transport_(std::move(transport)) {}
@@ -162,6 +162,7 @@ Result<std::unique_ptr<Service>> Service::stand_by(Setup setup) {
 }
 
 Result<void> Service::take_over() {
+  ++setup_.board->take_overs;
   store_->set_mem_limit(setup_.board->mem_limit_bytes);
   if (auto begun = store_->begin(); !begun) return begun;
   return transport_->take_over();
@@ -175,19 +176,32 @@ Result<void> Service::save_successor() {
 Result<Json> Service::handle(const Json& request) {
   const auto op = request.find("op");
   if (op == request.end() || !op->is_string()) {
-    return Error{EINVAL, "a request needs an op: stat, set or stop"};
+    return Error{EINVAL, "a request needs an op: stat, metrics, set or stop"};
   }
   const auto& name = op->get_ref<const std::string&>();
   if (name == "stat") return stat();
+  if (name == "metrics") return metrics();
   if (name == "set") return set(request);
   if (name == "stop") {
     if (auto stopped = stop(); !stopped) return stopped.error();
     return Json{{"ok", true}};
   }
-  return Error{EINVAL, "unknown op " + name + "; the ops are stat, set and stop"};
+  return Error{EINVAL, "unknown op " + name + "; the ops are stat, metrics, set and stop"};
 }
 
 Result<Json> Service::stat() {
+  auto now = status();
+  if (!now) return now.error();
+  return Json{{"ok", true}, {"status", control::to_json(*now)}};
+}
+
+Result<Json> Service::metrics() {
+  const auto now = status();
+  if (!now) return now.error();
+  return Json{{"ok", true}, {"metrics", control::metrics_text({&*now, 1})}};
+}
+
+Result<control::DeviceStatus> Service::status() {
   const std::lock_guard lock(stop_mutex_);
   if (is_stopped_) return Error{ENODEV, "the device is gone"};
   std::vector<ProcessId> processes = {setup_.board->guardian.load(),
@@ -207,9 +221,11 @@ Result<Json> Service::stat() {
                               store_->stats(),
                               isa_,
                               setup_.bulletin->stand_bys_ready(),
-                              monotonic_ns() - start_ns_,
+                              setup_.board->take_overs,
+                              monotonic_ns() - setup_.board->started_ns,
+                              store_->resident_bytes(),
                               pss};
-  return Json{{"ok", true}, {"status", control::to_json(compose_status(sources))}};
+  return compose_status(sources);
 }
 
 Result<Json> Service::set(const Json& request) {

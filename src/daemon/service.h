@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "control/status.h"
 #include "daemon/board.h"
 #include "daemon/bulletin.h"
 #include "daemon/options.h"
@@ -80,7 +81,9 @@ class Service {
   Service(Setup setup, TransportChoice choice, std::string isa, UniqueFd stopped,
           std::unique_ptr<store::Store> store, std::unique_ptr<device::Transport> transport);
 
+  Result<control::DeviceStatus> status();
   Result<nlohmann::json> stat();
+  Result<nlohmann::json> metrics();
   Result<nlohmann::json> set(const nlohmann::json& request);
   // Frees the device for removal, or says who uses it.
   Result<UniqueFd> claim();
@@ -88,7 +91,6 @@ class Service {
   Setup setup_;
   const TransportChoice choice_;
   const std::string isa_;
-  const std::uint64_t start_ns_;
   UniqueFd stopped_;  // an eventfd
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<device::Transport> transport_;  // its queues use the store

@@ -2,19 +2,17 @@
 #include "daemon/state_file.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 #include <utility>
 
-#include "base/unique_fd.h"
+#include "base/replace_file.h"
 #include "control/socket.h"
 
 namespace pleat::daemon {
@@ -37,18 +35,6 @@ ProcessId process_from_json(const Json& json) {
   return {json.at("pid").get<pid_t>(), json.at("start_ticks").get<std::uint64_t>()};
 }
 
-Result<void> write_file(const std::string& path, std::string_view text) {
-  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file) return errno_error("cannot create " + path);
-  while (!text.empty()) {
-    const ssize_t size = write(file.get(), text.data(), text.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return errno_error("cannot write " + path);
-    text.remove_prefix(static_cast<std::size_t>(size));
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<void> save_state(const State& state) {
@@ -60,17 +46,8 @@ Result<void> save_state(const State& state) {
       {"id", state.id},
       {"path", state.path},
   };
-  const std::string unfinished = unfinished_path(state.name);
-  if (auto written = write_file(unfinished, json.dump() + "\n"); !written) {
-    unlink(unfinished.c_str());
-    return written;
-  }
-  if (rename(unfinished.c_str(), state_path(state.name).c_str()) != 0) {
-    const Error error = errno_error("cannot rename " + unfinished);
-    unlink(unfinished.c_str());
-    return error;
-  }
-  return {};
+  return replace_file(state_path(state.name), unfinished_path(state.name), json.dump() + "\n",
+                      0600);
 }
 
 Result<State> load_state(const std::string& name) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "base/clock.h"
 #include "base/histogram.h"
@@ -15,12 +16,15 @@
 
 namespace pleat::device {
 
-// Counters of one queue. One thread writes, any thread reads.
-struct QueueStats {
+// Counters of one queue. One thread writes, any thread reads. They may lie in memory that outlives
+// the process.
+struct alignas(64) QueueStats {
   Histogram read_ticks;  // service time of the requests that succeeded
   Histogram write_ticks;
+  Histogram discard_ticks;  // of write-zeroes, too
   std::atomic<std::uint64_t> read_bytes{0};
   std::atomic<std::uint64_t> write_bytes{0};
+  std::atomic<std::uint64_t> discard_bytes{0};
   std::atomic<std::uint64_t> busy_ticks{0};  // time with at least one request taken
   std::atomic<std::uint64_t> invalid_requests{0};
 };
@@ -28,6 +32,11 @@ struct QueueStats {
 // Thread safety: one thread counts; stats() may be read by any.
 class RequestCounter {
  public:
+  // Counts in `stats`, or in statistics of its own.
+  explicit RequestCounter(QueueStats* stats = nullptr)
+      : own_(stats == nullptr ? std::make_unique<QueueStats>() : nullptr),
+        stats_(stats == nullptr ? *own_ : *stats) {}
+
   // A request that was taken at `taken_ticks` (ticks_now()) has been answered now, with `error`: 0
   // or -errno. Requests may have been taken together; the time that they share is busy time once.
   // A failed request has no service time: what failed in the store the store counts, and what is
@@ -40,12 +49,23 @@ class RequestCounter {
     answered_ticks_ = now_ticks;
     if (error == -EINVAL || error == -EOPNOTSUPP) add(stats_.invalid_requests, 1);
     if (error != 0) return;
-    if (operation == Operation::kRead) {
-      stats_.read_ticks.record(now_ticks - taken_ticks);
-      add(stats_.read_bytes, length);
-    } else if (operation == Operation::kWrite) {
-      stats_.write_ticks.record(now_ticks - taken_ticks);
-      add(stats_.write_bytes, length);
+    switch (operation) {
+      case Operation::kRead:
+        stats_.read_ticks.record(now_ticks - taken_ticks);
+        add(stats_.read_bytes, length);
+        break;
+      case Operation::kWrite:
+        stats_.write_ticks.record(now_ticks - taken_ticks);
+        add(stats_.write_bytes, length);
+        break;
+      case Operation::kDiscard:
+      case Operation::kWriteZeroes:
+        stats_.discard_ticks.record(now_ticks - taken_ticks);
+        add(stats_.discard_bytes, length);
+        break;
+      case Operation::kFlush:
+      case Operation::kUnsupported:
+        break;
     }
   }
 
@@ -57,7 +77,8 @@ class RequestCounter {
     counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
   }
 
-  QueueStats stats_;
+  std::unique_ptr<QueueStats> own_;
+  QueueStats& stats_;
   std::uint64_t answered_ticks_ = 0;  // when the latest answer was given
 };
 

@@ -32,6 +32,7 @@ struct TransportOptions {
   bool user_copy = true;        // ublk: use USER_COPY where the kernel has it
   bool io_flusher = true;       // mark I/O threads; off only for tests without the capability
   pid_t owner = 0;              // ublk: the process whose device it is; 0 = this one
+  QueueStats* stats = nullptr;  // of each queue, for longer than the transport; null: its own
 };
 
 // What a transport is and does, for people: shown by `pleat stat` and the demo.

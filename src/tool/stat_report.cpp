@@ -50,8 +50,9 @@ std::string device_section(const Device& device) {
   text += line("Features", joined(status.features, "none"));
   text += line("Queues", fmt::format("{} of {} requests, blocks of {} bytes", status.queues,
                                      status.queue_depth, status.block_bytes));
-  text += line("Daemon", fmt::format("pid {}, {} stand-bys, version {}, up {}", status.pid,
-                                     status.stand_bys, status.version, uptime(status.uptime_ms)));
+  text += line("Daemon", fmt::format("pid {}, {} stand-bys, {} take-overs, version {}, up {}",
+                                     status.pid, status.stand_bys, status.take_overs,
+                                     status.version, uptime(status.uptime_ms)));
   text += line("Used as", joined(device.mount_points, "nothing now"));
   return text;
 }
@@ -110,7 +111,9 @@ std::string latency_line(std::string_view label, const LatencyStatus& latency) {
 }
 
 std::string service_section(const DeviceStatus& status) {
-  std::string text = latency_line("Reads", status.read) + latency_line("Writes", status.write);
+  const std::string text = latency_line("Reads", status.read) +
+                           latency_line("Writes", status.write) +
+                           latency_line("Discards", status.discard);
   const std::uint64_t bytes = status.read.bytes + status.write.bytes;
   std::string busy = format_duration_ns(status.busy_ns) + " of all queue threads together";
   if (status.busy_ns != 0) {
@@ -127,7 +130,8 @@ std::string cost_section(const DeviceStatus& status) {
               fmt::format("{} for the daemon's processes, {} for the slot table, {} "
                           "for headers and bitmaps, {} ready for writes",
                           format_size(status.daemon_bytes), format_size(status.slot_table_bytes),
-                          format_size(status.metadata_bytes), format_size(status.reserve_bytes)));
+                          format_size(status.metadata_bytes), format_size(status.reserve_bytes))) +
+         line("Resident", format_size(status.resident_bytes) + " of the store's memory in all");
 }
 
 // What a user of swap would wonder about.

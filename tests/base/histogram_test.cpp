@@ -51,6 +51,9 @@ TEST(Histogram, AddsUp) {
   two.record(100);
   one.add(two);
   EXPECT_EQ(one.count(), 3u);
+  EXPECT_EQ(one.total(), 110u);
+  EXPECT_EQ(one.count_in(Histogram::bucket_of(5)), 2u);
+  EXPECT_EQ(one.count_in(Histogram::bucket_of(100)), 1u);
   EXPECT_EQ(one.quantile(0.5), 5u);
 }
 

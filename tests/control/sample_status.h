@@ -16,6 +16,7 @@ inline DeviceStatus sample_status() {
   status.id = 3;
   status.pid = 4711;
   status.stand_bys = 5;
+  status.take_overs = 4;
   status.version = "0.1.0";
   status.isa = "avx2";
   status.algorithm = "lz4";
@@ -46,10 +47,16 @@ inline DeviceStatus sample_status() {
   status.slot_table_bytes = std::uint64_t{8} << 20;
   status.metadata_bytes = 181'920;
   status.reserve_bytes = std::uint64_t{7} << 20;
+  status.resident_bytes = std::uint64_t{30} << 20;
   status.daemon_bytes = 20'971'520;
   status.busy_ns = 2'100'000'000;
-  status.read = {22, 23'000'000, 2400, 2500, 26'000, 27'000, 28'000'000};
-  status.write = {32, 33'000'000, 3400, 3500, 36'000, 37'000, 38'000'000};
+  status.read = {22, 23'000'000, 29'000'000, 2400, 2500, 26'000, 27'000, 28'000'000, {}};
+  status.write = {32, 33'000'000, 39'000'000, 3400, 3500, 36'000, 37'000, 38'000'000, {}};
+  status.discard = {42, 43'000'000, 49'000'000, 4400, 4500, 46'000, 47'000, 48'000'000, {}};
+  std::uint64_t count = 100;
+  for (LatencyStatus* const latency : {&status.read, &status.write, &status.discard}) {
+    for (std::uint64_t& bucket : latency->buckets) bucket = ++count;
+  }
   return status;
 }
 

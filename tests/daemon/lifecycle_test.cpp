@@ -59,6 +59,11 @@ TEST_F(Lifecycle, PagesGoInAndOutAndTheCountersSaySo) {
   EXPECT_EQ(status.orig_data_size, 4096u);
   EXPECT_EQ(status.write.bytes, 4096u);
   EXPECT_GE(status.read.bytes, 4096u);
+  // The slot table, the header and the first reserve at least.
+  EXPECT_GE(status.resident_bytes, status.slot_table_bytes + status.reserve_bytes);
+  EXPECT_THAT(call({{"op", "metrics"}})["metrics"].get<std::string>(),
+              HasSubstr("pleat_stored_bytes{device=\"" + name_ + "\",algorithm=\"" +
+                        status.algorithm + "\"} 4096\n"));
 }
 
 TEST_F(Lifecycle, TheCodecSuitsTheProcessorWhereNobodyChoosesOne) {
@@ -124,7 +129,7 @@ TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
               HasSubstr("the keys are mem_limit and mem_used_max"));
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_limit"}, {"value", -1}}),
               HasSubstr("number of bytes"));
-  EXPECT_THAT(refusal({{"op", "fly"}}), HasSubstr("the ops are stat, set and stop"));
+  EXPECT_THAT(refusal({{"op", "fly"}}), HasSubstr("the ops are stat, metrics, set and stop"));
   EXPECT_THAT(refusal({{"no", "op"}}), HasSubstr("needs an op"));
 }
 

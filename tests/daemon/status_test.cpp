@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "base/clock.h"
 
@@ -33,7 +34,9 @@ class Status : public testing::Test {
                            store_,
                            "avx2",
                            2,
+                           3,
                            1'234'567'890,
+                           4096,
                            pss_bytes_});
   }
 
@@ -56,6 +59,8 @@ TEST_F(Status, SaysWhatTheDeviceIs) {
   EXPECT_THAT(status.features, testing::ElementsAre("DIRECT_IO", "a note"));
   EXPECT_EQ(status.pid, getpid());
   EXPECT_EQ(status.stand_bys, 2u);
+  EXPECT_EQ(status.take_overs, 3u);
+  EXPECT_EQ(status.resident_bytes, 4096u);
   EXPECT_EQ(status.isa, "avx2");
   EXPECT_EQ(status.queues, 2u);
   EXPECT_EQ(status.queue_depth, 64u);
@@ -103,9 +108,11 @@ TEST_F(Status, QueuesAreSummed) {
   for (int i = 0; i < 98; ++i) first_.read_ticks.record(ticks);
   for (int i = 0; i < 2; ++i) second_.read_ticks.record(ticks * 100);
   second_.write_ticks.record(ticks);
+  second_.discard_ticks.record(ticks * 10'000);
   first_.read_bytes = 4096;
   second_.read_bytes = 512;
   second_.write_bytes = 1024;
+  second_.discard_bytes = 8192;
   first_.busy_ticks = ticks * 2;
   second_.busy_ticks = ticks;
   first_.invalid_requests = 3;
@@ -115,6 +122,8 @@ TEST_F(Status, QueuesAreSummed) {
   EXPECT_EQ(status.read.bytes, 4608u);
   EXPECT_EQ(status.write.requests, 1u);
   EXPECT_EQ(status.write.bytes, 1024u);
+  EXPECT_EQ(status.discard.requests, 1u);
+  EXPECT_EQ(status.discard.bytes, 8192u);
   EXPECT_EQ(status.invalid_io, 7u);
   // A histogram's bucket is at most an eighth wider than the sample.
   EXPECT_NEAR(static_cast<double>(status.read.p50_ns), 1e6, 0.13e6);
@@ -122,6 +131,30 @@ TEST_F(Status, QueuesAreSummed) {
   EXPECT_NEAR(static_cast<double>(status.read.p99_ns), 1e8, 0.13e8);
   EXPECT_NEAR(static_cast<double>(status.read.max_ns), 1e8, 0.13e8);
   EXPECT_NEAR(static_cast<double>(status.busy_ns), 3e6, 1e4);
+  EXPECT_NEAR(static_cast<double>(status.read.total_ns), 98e6 + 2 * 1e8, 1e5);
+}
+
+TEST_F(Status, EveryRequestIsInOneBucketThatItsTimeDoesNotExceed) {
+  const double tick_ns = 1e9 / ticks_per_second();
+  std::uint64_t requests = 0;
+  for (double time_ns = 100; time_ns < 1e11; time_ns *= 1.7) {
+    first_.write_ticks.record(static_cast<std::uint64_t>(time_ns / tick_ns));
+    ++requests;
+    const control::LatencyStatus latency = compose().write;
+    EXPECT_EQ(latency.requests, requests);
+    EXPECT_EQ(std::accumulate(latency.buckets.begin(), latency.buckets.end(), std::uint64_t{0}),
+              requests);
+    // The largest is in the last bucket that has any, whose limit is at most an eighth too far.
+    std::size_t last = latency.buckets.size();
+    while (latency.buckets[last - 1] == 0) --last;
+    if (last <= control::kLatencyLimits_ns.size()) {
+      EXPECT_LE(time_ns, static_cast<double>(control::kLatencyLimits_ns[last - 1]) + tick_ns);
+    }
+    if (last >= 2) {
+      EXPECT_GE(time_ns * 1.13 + tick_ns,
+                static_cast<double>(control::kLatencyLimits_ns[last - 2]));
+    }
+  }
 }
 
 TEST_F(Status, TheDaemonsOwnMemoryIsWithoutPagesAndSlotTable) {

@@ -30,7 +30,19 @@ TEST_F(RequestCounterTest, EveryAnswerIsOneRequestAndItsBytes) {
   EXPECT_EQ(stats_.read_bytes.load(), 1024u);
   EXPECT_EQ(stats_.write_ticks.count(), 2u);
   EXPECT_EQ(stats_.read_ticks.count(), 1u);
+  EXPECT_EQ(stats_.discard_ticks.count(), 2u);
+  EXPECT_EQ(stats_.discard_bytes.load(), 8192u);
   EXPECT_EQ(stats_.invalid_requests.load(), 0u);
+}
+
+TEST(RequestCounterAfterAnother, GoesOnWhereThatEnded) {
+  QueueStats stats;
+  RequestCounter(&stats).answered(Operation::kWrite, 4096, 0, ticks_now());
+  RequestCounter counter(&stats);
+  counter.answered(Operation::kWrite, 4096, 0, ticks_now());
+  EXPECT_EQ(stats.write_ticks.count(), 2u);
+  EXPECT_EQ(stats.write_bytes.load(), 8192u);
+  EXPECT_EQ(&counter.stats(), &stats);
 }
 
 TEST_F(RequestCounterTest, AFailedRequestIsNoSampleAndNoBytes) {

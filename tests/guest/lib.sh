@@ -170,6 +170,12 @@ in_cgroup() {
   (echo 0 >"/sys/fs/cgroup/$name/cgroup.procs" && exec "$@")
 }
 
+# metric NAME METRIC [LABELS]: one number of `pleat metrics`; LABELS as they stand there, as op="write".
+metric() {
+  timeout 30 "$bin/pleat" metrics "$1" |
+    awk -v metric="$2{" -v labels="${3:-}" 'index($0, metric) == 1 && index($0, labels) && !seen++ { print $NF }'
+}
+
 # worker_of NAME and guardian_of NAME: process ids of a device's daemon.
 worker_of() { timeout 30 "$bin/pleat" stat "$1" --json | grep -Eo '"pid": *[0-9]+' | grep -Eo '[0-9]+'; }
 guardian_of() { awk '$1 == "PPid:" { print $2 }' "/proc/$(worker_of "$1")/status"; }

@@ -27,6 +27,7 @@ churn_and_kill() {
   shift 2
   step "$what, queues: $queues ($TRANSPORT)"
   make_device swap0 256M --queues "$queues"
+  swapped_out=$(pages_swapped_out)
   check "setting a limit" timeout 30 "$bin/pleat" set swap0 mem-limit=200M
   swap_on "$device"
   rm -f "$work/ready" "$work/stop"
@@ -40,6 +41,11 @@ churn_and_kill() {
   [ "$status" = 0 ] || fail "worker_killer: exit status $status"
   echo "   $(pages_swapped_out) pages swapped out; mm_stat $(mm_stat swap0)"
   [ "$(stat_field swap0 mem_limit)" = $((200 << 20)) ] || fail "a successor has forgotten the limit"
+  swapped_out=$(($(pages_swapped_out) - swapped_out))
+  written=$(($(metric swap0 pleat_request_bytes_total 'op="write"') / 4096))
+  [ "$written" -ge "$swapped_out" ] || fail "$swapped_out pages were swapped out, but $written writes are counted"
+  [ "$(metric swap0 pleat_take_overs_total)" -ge $((kills + stops)) ] ||
+    fail "$(metric swap0 pleat_take_overs_total) take-overs are counted, not $((kills + stops))"
   check swapoff timeout 120 swapoff "$device"
   check blkdiscard blkdiscard "$device"
   [ "$(stat_field swap0 orig_data_size)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat swap0)"

@@ -23,7 +23,7 @@ TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
   Transport       ublk: this kernel has it
   Features        USER_COPY CMD_IOCTL_ENCODE
   Queues          2 of 64 requests, blocks of 512 bytes
-  Daemon          pid 4711, 5 stand-bys, version 0.1.0, up 1m 1s
+  Daemon          pid 4711, 5 stand-bys, 4 take-overs, version 0.1.0, up 1m 1s
   Used as         nothing now
 
   Pages stored    10000, 39.1M
@@ -37,9 +37,11 @@ TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
 
   Reads           22 requests, 21.9M; p50 2.40us, p90 2.50us, p99 26.0us, p99.9 27.0us, max 28.0ms
   Writes          32 requests, 31.5M; p50 3.40us, p90 3.50us, p99 36.0us, p99.9 37.0us, max 38.0ms
+  Discards        42 requests, 41M; p50 4.40us, p90 4.50us, p99 46.0us, p99.9 47.0us, max 48.0ms
   Busy            2.10s of all queue threads together; 53.4M moved, 25.4M/s of busy time
 
   Own memory      20M for the daemon's processes, 8M for the slot table, 177.7K for headers and bitmaps, 7M ready for writes
+  Resident        30M of the store's memory in all
 )");
   EXPECT_TRUE(result_.has_value());
 }

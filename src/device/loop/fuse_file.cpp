@@ -105,7 +105,7 @@ struct FuseFile::Queue {
   MessageBuffer buffer;
   ServingDescriptors descriptors;  // of the thread
   std::thread thread;
-  RequestCounter counter{};
+  RequestCounter counter;
   std::uint64_t taken_ticks = 0;  // when the request that is served now was taken
 
   void answered(Operation operation, std::size_t length, int error) noexcept {
@@ -337,8 +337,9 @@ Result<void> FuseFile::start_queues(store::Store& store) {
     if (!server) return std::move(server).error();
     auto buffer = MessageBuffer::allocate();
     if (!buffer) return std::move(buffer).error();
-    queues_.emplace_back(new Queue{std::move(server).value(), std::move(buffer).value(),
-                                   ServingDescriptors(), std::thread()});
+    queues_.emplace_back(new Queue{
+        std::move(server).value(), std::move(buffer).value(), ServingDescriptors(), std::thread(),
+        RequestCounter(options_.stats == nullptr ? nullptr : &options_.stats[i])});
   }
 
   // Serving threads take no signal: those are for the thread that ends the program.

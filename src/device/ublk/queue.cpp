@@ -70,6 +70,7 @@ Operation operation_of(const IoDescriptor& request) noexcept {
 Queue::Queue(const QueueConfig& config, RequestServer server)
     : config_(config),
       server_(std::move(server)),
+      counter_(config.stats),
       prepared_(prepared_promise_.get_future()),
       fetching_(fetching_promise_.get_future()),
       ended_(ended_promise_.get_future()) {}

@@ -40,6 +40,7 @@ struct QueueConfig {
   Encoding encoding = Encoding::kLegacy;
   bool user_copy = false;
   bool io_flusher = true;
+  QueueStats* stats = nullptr;
   cpu_set_t cpus{};
 };
 

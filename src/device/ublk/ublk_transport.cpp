@@ -202,6 +202,7 @@ Result<void> UblkTransport::prepare_queues(store::Store& store, const TransportO
     auto cpus = control_.queue_affinity(device_.dev_id, index);
     if (!cpus) return std::move(cpus).error();
     config.index = index;
+    if (options.stats != nullptr) config.stats = &options.stats[index];
     config.cpus = *cpus;
     auto queue = Queue::prepare(config, store);
     if (!queue) return std::move(queue).error();
