@@ -15,13 +15,13 @@ _pleat_columns() {
 _pleat_words() {
   case $1 in
     create)
-      echo --help --size --algorithm --mem-limit --queues --depth --block-size --transport --id --swap \
+      echo --help --size --size-max --algorithm --mem-limit --queues --depth --block-size --transport --id --swap \
         --priority --discard --no-discard --foreground
       ;;
     list | ls) echo --help --output --output-all --bytes --raw --noheadings --json && _pleat_devices ;;
     stat) echo --help --json --mm-stat --io-stat --bd-stat && _pleat_devices ;;
     metrics) echo --help --output && _pleat_devices ;;
-    set) echo --help mem-limit= mem-used-max=0 && _pleat_devices ;;
+    set) echo --help --size mem-limit= mem-used-max=0 && _pleat_devices ;;
     remove | rm) echo --help --all --swapoff && _pleat_devices ;;
     upgrade | recover) echo --help --all && _pleat_devices ;;
     bench)
@@ -44,7 +44,7 @@ _pleat() {
       --algorithm | -a) words="auto lz4 lz4hc line line,fallback=lz4" ;;
       --codec) words="lz4 lz4hc line line,fallback=lz4" ;;
       --isa) words="scalar avx2 avx512 neon all" ;;
-      --size | -s | --mem-limit | -m) words="ram/2 ram/4 1G 2G 4G" ;;
+      --size | -s | --size-max | --mem-limit | -m) words="ram/2 ram/4 1G 2G 4G" ;;
       --pages | --output | -o)
         if [[ ${COMP_WORDS[1]} == list || ${COMP_WORDS[1]} == ls ]]; then
           words=$(_pleat_columns)

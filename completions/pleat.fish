@@ -25,6 +25,8 @@ complete -c pleat -n "__fish_seen_subcommand_from $commands" -l help -d 'Show th
 complete -c pleat -n '__fish_seen_subcommand_from list ls stat metrics set remove rm upgrade recover' -a '(__pleat_devices)'
 
 complete -c pleat -n '__fish_seen_subcommand_from create' -s s -l size -x -a $sizes -d 'Size of the device'
+complete -c pleat -n '__fish_seen_subcommand_from create' -l size-max -x -a $sizes -d 'Largest size it may be set to'
+complete -c pleat -n '__fish_seen_subcommand_from set' -s s -l size -x -a $sizes -d 'New size of the device'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 lz4:fast lz4hc line line,fallback=lz4' -d 'Codec of written pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s m -l mem-limit -x -a $sizes -d 'Most memory for stored pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l queues -x -d 'Hardware queues'

@@ -15,6 +15,7 @@ struct CreateArguments {
   bool discard = false;
   bool no_discard = false;
   std::string size;
+  std::string size_max;
   std::string mem_limit;
 };
 
@@ -23,6 +24,11 @@ Result<void> run_create(const CreateArguments& arguments) {
   const Result<std::uint64_t> size = config::evaluate_size(arguments.size);
   if (!size) return size.error();
   options.daemon.size_bytes = *size;
+  if (!arguments.size_max.empty()) {
+    const Result<std::uint64_t> size_max = config::evaluate_size(arguments.size_max);
+    if (!size_max) return size_max.error();
+    options.daemon.size_max_bytes = *size_max;
+  }
   if (!arguments.mem_limit.empty() && arguments.mem_limit != "0") {
     const Result<std::uint64_t> limit = config::evaluate_size(arguments.mem_limit);
     if (!limit) return limit.error();
@@ -43,6 +49,11 @@ void add_device_options(CLI::App& command, CreateArguments& arguments) {
                   "Size of the device: 4G, 512M, ram/2, \"min(ram * 0.5, 8G)\"")
       ->type_name("SIZE")
       ->required()
+      ->check(check_size);
+  command
+      .add_option("--size-max", arguments.size_max,
+                  "Largest size that the device may be set to; default: four times the size")
+      ->type_name("SIZE")
       ->check(check_size);
   command.add_option("-a,--algorithm", daemon.algorithm, "Codec of written pages, or auto")
       ->type_name("SPEC")

@@ -46,6 +46,8 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
                      "Take the place of the daemon, living or dead, of the device of this name");
   auto* const name = app.add_option("--name", options.name, "Name of the device");
   add_size(app, "--size", options.size_bytes, "Size of the device, with K, M, G or T as a unit");
+  add_size(app, "--size-max", options.size_max_bytes,
+           "Largest size that the device may be set to; 0, the default, is four times --size");
   app.add_option("--algorithm", options.algorithm, "Codec of the pages, or auto")
       ->capture_default_str();
   add_size(app, "--mem-limit", options.mem_limit_bytes,

@@ -17,6 +17,8 @@ struct Metric {
 constexpr Metric kMetrics[] = {
     {"disk_size_bytes", "gauge", "Size of the device.",
      [](const DeviceStatus& s) { return s.disksize; }},
+    {"disk_size_max_bytes", "gauge", "The largest size that the device can be set to.",
+     [](const DeviceStatus& s) { return s.disksize_max; }},
     {"uptime_seconds", "gauge", "Time since the daemon started.",
      [](const DeviceStatus& s) { return s.uptime_ms * 1'000'000; }},
     {"stand_bys", "gauge", "Processes that are ready to serve the device.",

@@ -43,6 +43,7 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("queue_depth", status.queue_depth);
   visit("block_bytes", status.block_bytes);
   visit("disksize", status.disksize);
+  visit("disksize_max", status.disksize_max);
   visit("uptime_ms", status.uptime_ms);
   visit("orig_data_size", status.orig_data_size);
   visit("compr_data_size", status.compr_data_size);

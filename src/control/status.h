@@ -51,7 +51,8 @@ struct DeviceStatus {
   unsigned queues = 0;
   unsigned queue_depth = 0;
   unsigned block_bytes = 0;
-  std::uint64_t disksize = 0;  // bytes
+  std::uint64_t disksize = 0;      // bytes
+  std::uint64_t disksize_max = 0;  // the largest that it can be set to
   std::uint64_t uptime_ms = 0;
 
   // mm_stat, io_stat and bd_stat in zram's order, names and units.

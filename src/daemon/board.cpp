@@ -90,6 +90,7 @@ Result<Board*> make_board(const Options& options, int memory_id) {
   set_text(board->name, options.name);
   set_text(board->algorithm, options.algorithm);
   board->size_bytes = options.size_bytes;
+  board->size_max_bytes = options.size_max_bytes;
   board->queues = options.queues;
   board->depth = options.depth;
   board->block_bytes = options.block_bytes;
@@ -127,6 +128,7 @@ Options options_of(const Board& board) {
   Options options;
   options.name = board.name;
   options.size_bytes = board.size_bytes;
+  options.size_max_bytes = board.size_max_bytes;
   options.algorithm = board.algorithm;
   options.mem_limit_bytes = board.mem_limit_bytes;
   options.queues = board.queues;

@@ -65,7 +65,8 @@ struct alignas(64) Board {
   char name[64] = {};
 
   char algorithm[kTextBytes] = {};
-  std::uint64_t size_bytes = 0;
+  std::uint64_t size_bytes = 0;      // at the start
+  std::uint64_t size_max_bytes = 0;  // as it was asked for
   unsigned queues = 0;
   unsigned depth = 0;
   unsigned block_bytes = 0;

@@ -61,6 +61,7 @@ void add_queues(const std::vector<const device::QueueStats*>& queues,
 
 void add_store(const store::StoreStats& store, control::DeviceStatus& status) {
   status.disksize = store.device_bytes;
+  status.disksize_max = store.device_bytes_max;
   status.orig_data_size = store.orig_data_size;
   status.compr_data_size = store.compr_data_size;
   status.mem_used_total = store.mem_used_total;

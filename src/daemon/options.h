@@ -10,6 +10,7 @@ namespace pleat::daemon {
 struct Options {
   std::string name;                   // the device's name, control::valid_name()
   std::uint64_t size_bytes = 0;       // size of the device
+  std::uint64_t size_max_bytes = 0;   // the largest it may be given; 0 = kSizeMaxFactor times that
   std::string algorithm = "auto";     // specification of the codec, or "auto"
   std::uint64_t mem_limit_bytes = 0;  // bound on pool memory, 0 = none
   unsigned queues = 0;                // 0 = one a processor, at most kQueuesByDefaultMax
@@ -24,6 +25,8 @@ struct Options {
 inline constexpr unsigned kQueuesByDefaultMax = 4;
 inline constexpr unsigned kQueuesMax = 64;
 inline constexpr unsigned kDepthMax = 4096;  // UBLK_MAX_QUEUE_DEPTH, linux/ublk_cmd.h
+// Room to grow costs address space only.
+inline constexpr std::uint64_t kSizeMaxFactor = 4;
 inline constexpr std::uint64_t kSizeBytesMax = std::uint64_t{16} << 40;  // store/store.h
 
 }  // namespace pleat::daemon

@@ -23,6 +23,12 @@ Result<void> check_options(const Options& options) {
     return Error{EINVAL, "bad size " + std::to_string(options.size_bytes) +
                              "; use a positive multiple of 4096 bytes, at most 16T"};
   }
+  const std::uint64_t size_max = options.size_max_bytes;
+  if (size_max != 0 &&
+      (size_max < options.size_bytes || size_max % kPageSize != 0 || size_max > kSizeBytesMax)) {
+    return Error{EINVAL, "bad largest size " + std::to_string(size_max) +
+                             "; use a multiple of 4096 bytes, at least the size and at most 16T"};
+  }
   if (options.queues > kQueuesMax) {
     return Error{EINVAL, "bad number of queues " + std::to_string(options.queues) + "; use 1 to " +
                              std::to_string(kQueuesMax)};

@@ -43,6 +43,9 @@ store::StoreOptions store_options_of(const Options& options, const codec::Kernel
                                      bool io_flusher) {
   store::StoreOptions store_options;
   store_options.device_bytes = options.size_bytes;
+  store_options.device_bytes_max =
+      options.size_max_bytes != 0 ? options.size_max_bytes
+                                  : std::min(options.size_bytes * kSizeMaxFactor, kSizeBytesMax);
   store_options.mem_limit_bytes = options.mem_limit_bytes;
   store_options.codec = options.algorithm;
   store_options.kernels = &kernels;
@@ -170,7 +173,11 @@ Result<void> Service::take_over() {
 
 Result<void> Service::save_successor() {
   setup_.state.path = transport_->info().path;
-  return save_state(setup_.state);
+  auto saved = save_state(setup_.state);
+  // The last server may have died between the store's change of size and the kernel's. Where the
+  // kernel cannot change it there was none.
+  auto resized = transport_->resize(store_->slots() * kPageSize);
+  return resized || resized.error().code == EOPNOTSUPP ? saved : resized;
 }
 
 Result<Json> Service::handle(const Json& request) {
@@ -243,10 +250,42 @@ Result<Json> Service::set(const Json& request) {
     // As zram has it: 0 starts the peak anew, anything else is refused.
     if (value->get<std::uint64_t>() != 0) return Error{EINVAL, "mem_used_max can only be set to 0"};
     store_->reset_mem_used_max();
+  } else if (name == "size") {
+    if (auto resized = resize(value->get<std::uint64_t>()); !resized) return resized.error();
   } else {
-    return Error{EINVAL, "unknown key " + name + "; the keys are mem_limit and mem_used_max"};
+    return Error{EINVAL, "unknown key " + name + "; the keys are mem_limit, mem_used_max and size"};
   }
   return Json{{"ok", true}};
+}
+
+Result<void> Service::resize(std::uint64_t bytes) {
+  const std::lock_guard lock(stop_mutex_);
+  if (is_stopped_) return Error{ENODEV, "the device is gone"};
+  const std::uint64_t old_bytes = store_->slots() * kPageSize;
+  if (bytes == old_bytes) return {};
+  if (auto good = store_->check_size(bytes); !good) return good;
+  auto device = block_device(transport_->info().path);
+  if (!device) return device.error();
+  for (const Use& use : find_uses(*device, setup_.options.name, {getpid()})) {
+    if (use.kind != UseKind::kSwap) continue;
+    return Error{EBUSY, device->path +
+                            " is in use as swap, which would keep the size that it had "
+                            "at swapon; run: swapoff " +
+                            device->path};
+  }
+  if (bytes > old_bytes) {
+    // The slots are there before the kernel sends requests for them.
+    if (auto grown = store_->resize(bytes); !grown) return grown;
+    auto resized = transport_->resize(bytes);
+    if (!resized) static_cast<void>(store_->resize(old_bytes));
+    return resized;
+  }
+  // Nobody may use the end that goes, nor begin to while we look.
+  auto claimed = claim();
+  if (!claimed) return claimed.error();
+  if (auto good = store_->check_size(bytes); !good) return good;
+  if (auto resized = transport_->resize(bytes); !resized) return resized;
+  return store_->resize(bytes);
 }
 
 Result<UniqueFd> Service::claim() {

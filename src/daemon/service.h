@@ -52,8 +52,11 @@ class Service {
   static Result<std::unique_ptr<Service>> stand_by(Setup setup);
   // Serves the device from now on. Its last server is dead.
   Result<void> take_over();
-  // Writes down who serves the device now; after take_over(), when there is time.
+  // Writes down who serves the device now, and sees to it that the kernel knows its size; after
+  // take_over(), when there is time.
   Result<void> save_successor();
+  // For a stand-by: makes ready for the size that the device has now.
+  Result<void> follow_size() { return store_->follow_size(); }
   // Takes the device away, in use or not, where nobody stopped it and it is not a stand-by.
   ~Service();
   Service(const Service&) = delete;
@@ -85,6 +88,7 @@ class Service {
   Result<nlohmann::json> stat();
   Result<nlohmann::json> metrics();
   Result<nlohmann::json> set(const nlohmann::json& request);
+  Result<void> resize(std::uint64_t bytes);
   // Frees the device for removal, or says who uses it.
   Result<UniqueFd> claim();
 

@@ -51,6 +51,9 @@ void set_thread_stack_size() {
   pthread_attr_destroy(&attributes);
 }
 
+// How often a stand-by looks whether the device has another size.
+constexpr int kFollowMs = 1000;
+
 class Worker {
  public:
   explicit Worker(WorkerSetup setup) : setup_(std::move(setup)) {}
@@ -254,7 +257,9 @@ bool Worker::wait_for_go(int go) {
     std::array<pollfd, 3> entries = {{{go, POLLIN, 0},
                                       {guardian_lives_ ? setup_.reports.get() : -1, POLLIN, 0},
                                       {worker ? worker.get() : -1, POLLIN, 0}}};
-    const int timeout_ms = guardian_lives_ || worker ? -1 : kHeartbeatMs;
+    // What a change of size takes is made ready now: at a take-over there may be no memory for it.
+    static_cast<void>(service_->follow_size());
+    const int timeout_ms = guardian_lives_ || worker ? kFollowMs : kHeartbeatMs;
     const int count = poll(entries.data(), entries.size(), timeout_ms);
     if (count < 0) continue;
     std::uint64_t told = 0;

@@ -68,6 +68,9 @@ class Transport {
   // device had in flight is served again. Waits for the driver to let go of that server. A stand-by
   // that is destroyed without this leaves the device alone.
   virtual Result<void> take_over();
+  // Gives the device another size, in use or not. The store has at least that many slots by then.
+  // EOPNOTSUPP where the kernel cannot.
+  virtual Result<void> resize(std::uint64_t bytes) = 0;
   virtual Result<void> stop_claimed(UniqueFd claim) {
     claim.reset();
     return stop();

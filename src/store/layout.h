@@ -36,7 +36,7 @@ struct StoreHeader {
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t page_bytes;
-  std::uint64_t device_bytes;
+  std::uint64_t device_bytes_max;
   std::uint64_t counters_offset;
   std::uint64_t slot_table_offset;
   std::uint64_t page_map_offset;
@@ -48,6 +48,11 @@ struct StoreHeader {
 };
 static_assert(sizeof(StoreHeader) == 72);
 
+// Where in the header's page the number of slots is, which is the device's size: what changes
+// there.
+inline constexpr std::uint64_t kSlotsOffset = 128;
+static_assert(kSlotsOffset >= sizeof(StoreHeader));
+
 // Which pages of a region are there, and which of these hold nothing. A ready page is present.
 struct RegionWords {
   std::uint64_t present;
@@ -55,7 +60,7 @@ struct RegionWords {
 };
 
 struct Layout {
-  std::uint64_t slots = 0;
+  std::uint64_t slots_max = 0;
   std::uint64_t counters_offset = 0;
   std::uint64_t slot_table_offset = 0;
   std::uint64_t page_map_offset = 0;
@@ -71,21 +76,22 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
 
-// `reserve_pages` is how much the background thread keeps ready, `sessions` how many there may be.
-constexpr Layout make_layout(std::uint64_t device_bytes, std::uint64_t reserve_pages,
+// For devices of up to `device_bytes_max`. `reserve_pages` is how much the background thread keeps
+// ready, `sessions` how many there may be.
+constexpr Layout make_layout(std::uint64_t device_bytes_max, std::uint64_t reserve_pages,
                              unsigned sessions) {
   Layout layout;
-  layout.slots = device_bytes / kPageSize;
+  layout.slots_max = device_bytes_max / kPageSize;
   // Address space only: every page of the device stored raw; a half-empty span of every class; an
   // eighth for spans that discards have left sparse; twice the reserve.
-  const std::uint64_t wanted =
-      layout.slots + layout.slots / 8 + kSizeClasses.count * kSpanPagesMax + 2 * reserve_pages;
+  const std::uint64_t wanted = layout.slots_max + layout.slots_max / 8 +
+                               kSizeClasses.count * kSpanPagesMax + 2 * reserve_pages;
   layout.pool_pages = std::min(round_up(wanted, kRegionPages), kPoolBytesMax / kPageSize);
   layout.counters_offset = kPageSize;
   layout.slot_table_offset =
       layout.counters_offset + round_up(sessions * sizeof(Counters), kPageSize);
   layout.page_map_offset =
-      layout.slot_table_offset + round_up(layout.slots * sizeof(SlotWord), kPageSize);
+      layout.slot_table_offset + round_up(layout.slots_max * sizeof(SlotWord), kPageSize);
   layout.region_words_offset =
       layout.page_map_offset + round_up(layout.pool_pages * sizeof(std::uint16_t), kPageSize);
   layout.pool_offset =

@@ -7,7 +7,8 @@
 // memory while no process has them mapped, as in the moment between a worker and its successor.
 // With mlock() they would be swapped out then, to the very device whose pages they are.
 //
-// Thread safety: populate() and give_back() by one thread at a time; the mapping is everybody's.
+// Thread safety: populate() and give_back() of one range by one thread at a time; the mapping is
+// everybody's.
 #pragma once
 
 #include <cstddef>

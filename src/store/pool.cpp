@@ -15,8 +15,8 @@ unsigned group_of(unsigned used, unsigned objects) { return used * 4 / objects; 
 
 }  // namespace
 
-Pool::Pool(std::byte* base, std::span<PageMapCell> map,
-           std::span<const std::atomic<std::uint64_t>> slots, PageAllocator& pages)
+Pool::Pool(std::byte* base, std::span<PageMapCell> map, const SlotTable& slots,
+           PageAllocator& pages)
     : base_(base), map_(map), slots_(slots), pages_(pages) {}
 
 AllocateStatus Pool::allocate(std::size_t bytes, bool limited, std::uint64_t* location) noexcept {

@@ -29,16 +29,15 @@
 #include "store/page_map.h"
 #include "store/short_lock.h"
 #include "store/size_class.h"
+#include "store/slot_table.h"
 #include "store/slot_word.h"
 
 namespace pleat::store {
 
 class Pool {
  public:
-  // `base` is the pool's first byte; `map` has an entry for each of its pages. `slots` is the slot
-  // table.
-  Pool(std::byte* base, std::span<PageMapCell> map,
-       std::span<const std::atomic<std::uint64_t>> slots, PageAllocator& pages);
+  // `base` is the pool's first byte; `map` has an entry for each of its pages.
+  Pool(std::byte* base, std::span<PageMapCell> map, const SlotTable& slots, PageAllocator& pages);
 
   // Takes an object of `bytes`, a multiple of kGranule up to kObjectBytesMax; *location is in
   // granules. With `limited`, mem_limit is obeyed.
@@ -119,7 +118,7 @@ class Pool {
 
   std::byte* const base_;
   const std::span<PageMapCell> map_;
-  const std::span<const std::atomic<std::uint64_t>> slots_;
+  const SlotTable slots_;
   PageAllocator& pages_;
   std::array<ClassState, kSizeClasses.count> classes_;
   std::atomic<std::uint64_t> spans_{0};

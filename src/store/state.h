@@ -19,6 +19,7 @@
 #include "store/page_allocator.h"
 #include "store/pool.h"
 #include "store/reserve.h"
+#include "store/slot_table.h"
 #include "store/store.h"
 
 namespace pleat::store {
@@ -31,11 +32,15 @@ struct Store::State {
 
   // Takes over what the memory holds. Allocates nothing.
   Result<void> adopt();
+  // Provides for the first `count` slots.
+  Result<void> provide_slots(std::uint64_t count);
 
   const StoreOptions options;
   const Layout layout;
   Memory memory;
-  std::atomic<std::uint64_t>* const slots;  // layout.slots of them, each a SlotWord
+  SlotTable slots;
+  // So many slots have memory and are in this process's page tables. The control thread's alone.
+  std::uint64_t slots_ready = 0;
 
   // sessions_max of each; a session owns one while it is open.
   const std::span<Counters> counters;  // in the memory

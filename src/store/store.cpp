@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "store/store.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <utility>
@@ -25,15 +26,30 @@ std::uint64_t limit_pages_of(std::uint64_t bytes) {
   return bytes / kPageSize + (bytes % kPageSize != 0 ? 1 : 0);
 }
 
-Result<void> check_options(const StoreOptions& options) {
-  if (options.device_bytes == 0 || options.device_bytes % kPageSize != 0) {
-    return Error{EINVAL, "a device of " + std::to_string(options.device_bytes) +
+std::uint64_t device_bytes_max_of(const StoreOptions& options) {
+  return std::max(options.device_bytes, options.device_bytes_max);
+}
+
+Layout layout_of(const StoreOptions& options) {
+  return make_layout(device_bytes_max_of(options), reserve_pages_of(options), options.sessions_max);
+}
+
+Result<void> check_device_bytes(std::uint64_t bytes) {
+  if (bytes == 0 || bytes % kPageSize != 0) {
+    return Error{EINVAL, "a device of " + std::to_string(bytes) +
                              " bytes is not possible; the size must be a positive multiple of " +
                              std::to_string(kPageSize)};
   }
-  if (options.device_bytes > kDeviceBytesMax) {
-    return Error{EINVAL, "a device of " + format_size(options.device_bytes) +
-                             " is not possible; the largest is " + format_size(kDeviceBytesMax)};
+  if (bytes > kDeviceBytesMax) {
+    return Error{EINVAL, "a device of " + format_size(bytes) + " is not possible; the largest is " +
+                             format_size(kDeviceBytesMax)};
+  }
+  return {};
+}
+
+Result<void> check_options(const StoreOptions& options) {
+  for (const std::uint64_t bytes : {options.device_bytes, device_bytes_max_of(options)}) {
+    if (auto good = check_device_bytes(bytes); !good) return good;
   }
   if (options.reserve_bytes > kPoolBytesMax / 4) {
     return Error{EINVAL, "a reserve of " + format_size(options.reserve_bytes) +
@@ -50,9 +66,9 @@ Result<void> check_options(const StoreOptions& options) {
 
 // Asked before it is taken: past that point the system would kill programs to provide it.
 Result<void> check_available(const StoreOptions& options) {
-  const std::uint64_t reserve_pages = reserve_pages_of(options);
-  const Layout layout = make_layout(options.device_bytes, reserve_pages, options.sessions_max);
-  const std::uint64_t first_bytes = layout.page_map_offset + reserve_pages * kPageSize;
+  const std::uint64_t first_bytes = layout_of(options).slot_table_offset +
+                                    options.device_bytes / kPageSize * sizeof(SlotWord) +
+                                    reserve_pages_of(options) * kPageSize;
   const std::uint64_t available = available_memory();
   if (first_bytes <= available) return {};
   return Error{ENOMEM, "slot table and reserve of a device of " +
@@ -61,12 +77,11 @@ Result<void> check_available(const StoreOptions& options) {
                            " of memory are available; make it smaller"};
 }
 
-StoreHeader header_of(const Layout& layout, std::uint64_t device_bytes,
-                      std::uint64_t magic = StoreHeader::kMagic) {
+StoreHeader header_of(const Layout& layout, std::uint64_t magic = StoreHeader::kMagic) {
   return {magic,
           StoreHeader::kVersion,
           static_cast<std::uint32_t>(kPageSize),
-          device_bytes,
+          layout.slots_max * kPageSize,
           layout.counters_offset,
           layout.slot_table_offset,
           layout.page_map_offset,
@@ -104,8 +119,8 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
     : options(store_options),
       layout(store_layout),
       memory(std::move(store_memory)),
-      slots(
-          reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + layout.slot_table_offset)),
+      slots(reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + layout.slot_table_offset),
+            reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + kSlotsOffset)),
       counters(reinterpret_cast<Counters*>(memory.base() + layout.counters_offset),
                options.sessions_max),
       session_open(options.sessions_max),
@@ -115,7 +130,7 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
       pool(memory.base() + layout.pool_offset,
            {reinterpret_cast<PageMapCell*>(memory.base() + layout.page_map_offset),
             layout.pool_pages},
-           {slots, layout.slots}, pages),
+           slots, pages),
       reserve(memory, layout, pages, pool, bell) {
   pages.set_limit_pages(limit_pages_of(options.mem_limit_bytes));
 }
@@ -133,16 +148,13 @@ Result<std::unique_ptr<Store>> Store::create(const StoreOptions& options) {
 
 Result<Memory> Store::make_memory(const StoreOptions& options) {
   if (auto checked = check_options(options); !checked) return std::move(checked).error();
-  const Layout layout =
-      make_layout(options.device_bytes, reserve_pages_of(options), options.sessions_max);
-  return Memory::create(layout.total_bytes, options.lock_memory);
+  return Memory::create(layout_of(options).total_bytes, options.lock_memory);
 }
 
 Result<void> Store::check_memory(const StoreOptions& options, const Memory& memory) {
-  const Layout layout =
-      make_layout(options.device_bytes, reserve_pages_of(options), options.sessions_max);
+  const Layout layout = layout_of(options);
   const auto& header = *reinterpret_cast<const StoreHeader*>(memory.base());
-  if (memory.bytes() == layout.total_bytes && header == header_of(layout, options.device_bytes)) {
+  if (memory.bytes() == layout.total_bytes && header == header_of(layout)) {
     return {};
   }
   return unknown_layout(header);
@@ -150,15 +162,18 @@ Result<void> Store::check_memory(const StoreOptions& options, const Memory& memo
 
 Result<std::unique_ptr<Store>> Store::stand_by(const StoreOptions& options, Memory memory) {
   if (auto checked = check_options(options); !checked) return std::move(checked).error();
-  const std::uint64_t reserve_pages = reserve_pages_of(options);
-  const Layout layout = make_layout(options.device_bytes, reserve_pages, options.sessions_max);
+  const Layout layout = layout_of(options);
   if (memory.bytes() != layout.total_bytes) {
     return Error{EPROTO, "the store's memory was made for another size of device"};
   }
-  if (const int code = memory.populate(0, layout.page_map_offset); code != 0) {
-    return errno_error(code, "cannot get memory for the slot table; make the device smaller");
+  if (const int code = memory.populate(0, layout.slot_table_offset); code != 0) {
+    return errno_error(code, "cannot get memory for the store's header");
   }
-  auto state = std::make_unique<State>(options, layout, std::move(memory), reserve_pages);
+  auto state =
+      std::make_unique<State>(options, layout, std::move(memory), reserve_pages_of(options));
+  const std::uint64_t slots = state->slots.size();  // 0 where the memory is new
+  const std::uint64_t wanted = slots != 0 ? slots : options.device_bytes / kPageSize;
+  if (auto provided = state->provide_slots(wanted); !provided) return std::move(provided).error();
   if (auto started = state->reserve.start(options.io_flusher); !started) {
     return std::move(started).error();
   }
@@ -167,10 +182,12 @@ Result<std::unique_ptr<Store>> Store::stand_by(const StoreOptions& options, Memo
 
 Result<void> Store::begin() {
   auto& header = *reinterpret_cast<StoreHeader*>(state_->memory.base());
-  const StoreHeader wanted = header_of(state_->layout, state_->options.device_bytes);
+  const StoreHeader wanted = header_of(state_->layout);
   const std::atomic_ref<std::uint64_t> magic(header.magic);
   const bool is_new = magic.load(std::memory_order_acquire) == 0;
   if (!is_new && header != wanted) return unknown_layout(header);
+  if (is_new) state_->slots.set_size(state_->options.device_bytes / kPageSize);
+  if (auto provided = follow_size(); !provided) return provided;
   // Where the last process was killed before the magic was there, it has left memory all the same.
   if (auto adopted = state_->adopt(); !adopted) return adopted;
   if (!is_new) {
@@ -178,8 +195,24 @@ Result<void> Store::begin() {
     return {};
   }
   if (auto filled = state_->reserve.fill_first(); !filled) return filled;
-  header = header_of(state_->layout, state_->options.device_bytes, 0);
+  header = header_of(state_->layout, 0);
   magic.store(wanted.magic, std::memory_order_release);
+  return {};
+}
+
+Result<void> Store::State::provide_slots(std::uint64_t count) {
+  if (count == 0 || count > layout.slots_max) {
+    return Error{EPROTO, "the store's memory says that the device has " + std::to_string(count) +
+                             " pages, which it has no room for"};
+  }
+  if (count > slots_ready) {
+    const std::uint64_t from = slots_ready * sizeof(SlotWord) / kPageSize * kPageSize;
+    const std::uint64_t to = round_up(count * sizeof(SlotWord), kPageSize);
+    if (const int code = memory.populate(layout.slot_table_offset + from, to - from); code != 0) {
+      return errno_error(code, "cannot get memory for the slot table; make the device smaller");
+    }
+  }
+  slots_ready = count;
   return {};
 }
 
@@ -187,7 +220,7 @@ Result<void> Store::State::adopt() {
   if (auto found = reserve.find_metadata(); !found) return found;
   reserve.visit_regions([this](std::uint64_t region) { pages.begin_adoption(region); });
   WordCounts counts;
-  for (std::uint64_t slot = 0; slot < layout.slots; ++slot) {
+  for (std::uint64_t slot = 0; slot < slots.size(); ++slot) {
     // Whoever held the lock is gone, and a locked word is always whole.
     const SlotWord word = SlotWord(slots[slot].load(std::memory_order_relaxed)).without_lock();
     slots[slot].store(word.bits(), std::memory_order_relaxed);
@@ -219,7 +252,50 @@ Result<std::unique_ptr<Store::Session>> Store::open_session() {
       new Session(std::make_unique<Session::Impl>(*state_, index, std::move(*codec))));
 }
 
-std::uint64_t Store::slots() const noexcept { return state_->layout.slots; }
+std::uint64_t Store::slots() const noexcept { return state_->slots.size(); }
+std::uint64_t Store::slots_max() const noexcept { return state_->layout.slots_max; }
+
+Result<void> Store::follow_size() {
+  const std::uint64_t slots = state_->slots.size();
+  // A store that nobody has begun yet has the size of the options.
+  return slots == 0 ? Result<void>() : state_->provide_slots(slots);
+}
+
+Result<void> Store::check_size(std::uint64_t device_bytes) const {
+  if (auto good = check_device_bytes(device_bytes); !good) return good;
+  const std::uint64_t largest = slots_max() * kPageSize;
+  if (device_bytes > largest) {
+    return Error{ERANGE, "the device was made for sizes up to " + format_size(largest) +
+                             " (--size-max); make a new one"};
+  }
+  const std::uint64_t fresh = device_bytes / kPageSize;
+  const std::uint64_t old = slots();
+  if (fresh > old && (fresh - old) * sizeof(SlotWord) > available_memory()) {
+    return Error{ENOMEM, "the slot table of a device of " + format_size(device_bytes) + " takes " +
+                             format_size((fresh - old) * sizeof(SlotWord)) +
+                             " more, which are not available"};
+  }
+  for (std::uint64_t slot = fresh; slot < old; ++slot) {
+    if (SlotWord(state_->slot_word(slot).load(std::memory_order_acquire)).empty()) continue;
+    return Error{EBUSY, "the page at " + std::to_string(slot * kPageSize) +
+                            " is stored, which lies beyond a size of " + format_size(device_bytes) +
+                            "; discard what is there first (blkdiscard --offset)"};
+  }
+  return {};
+}
+
+Result<void> Store::resize(std::uint64_t device_bytes) {
+  if (auto good = check_size(device_bytes); !good) return good;
+  const std::uint64_t old = slots();
+  const std::uint64_t fresh = device_bytes / kPageSize;
+  if (auto provided = state_->provide_slots(fresh); !provided) return provided;
+  state_->slots.set_size(fresh);
+  const std::uint64_t from = round_up(fresh * sizeof(SlotWord), kPageSize);
+  const std::uint64_t to = round_up(old * sizeof(SlotWord), kPageSize);
+  // The versions of empty words are forgotten with them, as nobody has copied one.
+  if (from < to) (void)state_->memory.give_back(state_->layout.slot_table_offset + from, to - from);
+  return {};
+}
 
 StoreStats Store::stats() const noexcept {
   std::int64_t objects = 0;
@@ -247,8 +323,9 @@ StoreStats Store::stats() const noexcept {
   stats.mem_used_max = pages.used_pages_max() * kPageSize;
   stats.mem_limit = pages.limit_pages() * kPageSize;
   stats.reserve_bytes = pages.ready_pages() * kPageSize;
-  stats.device_bytes = state_->options.device_bytes;
-  stats.slot_table_bytes = state_->layout.slots * sizeof(SlotWord);
+  stats.device_bytes = slots() * kPageSize;
+  stats.device_bytes_max = slots_max() * kPageSize;
+  stats.slot_table_bytes = slots() * sizeof(SlotWord);
   stats.metadata_bytes = static_cast<std::uint64_t>(objects) * sizeof(ObjectHeader) +
                          state_->pool.spans() * kSpanHeaderBytes +
                          state_->reserve.metadata_bytes() + pages.index_bytes() +

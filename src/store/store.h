@@ -45,6 +45,8 @@ int to_errno(StoreStatus status) noexcept;
 struct StoreOptions {
   // Size of the device, a positive multiple of 4096, at most 16 TiB.
   std::uint64_t device_bytes = 0;
+  // The largest that it may be given later, which takes address space; 0 is device_bytes.
+  std::uint64_t device_bytes_max = 0;
   // Bound on pool memory in bytes; 0 means none. Rounded up to whole pages, as zram does.
   std::uint64_t mem_limit_bytes = 0;
   // Codec of written pages.
@@ -83,6 +85,7 @@ struct StoreStats {
   std::uint64_t no_reserve_writes = 0;  // of failed_writes, those that found no memory ready
   std::uint64_t over_limit_writes = 0;  // of failed_writes, those that mem_limit kept out
   std::uint64_t device_bytes = 0;       // size of the device
+  std::uint64_t device_bytes_max = 0;   // the largest that it can be given
   std::uint64_t slot_table_bytes = 0;   // 8 bytes a page of the device
   std::uint64_t metadata_bytes = 0;     // object and span headers, page map, bitmaps: in use now
   std::uint64_t reserve_bytes = 0;      // pool memory that is ready and holds nothing
@@ -118,7 +121,19 @@ class Store {
   // ENFILE where sessions_max are open. A session must be gone before its store.
   Result<std::unique_ptr<Session>> open_session();
 
+  // The size of the device in pages.
   std::uint64_t slots() const noexcept;
+  std::uint64_t slots_max() const noexcept;
+  // Whether the device can be given this size: EINVAL, ERANGE above device_bytes_max, ENOMEM for
+  // its slot table, EBUSY where a page beyond it is stored.
+  Result<void> check_size(std::uint64_t device_bytes) const;
+  // Gives the device another size. On return the slots of a larger one have memory. Precondition of
+  // a smaller one: nobody uses the slots beyond its end. Of another thread than begin(): not at
+  // once.
+  Result<void> resize(std::uint64_t device_bytes);
+  // For a stand-by: provides for the size that the device has now, so that begin() does not have
+  // to.
+  Result<void> follow_size();
   StoreStats stats() const noexcept;
   // Bytes of the store's memory that are there, as the kernel counts them; for statistics.
   std::uint64_t resident_bytes() const;

@@ -11,7 +11,8 @@
 namespace pleat::tool {
 namespace {
 
-constexpr unsigned kSetTimeout_ms = 10'000;
+// The slot table of the largest device takes 20 s.
+constexpr unsigned kSetTimeout_ms = 60'000;
 
 }  // namespace
 

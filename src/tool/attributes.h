@@ -11,7 +11,7 @@
 namespace pleat::tool {
 
 struct Assignment {
-  std::string key;  // as on the socket: "mem_limit"
+  std::string key;  // as on the socket: "mem_limit", "size"
   std::uint64_t value = 0;
 };
 

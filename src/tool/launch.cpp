@@ -52,6 +52,7 @@ std::vector<std::string> daemon_arguments(const std::string& program,
   const auto add = [&argv](const char* option, auto value) {
     if (value) argv.insert(argv.end(), {option, std::to_string(*value)});
   };
+  add("--size-max", options.size_max_bytes);
   add("--queues", options.queues);
   add("--depth", options.depth);
   add("--block-size", options.block_bytes);

@@ -21,6 +21,7 @@ inline constexpr unsigned kStopTimeout_ms = 15'000;
 struct DaemonOptions {
   std::string name = {};
   std::uint64_t size_bytes = 0;
+  std::optional<std::uint64_t> size_max_bytes = std::nullopt;
   std::string algorithm = "auto";
   std::uint64_t mem_limit_bytes = 0;  // 0 = none
   std::optional<unsigned> queues = std::nullopt;

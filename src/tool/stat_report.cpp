@@ -46,6 +46,8 @@ std::string device_section(const Device& device) {
   const DeviceStatus& status = *device.status;
   std::string text = fmt::format("{}: {}, {}, {} ({})\n", status.name, status.path,
                                  format_size(status.disksize), status.algorithm, status.isa);
+  text += line("Size", fmt::format("{}, can be set to {}", format_size(status.disksize),
+                                   format_size(status.disksize_max)));
   text += line("Transport", status.transport_reason);
   text += line("Features", joined(status.features, "none"));
   text += line("Queues", fmt::format("{} of {} requests, blocks of {} bytes", status.queues,

@@ -24,6 +24,7 @@ inline DeviceStatus sample_status() {
   status.queue_depth = 64;
   status.block_bytes = 512;
   status.disksize = std::uint64_t{4} << 30;
+  status.disksize_max = std::uint64_t{16} << 30;
   status.uptime_ms = 61'000;
   status.orig_data_size = 40'960'000;
   status.compr_data_size = 12'000'001;

@@ -126,11 +126,43 @@ TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_used_max"}, {"value", 1}}),
               HasSubstr("only be set to 0"));
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "colour"}, {"value", 1}}),
-              HasSubstr("the keys are mem_limit and mem_used_max"));
+              HasSubstr("the keys are mem_limit, mem_used_max and size"));
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_limit"}, {"value", -1}}),
               HasSubstr("number of bytes"));
   EXPECT_THAT(refusal({{"op", "fly"}}), HasSubstr("the ops are stat, metrics, set and stop"));
   EXPECT_THAT(refusal({{"no", "op"}}), HasSubstr("needs an op"));
+}
+
+TEST_F(Lifecycle, TheSizeChangesWhereThatLosesNothing) {
+  DaemonProcess daemon(arguments({"--size-max", "128M"}));
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  const auto set = [](std::uint64_t bytes) {
+    return Json{{"op", "set"}, {"key", "size"}, {"value", bytes}};
+  };
+  const auto expect_size = [&](std::uint64_t mib) {
+    const auto status = status_of(call({{"op", "stat"}}));
+    EXPECT_EQ(status.disksize, mib << 20);
+    EXPECT_EQ(status.disksize_max, 128u << 20);
+    EXPECT_EQ(slurp("/sys/block/" + daemon.path().substr(5) + "/size"),
+              std::to_string((mib << 20) / 512) + "\n");
+  };
+  expect_size(64);
+  call(set(100u << 20));
+  expect_size(100);
+  EXPECT_EQ(shell("dd if=/dev/urandom of=" + daemon.path() +
+                  " bs=1M seek=99 count=1 oflag=direct status=none"),
+            0);
+  EXPECT_THAT(refusal(set(99u << 20)), HasSubstr("is stored"));
+  EXPECT_THAT(refusal(set(129u << 20)), HasSubstr("up to 128M"));
+  EXPECT_THAT(refusal(set(4097)), HasSubstr("multiple of 4096"));
+  expect_size(100);
+  {
+    const UniqueFd user(open(daemon.path().c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_THAT(refusal(set(32u << 20)), HasSubstr("open in process " + std::to_string(getpid())));
+  }
+  EXPECT_EQ(shell("blkdiscard " + daemon.path()), 0);
+  call(set(32u << 20));
+  expect_size(32);
 }
 
 TEST_F(Lifecycle, TheLogSaysThatWritesFailAndWhy) {

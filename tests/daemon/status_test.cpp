@@ -86,6 +86,7 @@ TEST_F(Status, EveryCounterOfTheStoreKeepsItsPlace) {
             .no_reserve_writes = 14,
             .over_limit_writes = 15,
             .device_bytes = 16,
+            .device_bytes_max = 20,
             .slot_table_bytes = 17,
             .metadata_bytes = 18,
             .reserve_bytes = 19};
@@ -98,6 +99,7 @@ TEST_F(Status, EveryCounterOfTheStoreKeepsItsPlace) {
   EXPECT_EQ(status.no_reserve_writes, 14u);
   EXPECT_EQ(status.over_limit_writes, 15u);
   EXPECT_EQ(status.disksize, 16u);
+  EXPECT_EQ(status.disksize_max, 20u);
   EXPECT_EQ(status.slot_table_bytes, 17u);
   EXPECT_EQ(status.metadata_bytes, 18u);
   EXPECT_EQ(status.reserve_bytes, 19u);

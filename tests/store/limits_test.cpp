@@ -212,7 +212,7 @@ TEST(Create, HeaderSaysWhereEverythingIs) {
   EXPECT_EQ(std::memcmp(&header.magic, "PLEATSTR", 8), 0);
   EXPECT_EQ(header.version, 2u);
   EXPECT_EQ(header.page_bytes, 4096u);
-  EXPECT_EQ(header.device_bytes, 1000 * kPageSize);
+  EXPECT_EQ(header.device_bytes_max, 1000 * kPageSize);
   EXPECT_EQ(header.counters_offset, kPageSize);
   EXPECT_EQ(header.slot_table_offset, 2 * kPageSize);
   EXPECT_GE(header.page_map_offset, header.slot_table_offset + 8000);
@@ -225,7 +225,7 @@ TEST(Create, HeaderSaysWhereEverythingIs) {
 TEST(Layout, LargestDeviceFitsItsAddresses) {
   const Layout layout = make_layout(kDeviceBytesMax, 2048, 64);
   EXPECT_EQ(layout.pool_pages * kPageSize, kPoolBytesMax);
-  EXPECT_EQ(layout.slots, std::uint64_t{1} << 32);
+  EXPECT_EQ(layout.slots_max, std::uint64_t{1} << 32);
   EXPECT_LT(layout.total_bytes, std::uint64_t{1} << 46);
 }
 

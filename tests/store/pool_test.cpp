@@ -30,7 +30,8 @@ class PoolTest : public testing::Test {
   std::vector<Page> memory_ = std::vector<Page>(kRegions * kRegionPages);
   Doorbell bell_;
   PageAllocator pages_{std::span(words_), 64, bell_};
-  Pool pool_{memory_[0].bytes, std::span(map_), std::span(slots_), pages_};
+  std::atomic<std::uint64_t> slot_count_{slots_.size()};
+  Pool pool_{memory_[0].bytes, std::span(map_), SlotTable(slots_.data(), &slot_count_), pages_};
 };
 
 struct Object {

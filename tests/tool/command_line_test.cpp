@@ -45,6 +45,7 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
                                 "set",
                                 "set a",
                                 "set a b",
+                                "set a --size x",
                                 "set a mem-limit=x",
                                 "remove",
                                 "remove a --all",

@@ -20,6 +20,7 @@ TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
   const FakeDaemon daemon(status_named("pleat0"));
   EXPECT_EQ(stat({.name = "pleat0"}),
             R"(pleat0: /dev/ublkb0, 4G, lz4 (avx2)
+  Size            4G, can be set to 16G
   Transport       ublk: this kernel has it
   Features        USER_COPY CMD_IOCTL_ENCODE
   Queues          2 of 64 requests, blocks of 512 bytes

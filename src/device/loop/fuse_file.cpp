@@ -257,7 +257,9 @@ struct FuseFile::Operations {
 };
 
 FuseFile::FuseFile(store::Store& store, std::string file_name, const TransportOptions& options)
-    : file_name_(std::move(file_name)), file_bytes_(store.slots() * kPageSize), options_(options) {}
+    : file_name_(std::move(file_name)),
+      file_bytes_(store.slots_max() * kPageSize),
+      options_(options) {}
 
 Result<std::unique_ptr<FuseFile>> FuseFile::create(store::Store& store,
                                                    const std::string& file_name,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A FUSE file system with one file, which has the size of the device and whose bytes are the
-// store's.
+// A FUSE file system with one file, which is as large as the device can become and whose bytes are
+// the store's: a request beyond the device's size fails.
 //
 //   loop device -> kernel's FUSE -> a serving thread's read() -> RequestServer -> its writev()
 //

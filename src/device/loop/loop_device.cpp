@@ -37,6 +37,7 @@ Result<UniqueFd> open_loop_control() {
 loop_info64 describe(const LoopOptions& options) {
   loop_info64 info{};
   info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
+  info.lo_sizelimit = options.bytes;
   std::memcpy(info.lo_file_name, options.tag.data(),
               std::min(options.tag.size(), sizeof(info.lo_file_name) - 1));
   return info;
@@ -151,6 +152,21 @@ LoopDevice::LoopDevice(UniqueFd fd, int id, std::string tag)
     : fd_(std::move(fd)), id_(id), tag_(std::move(tag)) {}
 
 std::string LoopDevice::path() const { return loop_path(id_); }
+
+Result<void> LoopDevice::resize(std::uint64_t bytes) {
+  loop_info64 info{};
+  if (ioctl(fd_.get(), LOOP_GET_STATUS64, &info) != 0)
+    return errno_error("cannot ask about " + path());
+  info.lo_sizelimit = bytes;
+  // EAGAIN: pages became dirty again after the driver had written them.
+  constexpr int kAttempts = 64;
+  for (int attempt = 1; ioctl(fd_.get(), LOOP_SET_STATUS64, &info) != 0; ++attempt) {
+    if (errno != EAGAIN || attempt == kAttempts) {
+      return errno_error("cannot change the size of " + path());
+    }
+  }
+  return {};
+}
 
 Result<void> LoopDevice::detach(unsigned timeout_ms) {
   fd_.reset();

@@ -5,6 +5,7 @@
 // keeps it open, so it lives as long as the owner or its users do, and dies with a killed process.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -15,7 +16,8 @@ namespace pleat::device {
 struct LoopOptions {
   std::string tag;  // recorded in the device (lo_file_name); at most 63 characters
   unsigned block_bytes = 4096;
-  bool configure = true;  // LOOP_CONFIGURE (Linux 5.8); off to use what was there before
+  std::uint64_t bytes = 0;  // size of the device; the file may be larger
+  bool configure = true;    // LOOP_CONFIGURE (Linux 5.8); off to use what was there before
 };
 
 class LoopDevice {
@@ -28,6 +30,9 @@ class LoopDevice {
 
   int id() const noexcept { return id_; }
   std::string path() const;
+
+  // Gives the device another size, up to that of its file. What is dirty is written first.
+  Result<void> resize(std::uint64_t bytes);
 
   // Detaches the device and waits until it is, at most `timeout_ms`; EBUSY where something else
   // still has it open then. It ends at that one's last close in any case.

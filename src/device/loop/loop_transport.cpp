@@ -14,6 +14,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/page.h"
 #include "device/loop/fuse_file.h"
 #include "device/loop/heap.h"
 #include "device/loop/loop_device.h"
@@ -79,6 +80,7 @@ class LoopTransport final : public Transport {
   std::vector<const QueueStats*> queue_stats() const override { return file_->queue_stats(); }
   int ended_fd() const noexcept override { return file_->ended_fd(); }
 
+  Result<void> resize(std::uint64_t bytes) override { return device_->resize(bytes); }
   Result<void> stop() override { return stop_claimed(UniqueFd()); }
   Result<void> stop_claimed(UniqueFd claim) override {
     if (limits_) limits_->restore();
@@ -120,6 +122,7 @@ Result<std::unique_ptr<Transport>> start_loop(store::Store& store,
   LoopOptions loop;
   loop.tag = loop_tag(options.name);
   loop.block_bytes = options.block_bytes;
+  loop.bytes = store.slots() * kPageSize;
   auto device = LoopDevice::attach(backing->get(), loop);
   if (!device) return std::move(device).error();
   std::unique_ptr<Transport> transport =

@@ -28,6 +28,7 @@ enum class Command : std::uint8_t {
   kEndUserRecovery = 0x11,
   kGetFeatures = 0x13,  // 6.5
   kDelDevAsync = 0x14,  // 6.9
+  kUpdateSize = 0x15,   // 6.16
 };
 
 // Commands to /dev/ublkcN, each about one tag of one queue.
@@ -46,6 +47,7 @@ inline constexpr std::uint64_t kFlagUserRecovery = 1u << 3;
 inline constexpr std::uint64_t kFlagUserRecoveryReissue = 1u << 4;
 inline constexpr std::uint64_t kFlagCmdIoctlEncode = 1u << 6;   // 6.4
 inline constexpr std::uint64_t kFlagUserCopy = 1u << 7;         // 6.5
+inline constexpr std::uint64_t kFlagUpdateSize = 1u << 10;      // 6.16
 inline constexpr std::uint64_t kFlagNoAutoPartScan = 1u << 18;  // 7.1
 
 // DeviceInfo::state. A device is kDead before it is started as well as after its server's death.

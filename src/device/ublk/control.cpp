@@ -152,6 +152,17 @@ Result<void> Control::start_device(unsigned id, pid_t server) {
   return {};
 }
 
+Result<void> Control::update_size(unsigned id, std::uint64_t sectors) {
+  if ((features_ & kFlagUpdateSize) == 0) {
+    return Error{EOPNOTSUPP,
+                 "this kernel's ublk cannot change the size of a device (Linux 6.16 and later "
+                 "can); make a new one"};
+  }
+  const int answer = run(Command::kUpdateSize, id, {}, sectors, kTimeoutMs);
+  if (answer < 0) return command_error("change the size of", id, answer);
+  return {};
+}
+
 int Control::start_recovery(unsigned id) noexcept {
   const int answer = run(Command::kStartUserRecovery, id, {}, 0, kTimeoutMs);
   return answer < 0 ? -answer : 0;

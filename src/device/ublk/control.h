@@ -49,6 +49,8 @@ class Control {
   // The CPUs whose requests come through `queue`.
   Result<cpu_set_t> queue_affinity(unsigned id, unsigned queue);
   Result<void> start_device(unsigned id, pid_t server);
+  // Gives a started device another size. EOPNOTSUPP before 6.16.
+  Result<void> update_size(unsigned id, std::uint64_t sectors);
   // EBUSY until everything of the last server is closed and the driver has noticed. In the errors'
   // place an errno, for nothing is allocated here.
   int start_recovery(unsigned id) noexcept;

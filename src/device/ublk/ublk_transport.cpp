@@ -114,6 +114,10 @@ Result<void> UblkTransport::take_over() {
   return {};
 }
 
+Result<void> UblkTransport::resize(std::uint64_t bytes) {
+  return control_.update_size(device_.dev_id, bytes / kSectorSize);
+}
+
 Result<void> UblkTransport::add_device(const TransportOptions& options) {
   DeviceInfo wanted{};
   wanted.nr_hw_queues = static_cast<std::uint16_t>(options.queues);
@@ -122,7 +126,7 @@ Result<void> UblkTransport::add_device(const TransportOptions& options) {
   wanted.dev_id = options.id < 0 ? kAnyDevice : static_cast<std::uint32_t>(options.id);
   wanted.ublksrv_flags = ownership(options.owner != 0 ? options.owner : getpid());
   if (control_.encoding() == Encoding::kIoctl) wanted.flags |= kFlagCmdIoctlEncode;
-  wanted.flags |= control_.features() & kFlagNoAutoPartScan;
+  wanted.flags |= control_.features() & (kFlagNoAutoPartScan | kFlagUpdateSize);
   if (options.user_copy) wanted.flags |= control_.features() & kFlagUserCopy;
   // Without USER_COPY the driver itself copies what was read, at the moment of the commit, and
   // fails the request where the server dies in it.
@@ -151,6 +155,7 @@ void UblkTransport::describe(std::uint64_t flags) {
   if ((flags & kFlagCmdIoctlEncode) != 0) info_.features.emplace_back("CMD_IOCTL_ENCODE");
   if ((flags & kFlagUserCopy) != 0) info_.features.emplace_back("USER_COPY");
   if ((flags & kFlagNoAutoPartScan) != 0) info_.features.emplace_back("NO_AUTO_PART_SCAN");
+  if ((flags & kFlagUpdateSize) != 0) info_.features.emplace_back("UPDATE_SIZE");
   constexpr std::uint64_t kRecovery = kFlagUserCopy | kFlagUserRecovery | kFlagUserRecoveryReissue;
   info_.recoverable = (flags & kRecovery) == kRecovery;
   if (info_.recoverable) info_.features.emplace_back("USER_RECOVERY");

@@ -31,6 +31,7 @@ class UblkTransport final : public Transport {
   int ended_fd() const noexcept override { return ended_event_.get(); }
   Result<void> stop() override;
   Result<void> take_over() override;
+  Result<void> resize(std::uint64_t bytes) override;
   Result<void> stop_claimed(UniqueFd claim) override;
 
  private:
