@@ -134,6 +134,8 @@ void Reserve::run() noexcept {
     const int failure = fill();
     trim(!exact);
     if (exact) {
+      while (pool_.learn_spans(kSlotsLearnt)) {
+      }
       reached_.store(failure == 0, std::memory_order_release);
       answered_.store(asked, std::memory_order_release);
     }

@@ -140,8 +140,9 @@ class Store {
   // Live changes, as zram's attributes of the same names.
   void set_mem_limit(std::uint64_t bytes) noexcept;
   void reset_mem_used_max() noexcept;
-  // Waits until the background thread has brought the reserve to its target, at most `timeout_ms`;
-  // for tests and for statistics that are to be exact. Whether it got there.
+  // Waits until the background thread has brought the reserve to its target and worked out all that
+  // another process has left, at most `timeout_ms`; for tests and for statistics that are to be
+  // exact. Whether it got there.
   bool settle(unsigned timeout_ms) noexcept;
 
   struct State;  // shared with Session; store.cpp

@@ -87,6 +87,6 @@ check swapoff swapoff "$device"
 check "growing" "$pleat" set r0 --size 64M
 expect_size $((64 << 20))
 swap_on "$device"
-grep -q "^$device .* 655[0-9][0-9]" /proc/swaps || fail "swap has not the new size: $(cat /proc/swaps)"
+grep -Eq "^${device}[[:space:]].*[[:space:]]655[0-9][0-9][[:space:]]" /proc/swaps || fail "swap has not the new size: $(cat /proc/swaps)"
 check swapoff swapoff "$device"
 remove_device r0

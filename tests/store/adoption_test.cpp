@@ -148,7 +148,7 @@ TEST(Adoption, AnotherLayoutIsRefused) {
   const auto checked = Store::check_memory(options, kept);
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code, EPROTO);
-  EXPECT_NE(checked.error().message.find("layout version 2"), std::string::npos)
+  EXPECT_NE(checked.error().message.find("layout version 3"), std::string::npos)
       << checked.error().message;
   auto store = Store::stand_by(options, *Memory::attach(kept.id()));
   ASSERT_TRUE(store);
