@@ -4,6 +4,7 @@
 // check is kept in the slot word and the page map.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,6 +21,16 @@ struct ObjectHeader {
   std::uint32_t check;
 };
 static_assert(sizeof(ObjectHeader) == 8);
+
+// The first word of an object: its slot, or, while it is free, what the pool keeps there. Atomic,
+// because compaction looks for the slots of a span's objects while writers fill and free some.
+inline void store_first_word(std::byte* object, std::uint32_t value) noexcept {
+  std::atomic_ref(*reinterpret_cast<std::uint32_t*>(object))
+      .store(value, std::memory_order_relaxed);
+}
+inline std::uint32_t first_word(std::byte* object) noexcept {
+  return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(object)).load(std::memory_order_relaxed);
+}
 
 // Bytes of pool that an object with `length` bytes of data takes.
 constexpr std::size_t object_bytes(std::size_t length) {

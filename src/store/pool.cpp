@@ -2,51 +2,70 @@
 #include "store/pool.h"
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
 #include <mutex>
 
-#include "base/bytes.h"
+#include "store/object.h"
 
 namespace pleat::store {
 namespace {
 
-// The list for a span with `used` of `objects` used: quarters, and none where it is full.
-unsigned group_of(unsigned used, unsigned objects) { return used * 4 / objects; }
+// How many spans of the sparsest list are looked at for the sparsest span.
+constexpr int kSpansCompared = 16;
 
 }  // namespace
 
 Pool::Pool(std::byte* base, std::span<PageMapCell> map, const SlotTable& slots,
-           PageAllocator& pages)
-    : base_(base), map_(map), slots_(slots), pages_(pages) {}
+           PageAllocator& pages, Doorbell& bell)
+    : base_(base), map_(map), slots_(slots), pages_(pages), bell_(bell) {}
 
 AllocateStatus Pool::allocate(std::size_t bytes, bool limited, std::uint64_t* location) noexcept {
   // As zram does: once the limit was lowered below what is used, every write fails, also one that
   // would need no further page.
-  if (limited && pages_.over_limit()) return AllocateStatus::kOverLimit;
-  const unsigned size_class = size_class_of(bytes);
+  if (limited && pages_.over_limit()) return refused(AllocateStatus::kOverLimit);
+  return refused(allocate_in(size_class_of(bytes), limited, location));
+}
+
+AllocateStatus Pool::allocate_in(unsigned size_class, bool limited,
+                                 std::uint64_t* location) noexcept {
   ClassState& state = classes_[size_class];
   const std::lock_guard guard(state.lock);
   std::uint32_t name = 0;
-  for (unsigned group = kGroups; name == 0 && group-- > 0;) name = state.lists[group];
-  if (name == 0) {
+  if (state.occupied != 0) {
+    name = state.lists[static_cast<unsigned>(std::bit_width(state.occupied)) - 1];
+  } else {
     const AllocateStatus status = make_span(size_class, limited, &name);
     if (status != AllocateStatus::kOk) return status;
     link(state, span(name), 0);
+    count_free(state, kSizeClasses.classes[size_class], kSizeClasses.classes[size_class].objects);
   }
+  *location = take(state, name);
+  return AllocateStatus::kOk;
+}
+
+std::uint64_t Pool::take(ClassState& state, std::uint32_t name) noexcept {
   SpanHeader& header = span(name);
+  const SizeClass& sizes = kSizeClasses.classes[header.size_class];
   const std::uint64_t start = std::uint64_t{name - 1} * kGranulesPerPage;
   unsigned position = header.free;
   if (position != 0) {
-    header.free = load_u16(at(start + position));
+    header.free = static_cast<std::uint16_t>(first_word(at(start + position)));
   } else {
     position = header.carve;
-    header.carve =
-        static_cast<std::uint16_t>(position + kSizeClasses.classes[size_class].bytes / kGranule);
+    header.carve = static_cast<std::uint16_t>(position + sizes.bytes / kGranule);
   }
   ++header.used;
   regroup(state, header);
-  *location = start + position;
-  return AllocateStatus::kOk;
+  count_free(state, sizes, -1);
+  return start + position;
+}
+
+AllocateStatus Pool::refused(AllocateStatus status) noexcept {
+  if (status != AllocateStatus::kOk && surplus_pages() != 0) [[unlikely]] {
+    refused_.store(true, std::memory_order_release);
+    bell_.ring();
+  }
+  return status;
 }
 
 AllocateStatus Pool::make_span(unsigned size_class, bool limited, std::uint32_t* name) noexcept {
@@ -64,7 +83,7 @@ AllocateStatus Pool::make_span(unsigned size_class, bool limited, std::uint32_t*
                            kSpanHeaderBytes / kGranule,
                            0,
                            static_cast<std::uint8_t>(size_class),
-                           static_cast<std::uint8_t>(kGroups)};
+                           static_cast<std::uint8_t>(kFull)};
   spans_.fetch_add(1, std::memory_order_relaxed);
   return AllocateStatus::kOk;
 }
@@ -84,26 +103,42 @@ void Pool::free(std::uint64_t location) noexcept {
   if (!place) return;
   const std::uint64_t first = place->first;
   ClassState& state = classes_[place->size_class];
-  const unsigned count = kSizeClasses.classes[place->size_class].pages;
+  const SizeClass& sizes = kSizeClasses.classes[place->size_class];
   {
     const std::lock_guard guard(state.lock);
     SpanHeader& header = span(static_cast<std::uint32_t>(first) + 1);
-    std::memcpy(at(location), &header.free, sizeof(header.free));
+    store_first_word(at(location), header.free);
     header.free = static_cast<std::uint16_t>(location - first * kGranulesPerPage);
     --header.used;
-    if (header.used != 0) {
+    if (header.used != 0 || header.group == kDrained) {
+      count_free(state, sizes, 1);
       regroup(state, header);
       return;
     }
     unlink(state, header);
+    count_free(state, sizes, 1 - std::int64_t{sizes.objects});
   }
+  release(first, sizes.pages);
+}
+
+void Pool::release(std::uint64_t first, unsigned count) noexcept {
   spans_.fetch_sub(1, std::memory_order_relaxed);
   pages_.release(first, count);
 }
 
+void Pool::count_free(ClassState& state, const SizeClass& sizes, std::int64_t change) noexcept {
+  state.free += static_cast<std::uint64_t>(change);
+  const std::uint64_t surplus = state.free / sizes.objects * sizes.pages;
+  if (surplus == state.surplus) return;
+  const std::uint64_t grown = surplus - state.surplus;
+  const std::uint64_t total = surplus_.fetch_add(grown, std::memory_order_relaxed) + grown;
+  if (surplus > state.surplus && total > surplus_limit()) bell_.ring();
+  state.surplus = surplus;
+}
+
 AllocateStatus Pool::allocate_page(std::uint64_t* page) noexcept {
-  if (pages_.over_limit()) return AllocateStatus::kOverLimit;
-  return pages_.allocate(1, true, page);
+  if (pages_.over_limit()) return refused(AllocateStatus::kOverLimit);
+  return refused(pages_.allocate(1, true, page));
 }
 
 void Pool::free_page(std::uint64_t page) noexcept {
@@ -163,17 +198,12 @@ void Pool::learn(ClassState& state, std::uint64_t first) noexcept {
   for (unsigned position = end; position > begin;) {
     position -= step;
     std::byte* const object = at(start + position);
-    const auto slot = load_u32(object);
-    bool alive = false;
-    if (slot < slots_.size()) {
-      const SlotWord word(slots_[slot].load(std::memory_order_acquire));
-      alive = !word.inlined() && word.kind() != SlotWord::Kind::kRaw &&
-              word.location() == start + position;
-    }
-    if (alive) {
+    const std::uint32_t slot = first_word(object);
+    if (slot < slots_.size() &&
+        SlotWord(slots_[slot].load(std::memory_order_acquire)).has_object_at(start + position)) {
       ++used;
     } else {
-      put(object, static_cast<std::uint16_t>(free));
+      store_first_word(object, free);
       free = position;
     }
   }
@@ -184,9 +214,59 @@ void Pool::learn(ClassState& state, std::uint64_t first) noexcept {
                       static_cast<std::uint16_t>(end),
                       static_cast<std::uint16_t>(used),
                       static_cast<std::uint8_t>(size_class),
-                      static_cast<std::uint8_t>(kGroups)};
+                      static_cast<std::uint8_t>(kFull)};
   set_map_entry(first, map_entry(first).with_unknown(false));
   regroup(state, header);
+  count_free(state, sizes, std::int64_t{sizes.objects} - used);
+}
+
+std::optional<Pool::DrainedSpan> Pool::begin_drain(unsigned size_class,
+                                                   std::uint64_t room) noexcept {
+  ClassState& state = classes_[size_class];
+  const std::lock_guard guard(state.lock);
+  if (state.occupied == 0) return std::nullopt;
+  std::uint32_t name = state.lists[static_cast<unsigned>(std::countr_zero(state.occupied))];
+  std::uint32_t sparsest = name;
+  for (int compared = 0; name != 0 && compared < kSpansCompared; ++compared) {
+    if (span(name).used < span(sparsest).used) sparsest = name;
+    name = span(name).next;
+  }
+  SpanHeader& header = span(sparsest);
+  // The class's free objects but for the span's own: free - (objects - used) of them.
+  if (state.free + room < kSizeClasses.classes[size_class].objects) return std::nullopt;
+  unlink(state, header);
+  header.group = static_cast<std::uint8_t>(kDrained);
+  return DrainedSpan{sparsest - 1, size_class};
+}
+
+bool Pool::allocate_free(unsigned size_class, std::uint64_t* location) noexcept {
+  ClassState& state = classes_[size_class];
+  const std::lock_guard guard(state.lock);
+  if (state.occupied == 0) return false;
+  *location = take(state, state.lists[static_cast<unsigned>(std::bit_width(state.occupied)) - 1]);
+  return true;
+}
+
+unsigned Pool::end_drain(DrainedSpan drained) noexcept {
+  ClassState& state = classes_[drained.size_class];
+  const SizeClass& sizes = kSizeClasses.classes[drained.size_class];
+  {
+    const std::lock_guard guard(state.lock);
+    SpanHeader& header = span(static_cast<std::uint32_t>(drained.first) + 1);
+    if (header.used != 0) {
+      header.group = static_cast<std::uint8_t>(kFull);
+      regroup(state, header);
+      return 0;
+    }
+    count_free(state, sizes, -std::int64_t{sizes.objects});
+  }
+  release(drained.first, sizes.pages);
+  return sizes.pages;
+}
+
+std::uint64_t Pool::free_objects(unsigned size_class) noexcept {
+  const std::lock_guard guard(classes_[size_class].lock);
+  return classes_[size_class].free;
 }
 
 void Pool::link(ClassState& state, SpanHeader& header, unsigned group) noexcept {
@@ -196,24 +276,27 @@ void Pool::link(ClassState& state, SpanHeader& header, unsigned group) noexcept 
   const std::uint32_t name = name_of(header);
   if (header.next != 0) span(header.next).previous = name;
   state.lists[group] = name;
+  state.occupied |= 1u << group;
 }
 
 void Pool::unlink(ClassState& state, SpanHeader& header) noexcept {
-  if (header.group == kGroups) return;
+  if (header.group >= kGroups) return;
   if (header.next != 0) span(header.next).previous = header.previous;
   if (header.previous != 0) {
     span(header.previous).next = header.next;
   } else {
     state.lists[header.group] = header.next;
+    if (header.next == 0) state.occupied &= ~(1u << header.group);
   }
-  header.group = kGroups;
+  header.group = static_cast<std::uint8_t>(kFull);
 }
 
 void Pool::regroup(ClassState& state, SpanHeader& header) noexcept {
-  const unsigned group = group_of(header.used, kSizeClasses.classes[header.size_class].objects);
-  if (group == header.group) return;
+  // kFull where all are used.
+  const unsigned group = header.used * kGroups / kSizeClasses.classes[header.size_class].objects;
+  if (group == header.group || header.group == kDrained) return;
   unlink(state, header);
-  if (group != kGroups) link(state, header, group);
+  if (group != kFull) link(state, header, group);
 }
 
 }  // namespace pleat::store

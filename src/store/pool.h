@@ -4,18 +4,22 @@
 //
 // Objects of one size class share spans of 1 to 16 pages. A span's header knows how many of its
 // objects are used and where the free ones are: those freed form a list through the objects
-// themselves, those never used lie behind `carve`. The spans with room of a class are kept in four
-// lists by how full they are, and the fullest serve first, so that sparse ones become empty and go
-// back to the page allocator, which they do at once.
+// themselves, those never used lie behind `carve`. The spans with room of a class are kept in lists
+// by how full they are, and the fullest serve first, so that sparse ones become empty and go back
+// to the page allocator, which they do at once.
+//
+// What a class has in spans beyond those that its objects would fill is surplus. When it grows
+// compaction is called (store/compactor.h), which takes a sparse span out of its list, moves what
+// is in it to others, and returns it. Nothing is allocated from a span meanwhile, so an object that
+// leaves its place there does not come back to it.
 //
 // A pool that is taken over from a process that was killed has spans whose header and free objects
 // may be between two states. They are unknown: nothing is allocated from them, and they are worked
 // out anew from the slot words, by a background thread or before a slot word that points into one
 // is replaced. So while a span is unknown exactly the objects that slot words name are in use.
 //
-// Thread safety: all functions from any thread; a lock a size class. The adopt functions are called
-// before all others. Nothing is allocated after
-// construction.
+// Thread safety: all functions from any thread, except where they say otherwise; a lock a size
+// class. The adopt functions are called before all others. Nothing is allocated after construction.
 #pragma once
 
 #include <array>
@@ -25,6 +29,7 @@
 #include <optional>
 #include <span>
 
+#include "store/doorbell.h"
 #include "store/page_allocator.h"
 #include "store/page_map.h"
 #include "store/short_lock.h"
@@ -36,8 +41,10 @@ namespace pleat::store {
 
 class Pool {
  public:
-  // `base` is the pool's first byte; `map` has an entry for each of its pages.
-  Pool(std::byte* base, std::span<PageMapCell> map, const SlotTable& slots, PageAllocator& pages);
+  // `base` is the pool's first byte; `map` has an entry for each of its pages. `bell` is rung when
+  // there is enough surplus to be compacted, and where memory is refused while there is any.
+  Pool(std::byte* base, std::span<PageMapCell> map, const SlotTable& slots, PageAllocator& pages,
+       Doorbell& bell);
 
   // Takes an object of `bytes`, a multiple of kGranule up to kObjectBytesMax; *location is in
   // granules. With `limited`, mem_limit is obeyed.
@@ -60,6 +67,29 @@ class Pool {
   // one thread.
   bool learn_spans(std::uint64_t count) noexcept;
 
+  // Compaction, by one thread. A span that is being emptied.
+  struct DrainedSpan {
+    std::uint64_t first;  // page
+    unsigned size_class;
+  };
+  // Takes the sparsest span of the class from use, if other spans have room for its objects: those
+  // of the class, and `room` further objects elsewhere.
+  std::optional<DrainedSpan> begin_drain(unsigned size_class, std::uint64_t room) noexcept;
+  // An object of the class from a span that is there; whether one was free.
+  bool allocate_free(unsigned size_class, std::uint64_t* location) noexcept;
+  // Returns the span, to the page allocator if it is empty, else to use; the pages that this freed.
+  unsigned end_drain(DrainedSpan drained) noexcept;
+  std::uint64_t free_objects(unsigned size_class) noexcept;
+
+  // Pages of spans beyond those that each class's objects would fill.
+  std::uint64_t surplus_pages() const noexcept { return surplus_.load(std::memory_order_relaxed); }
+  // The surplus at which compaction begins.
+  std::uint64_t surplus_limit() const noexcept {
+    return kRegionPages + pages_.used_pages() / kSurplusShare;
+  }
+  // Whether memory was refused since the last call.
+  bool take_refused() noexcept { return refused_.exchange(false, std::memory_order_acq_rel); }
+
   std::byte* at(std::uint64_t location) const noexcept { return base_ + location * kGranule; }
   std::byte* page(std::uint64_t page) const noexcept { return base_ + page * kPageSize; }
   PageMapEntry map_entry(std::uint64_t page) const noexcept { return map_[page].load(); }
@@ -74,7 +104,12 @@ class Pool {
   std::uint64_t spans() const noexcept { return spans_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr unsigned kGroups = 4;
+  static constexpr unsigned kGroups = 8;
+  // What SpanHeader::group says of spans that are in no list: full ones, and that which compaction
+  // has taken.
+  static constexpr unsigned kFull = kGroups;
+  static constexpr unsigned kDrained = kGroups + 1;
+  static constexpr std::uint64_t kSurplusShare = 256;
 
   // At the start of each span. Positions within it are in granules, 0 = none, as the header is
   // there. Spans are named by their first page plus one, 0 = none.
@@ -85,14 +120,18 @@ class Pool {
     std::uint16_t carve;  // the first object that was never used
     std::uint16_t used;
     std::uint8_t size_class;
-    std::uint8_t group;  // the list it is in; kGroups while it is full and in none
+    std::uint8_t group;  // the list it is in, kFull or kDrained
   };
   static_assert(sizeof(SpanHeader) == kSpanHeaderBytes && kSpanHeaderBytes % kGranule == 0);
 
   struct alignas(64) ClassState {
-    ShortLock lock;  // of the lists and of the headers and free objects of the class's spans
+    ShortLock lock;  // of the rest, and of the headers and free objects of the class's spans
+    std::uint32_t occupied = 0;  // bit n: lists[n] has spans
     std::array<std::uint32_t, kGroups> lists{};
+    std::uint64_t free = 0;     // objects, in all spans that are known
+    std::uint64_t surplus = 0;  // pages
   };
+  static_assert(sizeof(ClassState) == 64);
 
   SpanHeader& span(std::uint32_t name) const noexcept {
     return *reinterpret_cast<SpanHeader*>(page(name - 1));
@@ -111,6 +150,14 @@ class Pool {
   void learn_span_of(SlotWord word) noexcept;
   // Builds the header and the list of free objects of an unknown span, under its class's lock.
   void learn(ClassState& state, std::uint64_t first) noexcept;
+  AllocateStatus allocate_in(unsigned size_class, bool limited, std::uint64_t* location) noexcept;
+  // Takes an object of a span with room.
+  std::uint64_t take(ClassState& state, std::uint32_t name) noexcept;
+  // Counts `change` free objects more in the class.
+  void count_free(ClassState& state, const SizeClass& sizes, std::int64_t change) noexcept;
+  AllocateStatus refused(AllocateStatus status) noexcept;
+  // Gives an empty span, which is in no list any more, to the page allocator.
+  void release(std::uint64_t first, unsigned count) noexcept;
   AllocateStatus make_span(unsigned size_class, bool limited, std::uint32_t* name) noexcept;
   void link(ClassState& state, SpanHeader& header, unsigned group) noexcept;
   void unlink(ClassState& state, SpanHeader& header) noexcept;
@@ -120,8 +167,11 @@ class Pool {
   const std::span<PageMapCell> map_;
   const SlotTable slots_;
   PageAllocator& pages_;
+  Doorbell& bell_;
   std::array<ClassState, kSizeClasses.count> classes_;
   std::atomic<std::uint64_t> spans_{0};
+  std::atomic<std::uint64_t> surplus_{0};
+  std::atomic<bool> refused_{false};
   std::atomic<bool> has_unknown_{false};
   std::uint64_t learnt_ = 0;  // learn_spans(): slots before it point into no unknown span
 };

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "store/reserve.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
-#include <system_error>
+#include <utility>
 
 #include "base/clock.h"
-#include "base/process.h"
 #include "base/units.h"
+#include "store/background_thread.h"
 #include "store/futex.h"
 
 namespace pleat::store {
@@ -77,30 +74,10 @@ void Reserve::visit_regions(const std::function<void(std::uint64_t region)>& vis
 }
 
 Result<void> Reserve::start(bool io_flusher) {
-  // The daemon's signals are for its other threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::atomic<int> started{0};
-  Result<void> flusher;
-  try {
-    thread_ = std::thread([&] {
-      pthread_setname_np(pthread_self(), "pleat-reserve");
-      if (io_flusher) flusher = set_io_flusher();
-      const bool failed = !flusher;
-      started.store(1, std::memory_order_release);
-      started.notify_one();
-      if (!failed) run();
-    });
-  } catch (const std::system_error& error) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return errno_error(error.code().value(), "cannot start the store's background thread");
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  started.wait(0, std::memory_order_acquire);
-  if (!flusher) thread_.join();
-  return flusher;
+  auto started = start_background_thread("pleat-reserve", io_flusher, [this] { run(); });
+  if (!started) return std::move(started).error();
+  thread_ = *std::move(started);
+  return {};
 }
 
 bool Reserve::settle(unsigned timeout_ms) noexcept {

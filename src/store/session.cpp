@@ -149,8 +149,8 @@ void Store::Session::Impl::fill_object(std::uint64_t slot, SlotWord word, const 
                                        std::size_t length) noexcept {
   std::byte* const object = pool.at(word.location());
   const auto check = static_cast<std::uint32_t>(data_check(data, length, slot, word));
-  const ObjectHeader header{static_cast<std::uint32_t>(slot), check};
-  std::memcpy(object, &header, sizeof(header));
+  store_first_word(object, static_cast<std::uint32_t>(slot));
+  put(object + offsetof(ObjectHeader, check), check);
   std::memcpy(object + sizeof(ObjectHeader), data, length);
 }
 

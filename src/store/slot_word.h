@@ -104,6 +104,14 @@ class SlotWord {
   constexpr std::size_t length() const {
     return static_cast<std::size_t>(bits_ >> kLocationBits & kLengthMask) + 1;
   }
+  // Whether the page is kept in an object at `location`.
+  constexpr bool has_object_at(std::uint64_t location) const {
+    return !inlined() && kind() != Kind::kRaw && this->location() == location;
+  }
+  // This word with its object at another place.
+  constexpr SlotWord moved_to(std::uint64_t location) const {
+    return SlotWord((bits_ & ~kLocationMask) | location);
+  }
   constexpr codec::CodecId codec() const {
     return static_cast<codec::CodecId>(nibble() - static_cast<unsigned>(Kind::kCompressed) + 1);
   }

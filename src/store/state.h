@@ -2,7 +2,7 @@
 // What the store and its sessions share.
 //
 // Thread safety: see each member. The members are in the order in which they depend on each other:
-// the background thread, last, ends first.
+// the background threads, last, end first.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "store/compactor.h"
 #include "store/counters.h"
 #include "store/doorbell.h"
 #include "store/layout.h"
@@ -47,10 +48,12 @@ struct Store::State {
   std::mutex sessions_mutex;
   std::vector<bool> session_open;  // under sessions_mutex
 
-  Doorbell bell;
+  Doorbell bell;          // of the reserve
+  Doorbell compact_bell;  // of the compactor
   PageAllocator pages;
   Pool pool;
   Reserve reserve;
+  Compactor compactor;
 };
 
 }  // namespace pleat::store

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/units.h"
 #include "store/session.h"
 #include "store/state.h"
@@ -130,8 +131,9 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
       pool(memory.base() + layout.pool_offset,
            {reinterpret_cast<PageMapCell*>(memory.base() + layout.page_map_offset),
             layout.pool_pages},
-           slots, pages),
-      reserve(memory, layout, pages, pool, bell) {
+           slots, pages, compact_bell),
+      reserve(memory, layout, pages, pool, bell),
+      compactor(slots, pool, compact_bell) {
   pages.set_limit_pages(limit_pages_of(options.mem_limit_bytes));
 }
 
@@ -175,6 +177,9 @@ Result<std::unique_ptr<Store>> Store::stand_by(const StoreOptions& options, Memo
   const std::uint64_t wanted = slots != 0 ? slots : options.device_bytes / kPageSize;
   if (auto provided = state->provide_slots(wanted); !provided) return std::move(provided).error();
   if (auto started = state->reserve.start(options.io_flusher); !started) {
+    return std::move(started).error();
+  }
+  if (auto started = state->compactor.start(options.io_flusher); !started) {
     return std::move(started).error();
   }
   return std::unique_ptr<Store>(new Store(std::move(state)));
@@ -325,6 +330,7 @@ StoreStats Store::stats() const noexcept {
   stats.reserve_bytes = pages.ready_pages() * kPageSize;
   stats.device_bytes = slots() * kPageSize;
   stats.device_bytes_max = slots_max() * kPageSize;
+  stats.pages_compacted = state_->compactor.freed_pages();
   stats.slot_table_bytes = slots() * sizeof(SlotWord);
   stats.metadata_bytes = static_cast<std::uint64_t>(objects) * sizeof(ObjectHeader) +
                          state_->pool.spans() * kSpanHeaderBytes +
@@ -341,6 +347,12 @@ void Store::set_mem_limit(std::uint64_t bytes) noexcept {
 
 void Store::reset_mem_used_max() noexcept { state_->pages.reset_used_max(); }
 
-bool Store::settle(unsigned timeout_ms) noexcept { return state_->reserve.settle(timeout_ms); }
+std::uint64_t Store::compact() noexcept { return state_->compactor.compact(); }
+
+bool Store::settle(unsigned timeout_ms) noexcept {
+  // What compaction frees is the reserve's to give back.
+  const std::uint64_t deadline_ns = monotonic_ns() + std::uint64_t{timeout_ms} * 1'000'000;
+  return state_->compactor.settle(deadline_ns) && state_->reserve.settle(timeout_ms);
+}
 
 }  // namespace pleat::store

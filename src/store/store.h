@@ -7,7 +7,7 @@
 // Everything lives in one segment of shared memory: slot table, page map and pool
 // (docs/formats/store.md). All of the slot table is there before the first write; pool memory is
 // provided ahead of the writers by a background thread, which also gives surplus back to the
-// system.
+// system; another one moves pages closer together where overwrites and discards leave holes.
 //
 // Thread safety: reads, writes and discards of any slots from any number of threads at once, each
 // thread with its own Session. Operations on one slot are linearisable. Nothing is allocated after
@@ -59,7 +59,7 @@ struct StoreOptions {
   // Whether the store's memory is to be locked. It is an error at create() where that is not
   // possible.
   bool lock_memory = false;
-  // Whether the background thread is to be marked with PR_SET_IO_FLUSHER.
+  // Whether the background threads are to be marked with PR_SET_IO_FLUSHER.
   bool io_flusher = false;
 };
 
@@ -93,7 +93,7 @@ struct StoreStats {
 
 class Store {
  public:
-  // Makes the memory and starts the background thread; on return the first reserve is ready.
+  // Makes the memory and starts the background threads; on return the first reserve is ready.
   // Errors: EINVAL (a bad size, a bad codec), ENOMEM, EPERM (memory cannot be locked).
   static Result<std::unique_ptr<Store>> create(const StoreOptions& options);
 
@@ -104,7 +104,7 @@ class Store {
   // Whether memory that was in use can be taken over with these options: EPROTO where it has
   // another layout.
   static Result<void> check_memory(const StoreOptions& options, const Memory& memory);
-  // A store that stands by: all that it needs is there, its thread waits, and it has not looked at
+  // A store that stands by: all that it needs is there, its threads wait, and it has not looked at
   // the memory yet. `options` are those that the memory was made with.
   static Result<std::unique_ptr<Store>> stand_by(const StoreOptions& options, Memory memory);
   // Begins to use the memory, which nobody else uses any more: makes the store in it if it is new,
@@ -140,9 +140,14 @@ class Store {
   // Live changes, as zram's attributes of the same names.
   void set_mem_limit(std::uint64_t bytes) noexcept;
   void reset_mem_used_max() noexcept;
-  // Waits until the background thread has brought the reserve to its target and worked out all that
-  // another process has left, at most `timeout_ms`; for tests and for statistics that are to be
-  // exact. Whether it got there.
+  // Moves stored pages closer together, beyond what is done in the background, and returns how many
+  // pages of memory were freed meanwhile. Takes as long as copying what moves does, a few
+  // milliseconds a GiB as a rule; operations go on, and reads do not wait for it. Allocates
+  // nothing.
+  std::uint64_t compact() noexcept;
+  // Waits until compaction rests, the reserve is at its target and all that another process has
+  // left is worked out, at most `timeout_ms` for each; for tests and for statistics that are to be
+  // exact. Whether they got there.
   bool settle(unsigned timeout_ms) noexcept;
 
   struct State;  // shared with Session; store.cpp

@@ -180,6 +180,7 @@ TEST(Adoption, DamagedSlotWordsDoNoHarmToOthers) {
   const auto store = begin_store(options, kept);
   const auto session = make_session(*store);
   ASSERT_TRUE(store->settle(20'000));
+  (void)store->compact();
   for (std::uint64_t slot = 0; slot < 1000; ++slot) {
     if (slot % 10 == 0) continue;
     ASSERT_EQ(read_page(*session, slot), any_page(slot)) << slot;
@@ -248,8 +249,11 @@ void churn(Store& store, Journal& journal, unsigned part, unsigned parts, std::u
                                      Journal& journal, std::uint64_t seed) {
   const auto store = begin_store(options, kept);
   if (!store) _exit(3);
-  // The writers start at once, while most spans are unknown.
+  // The writers start at once, while most spans are unknown, and so does compaction.
   std::thread other([&] { churn(*store, journal, 1, 2, seed + 1); });
+  std::thread compacting([&] {
+    while (true) (void)store->compact();
+  });
   const auto reader = make_session(*store);
   churn(*store, journal, 0, 2, seed);
   _exit(4);
@@ -339,7 +343,7 @@ class Snapshot {
 // changed, takes a copy of it over: slot 0 must hold the old page or the new one, all others
 // theirs.
 void die_at_each_instruction(const TestPage& old_page, const TestPage& new_page,
-                             void (*operation)(Store::Session&, const TestPage&)) {
+                             void (*operation)(Store&, Store::Session&, const TestPage&)) {
   StoreOptions options = small_store(16);
   options.reserve_bytes = 1;
   options.codec = "lz4:fast";
@@ -357,7 +361,7 @@ void die_at_each_instruction(const TestPage& old_page, const TestPage& new_page,
     store->settle(20'000);
     ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
     raise(SIGSTOP);
-    operation(*session, new_page);
+    operation(*store, *session, new_page);
     _exit(0);
   }
   int status = 0;
@@ -391,7 +395,7 @@ void die_at_each_instruction(const TestPage& old_page, const TestPage& new_page,
   EXPECT_GE(states, 3u);
 }
 
-void overwrite(Store::Session& session, const TestPage& page) {
+void overwrite(Store&, Store::Session& session, const TestPage& page) {
   (void)session.write(0, page.data());
 }
 
@@ -404,7 +408,9 @@ TEST(Adoption, AtEachInstructionOfAWrite) {
 }
 
 TEST(Adoption, AtEachInstructionOfADiscard) {
-  const auto discard = [](Store::Session& session, const TestPage&) { session.discard(0, 1); };
+  const auto discard = [](Store&, Store::Session& session, const TestPage&) {
+    session.discard(0, 1);
+  };
   die_at_each_instruction(mixed_page(1, 200), TestPage{}, discard);
   die_at_each_instruction(random_page(3), TestPage{}, discard);
 }
@@ -413,8 +419,29 @@ TEST(Adoption, AtEachInstructionOfAPartialWrite) {
   TestPage page = mixed_page(1, 200);
   TestPage changed = page;
   std::memcpy(changed.data() + 512, random_page(9).data() + 512, 512);
-  die_at_each_instruction(page, changed, [](Store::Session& session, const TestPage& bytes) {
-    (void)session.write_part(0, 512, bytes.data() + 512, 512);
+  die_at_each_instruction(page, changed,
+                          [](Store&, Store::Session& session, const TestPage& bytes) {
+                            (void)session.write_part(0, 512, bytes.data() + 512, 512);
+                          });
+}
+
+TEST(Adoption, AtEachInstructionOfACompaction) {
+  auto codec = std::move(*codec::PageCodec::open("lz4:fast", *test_kernels()));
+  const auto class_of = [&codec](const TestPage& page) {
+    TestPage out;
+    return size_class_of(
+        object_bytes(codec.compress(page.data(), out.data(), kCompressedBytesMax)));
+  };
+  // The page has a span to itself, and that of three others, two classes higher, has room for it.
+  std::size_t random_bytes = 0;
+  while (class_of(mixed_page(1, random_bytes)) + 2 < class_of(any_page(3))) ++random_bytes;
+  const TestPage page = mixed_page(1, random_bytes);
+  die_at_each_instruction(page, page, [](Store& store, Store::Session&, const TestPage&) {
+    Store::State& state = StoreInspector::state(store);
+    const SlotWord before = StoreInspector::word(store, 0);
+    Compactor compactor(state.slots, state.pool, state.compact_bell);
+    if (compactor.drain(size_class_of(object_bytes(before.length())), 3) == 0) _exit(4);
+    if (StoreInspector::word(store, 0) == before) _exit(4);
   });
 }
 #endif

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "store/pages.h"
+#include "store/store_inspector.h"
 
 namespace {
 // volatile: the compiler knows malloc() and takes it that it looks at nothing of ours.
@@ -183,6 +184,26 @@ TEST_F(IoPath, FailuresAllocateNothingEither) {
   });
   EXPECT_GT(store_->stats().failed_writes, 100u);
   EXPECT_EQ(spent.allocations, 0u);
+}
+
+TEST_F(IoPath, CompactionAllocatesNothingAndDoesNotFault) {
+  for (std::uint64_t slot = 0; slot < kSlots; ++slot) {
+    failures_ += session_->write(slot, pages_[slot % 64].data()) != StoreStatus::kOk;
+  }
+  // Too few for the store's own thread to begin.
+  for (std::uint64_t slot = 0; slot < kSlots; slot += 64) {
+    session_->discard(slot + slot / 64 % 64, 1);
+  }
+  Store::State& state = StoreInspector::state(*store_);
+  Compactor compactor(state.slots, state.pool, state.compact_bell);
+  ASSERT_EQ(store_->stats().pages_compacted, 0u);
+  const Spent spent = spent_by([&] { compactor.compact_across_classes(); });
+  EXPECT_EQ(failures_, 0u);
+  EXPECT_GT(compactor.freed_pages(), 0u);
+  EXPECT_EQ(spent.allocations, 0u);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_EQ(spent.faults, 0);
+#endif
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "store/compacting_thread.h"
 #include "store/stamped_page.h"
 
 namespace pleat::store {
@@ -122,9 +123,11 @@ TEST_P(SharedSlot, OneSlotBehavesLikeOnePage) {
       history.push_back(operation);
     }
   };
+  CompactingThread compacting(*store, {10, 64}, seed);
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < thread_count; ++i) threads.emplace_back(work, i);
   for (std::thread& thread : threads) thread.join();
+  compacting.stop();
   std::vector<Operation> history;
   for (const auto& part : histories) history.insert(history.end(), part.begin(), part.end());
   EXPECT_EQ(torn.load(), 0u);

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "store/compacting_thread.h"
 #include "store/stamped_page.h"
 #include "store/store_inspector.h"
 
@@ -174,14 +175,21 @@ TEST_P(OwnSlots, AgreeWithTheMapAndTheCountersWithTheSum) {
   for (unsigned i = 0; i < threads; ++i) {
     models.push_back(std::make_unique<ModelledSlots>(*store, i, threads, seed));
   }
+  std::atomic<bool> stop{false};
+  std::thread compacting([&] {
+    while (!stop) (void)store->compact();
+  });
   std::vector<std::thread> running;
   for (const auto& model : models) running.emplace_back([&] { model->run(steps); });
   for (std::thread& thread : running) thread.join();
+  stop = true;
+  compacting.join();
   StoreStats expected;
   for (const auto& model : models) model->add_expected(expected);
   expect_stats(store->stats(), expected);
   models.clear();
   make_session(*store)->discard(0, slots);
+  EXPECT_TRUE(store->settle(20'000));
   const StoreStats empty = store->stats();
   EXPECT_EQ(empty.orig_data_size, 0u);
   EXPECT_EQ(empty.compr_data_size, 0u);
@@ -206,9 +214,10 @@ TEST(SameSlots, NoSectorIsTornOrInvented) {
   constexpr std::uint64_t kSlots = 3;
   constexpr int kSteps = 6000;
   const std::uint64_t seed = test_seed();
-  StoreOptions options = small_store(kSlots);
+  StoreOptions options = small_store(kSlots + 60);
   options.reserve_bytes = 1 << 20;
   const auto store = make_store(options);
+  CompactingThread compacting(*store, {kSlots, kSlots + 60}, seed);
   std::array<std::atomic<std::uint64_t>, kThreads> last_sequence{};
   std::atomic<std::uint64_t> bad{0};
   const auto work = [&](unsigned writer) {
@@ -251,6 +260,8 @@ TEST(SameSlots, NoSectorIsTornOrInvented) {
   for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back(work, i);
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(bad.load(), 0u);
+  compacting.stop();
+  EXPECT_TRUE(store->settle(20'000));
   EXPECT_EQ(store->stats().failed_reads, 0u);
   make_session(*store)->discard(0, kSlots);
   EXPECT_EQ(store->stats().orig_data_size, 0u);

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "store/compactor.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "store/background_thread.h"
+#include "store/object.h"
+#include "store/size_class.h"
+#include "store/slot_word.h"
+
+namespace pleat::store {
+namespace {
+
+// How long it works at a time, a few writes' time, and how many times as long it rests then: in the
+// background, and where somebody waits for it.
+constexpr std::uint64_t kStretch_ns = 50'000;
+constexpr std::uint64_t kRestInBackground = 4;
+constexpr std::uint64_t kRestWhenAsked = 1;
+// Between two rounds, so that a store at its limit does not look through its classes at each write
+// that fails.
+constexpr std::uint64_t kPause_ns = 10'000'000;
+// An object of class n + 3 is some 5 % larger than one of class n.
+constexpr unsigned kReach = 3;
+// How many spans of a class are emptied into larger ones in a round.
+constexpr int kSpansAcross = 16;
+// How often a span is gone through: who holds a word's lock is through with it in a microsecond.
+constexpr int kPasses = 2;
+// Rounds over all classes where all is to be freed. What a round frees falls quickly.
+constexpr int kRoundsMax = 4;
+
+// Of who waits for the thread.
+constexpr std::uint64_t kNap_ns = 200'000;
+
+void sleep_ns(std::uint64_t duration_ns) noexcept {
+  const timespec duration{static_cast<std::time_t>(duration_ns / 1'000'000'000),
+                          static_cast<long>(duration_ns % 1'000'000'000)};
+  nanosleep(&duration, nullptr);
+}
+
+}  // namespace
+
+Compactor::Compactor(const SlotTable& slots, Pool& pool, Doorbell& bell)
+    : slots_(slots), pool_(pool), bell_(bell) {}
+
+Compactor::~Compactor() {
+  if (!thread_.joinable()) return;
+  stop_.store(true, std::memory_order_release);
+  bell_.ring();
+  thread_.join();
+}
+
+Result<void> Compactor::start(bool io_flusher) {
+  auto started = start_background_thread("pleat-compact", io_flusher, [this] { run(); });
+  if (!started) return std::move(started).error();
+  thread_ = *std::move(started);
+  return {};
+}
+
+std::uint64_t Compactor::compact() noexcept {
+  const std::uint64_t before = freed_pages();
+  const std::uint64_t mine = asked_.fetch_add(1, std::memory_order_acq_rel) + 1;
+  bell_.ring();
+  while (answered_.load(std::memory_order_acquire) < mine) sleep_ns(kNap_ns);
+  return freed_pages() - before;
+}
+
+bool Compactor::settle(std::uint64_t deadline_ns) const noexcept {
+  while (working_.load(std::memory_order_acquire)) {
+    if (monotonic_ns() >= deadline_ns) return false;
+    sleep_ns(kNap_ns);
+  }
+  return true;
+}
+
+void Compactor::run() noexcept {
+  while (true) {
+    bell_.wait();
+    if (stop_.load(std::memory_order_acquire)) return;
+    const std::uint64_t asked = asked_.load(std::memory_order_acquire);
+    working_.store(true, std::memory_order_release);
+    if (asked != answered_.load(std::memory_order_relaxed)) {
+      rest_per_work_ = kRestWhenAsked;
+      compact_across_classes();
+    } else {
+      rest_per_work_ = kRestInBackground;
+      compact_within_classes(pool_.take_refused() ? 0 : pool_.surplus_limit() / 2);
+    }
+    working_.store(false, std::memory_order_release);
+    answered_.store(asked, std::memory_order_release);
+    if (rest_per_work_ == kRestInBackground) sleep_ns(kPause_ns);
+  }
+}
+
+void Compactor::compact_within_classes(std::uint64_t surplus) noexcept {
+  resumed_ns_ = monotonic_ns();
+  // No more than there was at the beginning: writers may make more of it all the time.
+  const std::uint64_t end = freed_pages() + pool_.surplus_pages();
+  for (bool freed = true; freed && pool_.surplus_pages() > surplus && freed_pages() < end;) {
+    freed = false;
+    for (unsigned i = 0; i < kSizeClasses.count && !stopping(); ++i) {
+      freed |= drain(i, 0) != 0;
+      rest();
+    }
+  }
+}
+
+void Compactor::compact_across_classes() noexcept {
+  for (int round = 0; round < kRoundsMax && !stopping(); ++round) {
+    const std::uint64_t before = freed_pages();
+    compact_within_classes(0);
+    for (unsigned i = 0; i < kSizeClasses.count && !stopping(); ++i) {
+      for (int span = 0; span < kSpansAcross && drain(i, kReach) != 0 && !stopping(); ++span) {
+        rest();
+      }
+    }
+    if (freed_pages() == before) return;
+  }
+}
+
+unsigned Compactor::drain(unsigned size_class, unsigned reach) noexcept {
+  std::uint64_t room = 0;
+  for (unsigned i = 1; i <= reach && size_class + i < kSizeClasses.count; ++i) {
+    room += pool_.free_objects(size_class + i);
+  }
+  const auto drained = pool_.begin_drain(size_class, room);
+  if (!drained) return 0;
+  const SizeClass& sizes = kSizeClasses.classes[size_class];
+  const std::uint64_t begin = (drained->first * kPageSize + kSpanHeaderBytes) / kGranule;
+  bool is_full = false;
+  bool is_done = false;
+  for (int pass = 0; pass < kPasses && !is_full && !is_done; ++pass) {
+    is_done = true;
+    for (unsigned i = 0; i < sizes.objects && !is_full; ++i) {
+      const Move result = move(begin + i * (sizes.bytes / kGranule), size_class, reach);
+      is_full = result == Move::kNoRoom;
+      is_done = is_done && result == Move::kDone;
+    }
+  }
+  const unsigned freed = pool_.end_drain(*drained);
+  freed_.fetch_add(freed, std::memory_order_relaxed);
+  return freed;
+}
+
+Compactor::Move Compactor::move(std::uint64_t location, unsigned size_class,
+                                unsigned reach) noexcept {
+  std::byte* const object = pool_.at(location);
+  const std::uint32_t slot = first_word(object);
+  if (slot >= slots_.size()) return Move::kDone;
+  const SlotWord seen(slots_[slot].load(std::memory_order_acquire));
+  // Free, or a writer is about to publish it.
+  if (!seen.has_object_at(location)) return Move::kDone;
+  if (seen.locked()) return Move::kNotNow;
+  const std::size_t bytes = object_bytes(
+      seen.kind() == SlotWord::Kind::kCompressed ? seen.length() : sizeof(std::uint64_t));
+  // A damaged word's length may be anything.
+  if (bytes > kSizeClasses.classes[size_class].bytes) return Move::kDone;
+  const unsigned own_class = size_class_of(bytes);
+  const unsigned last_class = std::min<unsigned>(std::max(size_class, own_class + reach),
+                                                 static_cast<unsigned>(kSizeClasses.count) - 1);
+  std::uint64_t target = 0;
+  unsigned target_class = own_class;
+  while (target_class <= last_class && !pool_.allocate_free(target_class, &target)) ++target_class;
+  if (target_class > last_class) return Move::kNoRoom;
+  std::byte* const copy = pool_.at(target);
+  store_first_word(copy, slot);
+  std::memcpy(copy + sizeof(slot), object + sizeof(slot), bytes - sizeof(slot));
+  std::uint64_t expected = seen.bits();
+  const bool moved =
+      slots_[slot].compare_exchange_strong(expected, seen.moved_to(target).after(seen).bits(),
+                                           std::memory_order_acq_rel, std::memory_order_relaxed);
+  pool_.free(moved ? location : target);
+  return moved ? Move::kDone : Move::kNotNow;
+}
+
+void Compactor::rest() noexcept {
+  const std::uint64_t worked_ns = monotonic_ns() - resumed_ns_;
+  if (worked_ns < kStretch_ns) return;
+  sleep_ns(worked_ns * rest_per_work_);
+  resumed_ns_ = monotonic_ns();
+}
+
+}  // namespace pleat::store

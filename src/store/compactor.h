@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Compaction: a thread that empties sparse spans into fuller ones, so that their pages are free
+// again.
+//
+// An object moves so: its bytes are copied to an object that nobody knows, then the slot word is
+// made to lead there by one compare-and-swap, and the old object is freed. No lock is held in
+// between, so no reader or writer of the page waits for it: the swap fails where a reader holds the
+// word's lock or a writer has replaced the word, and then the object stays. The copy is never a
+// torn one, since nothing is allocated from a span that is being emptied: as long as the word leads
+// to the old object its bytes do not change. Killed at any instruction, it leaves an object that no
+// word leads to, which a successor takes for free.
+//
+// The thread has the priority of the threads that write. A lower one would have it lose the
+// processor with a size class's lock held, for as long as others have work, and writers would wait
+// for it. Instead it works for some 50 us at a time and then rests for longer.
+//
+// Thread safety: compact() and freed_pages() from any thread; start() and the destructor once.
+// Nothing is allocated after construction.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+
+#include "base/result.h"
+#include "store/doorbell.h"
+#include "store/pool.h"
+#include "store/slot_table.h"
+
+namespace pleat::store {
+
+class Compactor {
+ public:
+  Compactor(const SlotTable& slots, Pool& pool, Doorbell& bell);
+  ~Compactor();
+  Compactor(const Compactor&) = delete;
+  Compactor& operator=(const Compactor&) = delete;
+
+  // Starts the thread, which waits for the bell. EPERM where `io_flusher` cannot be set.
+  Result<void> start(bool io_flusher);
+
+  // Has the thread free what it can, and returns, when it has, how many pages were freed meanwhile.
+  std::uint64_t compact() noexcept;
+  // Waits, at most until `deadline_ns` of monotonic_ns(), until the thread rests; whether it does.
+  bool settle(std::uint64_t deadline_ns) const noexcept;
+  // Pages that were freed so far.
+  std::uint64_t freed_pages() const noexcept { return freed_.load(std::memory_order_relaxed); }
+
+  // What the thread does, for tests that do it on their own, one at a time.
+  //
+  // Empties the sparsest span of the class, with objects moved up to `reach` classes higher than
+  // their own; the pages that this freed.
+  unsigned drain(unsigned size_class, unsigned reach) noexcept;
+  // Empties spans within their classes until no more than `surplus` pages are left that way.
+  void compact_within_classes(std::uint64_t surplus) noexcept;
+  // Empties also what is left of a class into the next larger ones.
+  void compact_across_classes() noexcept;
+
+ private:
+  enum class Move : std::uint8_t { kDone, kNotNow, kNoRoom };
+
+  void run() noexcept;
+  Move move(std::uint64_t location, unsigned size_class, unsigned reach) noexcept;
+  void rest() noexcept;
+  bool stopping() const noexcept { return stop_.load(std::memory_order_relaxed); }
+
+  const SlotTable slots_;
+  Pool& pool_;
+  Doorbell& bell_;
+  std::uint64_t resumed_ns_ = 0;  // when it began to work after the last rest
+  std::uint64_t rest_per_work_ = 1;
+  std::atomic<std::uint64_t> freed_{0};
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> working_{false};
+  // compact(): what was asked for, and what was done.
+  std::atomic<std::uint64_t> asked_{0};
+  std::atomic<std::uint64_t> answered_{0};
+  std::thread thread_;
+};
+
+}  // namespace pleat::store
