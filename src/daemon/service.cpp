@@ -263,7 +263,6 @@ Result<void> Service::resize(std::uint64_t bytes) {
   if (is_stopped_) return Error{ENODEV, "the device is gone"};
   const std::uint64_t old_bytes = store_->slots() * kPageSize;
   if (bytes == old_bytes) return {};
-  if (auto good = store_->check_size(bytes); !good) return good;
   auto device = block_device(transport_->info().path);
   if (!device) return device.error();
   for (const Use& use : find_uses(*device, setup_.options.name, {getpid()})) {
