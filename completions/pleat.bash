@@ -22,6 +22,7 @@ _pleat_words() {
     stat) echo --help --json --mm-stat --io-stat --bd-stat && _pleat_devices ;;
     metrics) echo --help --output && _pleat_devices ;;
     set) echo --help --size mem-limit= mem-used-max=0 && _pleat_devices ;;
+    compact) echo --help && _pleat_devices ;;
     remove | rm) echo --help --all --swapoff && _pleat_devices ;;
     upgrade | recover) echo --help --all && _pleat_devices ;;
     bench)
@@ -29,14 +30,14 @@ _pleat_words() {
         --zram --json
       ;;
     capture) echo --help --pid --output --max-pages --seed --groups --no-stop --after ;;
-    help) echo create list stat metrics set remove upgrade bench capture ;;
+    help) echo create list stat metrics set compact remove upgrade bench capture ;;
   esac
 }
 
 _pleat() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
   if ((COMP_CWORD == 1)); then
-    words="create list stat metrics set remove upgrade bench capture help --help --version"
+    words="create list stat metrics set compact remove upgrade bench capture help --help --version"
   else
     case $previous in
       --transport) words="auto ublk loop" ;;

@@ -5,6 +5,7 @@
 //   {"op":"metrics"}                           -> {"ok":true,"metrics":"..."}
 //   {"op":"set","key":"mem_limit","value":N}   -> {"ok":true}
 //   {"op":"set","key":"size","value":N}        -> {"ok":true}
+//   {"op":"compact"}                           -> {"ok":true,"pages_compacted":N}
 //   {"op":"stop"}                              -> {"ok":true} once the device is gone
 //   anything that fails                        -> {"ok":false,"code":16,"error":"..."}
 #pragma once

@@ -183,17 +183,18 @@ Result<void> Service::save_successor() {
 Result<Json> Service::handle(const Json& request) {
   const auto op = request.find("op");
   if (op == request.end() || !op->is_string()) {
-    return Error{EINVAL, "a request needs an op: stat, metrics, set or stop"};
+    return Error{EINVAL, "a request needs an op: stat, metrics, set, compact or stop"};
   }
   const auto& name = op->get_ref<const std::string&>();
   if (name == "stat") return stat();
   if (name == "metrics") return metrics();
   if (name == "set") return set(request);
+  if (name == "compact") return compact();
   if (name == "stop") {
     if (auto stopped = stop(); !stopped) return stopped.error();
     return Json{{"ok", true}};
   }
-  return Error{EINVAL, "unknown op " + name + "; the ops are stat, metrics, set and stop"};
+  return Error{EINVAL, "unknown op " + name + "; the ops are stat, metrics, set, compact and stop"};
 }
 
 Result<Json> Service::stat() {
@@ -285,6 +286,12 @@ Result<void> Service::resize(std::uint64_t bytes) {
   if (auto good = store_->check_size(bytes); !good) return good;
   if (auto resized = transport_->resize(bytes); !resized) return resized;
   return store_->resize(bytes);
+}
+
+Result<Json> Service::compact() {
+  // Not with the lock held: a stop by a signal need not wait for it.
+  if (is_stopped()) return Error{ENODEV, "the device is gone"};
+  return Json{{"ok", true}, {"pages_compacted", store_->compact()}};
 }
 
 Result<UniqueFd> Service::claim() {

@@ -89,6 +89,7 @@ class Service {
   Result<nlohmann::json> metrics();
   Result<nlohmann::json> set(const nlohmann::json& request);
   Result<void> resize(std::uint64_t bytes);
+  Result<nlohmann::json> compact();
   // Frees the device for removal, or says who uses it.
   Result<UniqueFd> claim();
 

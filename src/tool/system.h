@@ -10,7 +10,7 @@
 namespace pleat::tool {
 
 struct System {
-  // Put in front of every /proc and /dev path; empty for the real ones.
+  // Put in front of every /proc, /sys and /dev path; empty for the real ones.
   std::string root;
   // The release that uname() gives, "6.12.3-amd64".
   std::string kernel_release;

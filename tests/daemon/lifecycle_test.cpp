@@ -117,6 +117,13 @@ TEST_F(Lifecycle, AHangUpIsNotAStop) {
   EXPECT_EQ(status_of(call({{"op", "stat"}})).name, name_);
 }
 
+TEST_F(Lifecycle, CompactionAnswersWithThePagesThatItFreed) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  const auto answer = call({{"op", "compact"}});
+  EXPECT_EQ(answer["pages_compacted"], status_of(call({{"op", "stat"}})).pages_compacted);
+}
+
 TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
   DaemonProcess daemon(arguments());
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
@@ -129,7 +136,8 @@ TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
               HasSubstr("the keys are mem_limit, mem_used_max and size"));
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_limit"}, {"value", -1}}),
               HasSubstr("number of bytes"));
-  EXPECT_THAT(refusal({{"op", "fly"}}), HasSubstr("the ops are stat, metrics, set and stop"));
+  EXPECT_THAT(refusal({{"op", "fly"}}),
+              HasSubstr("the ops are stat, metrics, set, compact and stop"));
   EXPECT_THAT(refusal({{"no", "op"}}), HasSubstr("needs an op"));
 }
 

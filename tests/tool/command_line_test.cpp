@@ -47,6 +47,7 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
                                 "set a b",
                                 "set a --size x",
                                 "set a mem-limit=x",
+                                "compact",
                                 "remove",
                                 "remove a --all",
                                 "help frob",
@@ -61,8 +62,9 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
 }
 
 TEST_F(CommandLine, ARunErrorIsOneLineAndExitCodeOne) {
-  for (const char* arguments : {"stat nobody", "list nobody", "remove nobody",
-                                "set nobody mem-limit=0", "stat /dev/null", "remove .x"}) {
+  for (const char* arguments :
+       {"stat nobody", "list nobody", "remove nobody", "set nobody mem-limit=0", "compact nobody",
+        "stat /dev/null", "remove .x"}) {
     const ProgramRun run = run_pleat(arguments);
     EXPECT_EQ(run.exit_code, 1) << arguments;
     EXPECT_EQ(run.output, "") << arguments;

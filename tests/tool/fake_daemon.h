@@ -39,7 +39,8 @@ class FakeDaemon {
 
   // To be changed only while nobody asks.
   control::DeviceStatus status;
-  std::optional<Error> refusal;   // of everything but "stat"
+  std::optional<Error> refusal;  // of everything but "stat"
+  std::uint64_t pages_to_compact = 0;
   std::function<void()> on_stop;  // on the server's thread
 
  private:
@@ -52,7 +53,9 @@ class FakeDaemon {
     }
     if (refusal) return *refusal;
     if (op == "stop" && on_stop) on_stop();
-    return nlohmann::json{{"ok", true}};
+    nlohmann::json answer{{"ok", true}};
+    if (op == "compact") answer["pages_compacted"] = pages_to_compact;
+    return answer;
   }
 
   mutable std::mutex mutex_;

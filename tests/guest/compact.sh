@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Compaction frees nothing, or changes a page: `pleat compact` of a device of ours, and of kernel
+# zram, after discards that leave a page in four.
+# guest: memory=256M cpus=2 timeout=180
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$PLEAT_SOURCE/tests/guest/lib.sh"
+
+pages=512
+data=/tmp/data
+expected=/tmp/expected
+# Programs are pages of many sizes once they are compressed.
+head -c $((pages * 4096)) < <(cat "$bin/pleatd" "$bin/pleat" /usr/lib/*/libstdc++.so.6 /usr/lib/*/libc.so.6 2>/dev/null) >"$data"
+[ "$(stat -c %s "$data")" = $((pages * 4096)) ] || fail "the programs are smaller than $pages pages"
+
+# fill NAME: the data on $device with three pages in four discarded, and what then is there.
+fill() {
+  local page
+  cp "$data" "$expected"
+  check "writing" dd if="$data" of="$device" bs=1M oflag=direct status=none
+  full=$(stat_field "$1" mem_used_total)
+  for ((page = 0; page < pages; page += 4)); do
+    blkdiscard --offset $((page * 4096)) --length 12288 "$device" || fail "blkdiscard of page $page"
+    fallocate --punch-hole --offset $((page * 4096)) --length 12288 "$expected"
+  done
+}
+# compact NAME ARGUMENT: compacts the device and compares its pages.
+compact() {
+  local before after said
+  before=$(mm_stat "$1")
+  said=$("$bin/pleat" compact "$2") || fail "pleat compact $2: exit status $?"
+  after=$(mm_stat "$1")
+  echo "   $said; mm_stat $before -> $after"
+  [[ $said =~ ^$2:\ ([0-9]+)\ pages\ \(.*\)\ freed$ ]] || fail "pleat compact said '$said'"
+  local freed=${BASH_REMATCH[1]}
+  [ "$(field_of "$after" pages_compacted)" = $(($(field_of "$before" pages_compacted) + freed)) ] ||
+    fail "$freed pages freed, but pages_compacted went from '$before' to '$after'"
+  [ "$(field_of "$after" orig_data_size)" = $((pages / 4 * 4096)) ] || fail "pages were lost: $after"
+  [ "$(field_of "$after" mem_used_total)" -le $((full / 2)) ] || fail "full it took $full, now '$after'"
+  check "the pages are as they were" cmp -n $((pages * 4096)) "$expected" "$device"
+}
+
+for TRANSPORT in $TRANSPORT zram; do
+  step "$TRANSPORT"
+  make_device dense 64M
+  fill dense
+  if [ "$TRANSPORT" = zram ]; then
+    compact dense "$device"
+    [ "$(stat_field dense pages_compacted)" -gt 0 ] || fail "kernel zram was not compacted"
+  else
+    compact dense dense
+    compact dense "$device"
+    [ "$(stat_field dense pages_compacted)" -gt 0 ] || fail "nothing was compacted"
+  fi
+  check blkdiscard blkdiscard "$device"
+  [ "$(stat_field dense mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat dense)"
+  remove_device dense
+done
