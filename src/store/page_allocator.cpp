@@ -4,12 +4,11 @@
 #include <algorithm>
 #include <bit>
 #include <mutex>
+#include <utility>
 
 namespace pleat::store {
 namespace {
 
-// How many regions with scattered ready pages are tried before a large run is cut.
-constexpr int kProbes = 16;
 // The most pages that are given back at once: 4 MiB.
 constexpr std::uint64_t kSurplusRunPages = 16 * kRegionPages;
 
@@ -23,6 +22,18 @@ constexpr std::uint64_t run_starts(std::uint64_t bits, unsigned count) {
   return bits;
 }
 static_assert(run_starts(0b0111'0110, 3) == 0b0001'0000);
+
+// The length of the longest run of set bits, or kSpanPagesMax where it is longer.
+constexpr unsigned longest_run(std::uint64_t bits) {
+  if (run_starts(bits, kSpanPagesMax) != 0) return kSpanPagesMax;
+  unsigned length = 0;
+  for (unsigned step = kSpanPagesMax / 2; step != 0; step /= 2) {
+    if (run_starts(bits, length + step) != 0) length += step;
+  }
+  return length;
+}
+static_assert(longest_run(0) == 0 && longest_run(0b0111'0110) == 3);
+static_assert(longest_run(0x7FFF) == 15 && longest_run(~std::uint64_t{0}) == kSpanPagesMax);
 
 constexpr std::uint64_t run_mask(unsigned first, unsigned count) {
   return (count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1) << first;
@@ -38,8 +49,8 @@ PageAllocator::PageAllocator(std::span<RegionWords> words, std::uint64_t target_
       low_pages_(target_pages - target_pages / 4),
       high_pages_(target_pages + target_pages / 2 + kRegionPages),
       large_target_(std::max<std::uint64_t>(1, target_pages / kRegionPages / 2)),
-      small_(words.size(), false),
-      large_(words.size(), false),
+      runs_(kSpanPagesMax, BitTree(words.size(), false)),
+      longest_(words.size()),
       absent_(words.size(), true),
       growable_(words.size(), true) {}
 
@@ -69,14 +80,20 @@ AllocateStatus PageAllocator::allocate(unsigned count, bool limited,
 }
 
 std::optional<std::uint64_t> PageAllocator::find_region(unsigned count) const noexcept {
-  // Scattered pages are used up first, those at the pool's start before others, so that the rest
-  // can be given back in large pieces.
-  std::optional<std::uint64_t> region = small_.first();
-  for (int probe = 0; region && probe < kProbes; ++probe) {
-    if (run_starts(words_[*region].ready, count) != 0) return region;
-    region = small_.first_from(*region + 1);
+  // The shortest runs that will do are used up first, those at the pool's start before others, so
+  // that the rest can be given back in large pieces.
+  for (unsigned length = count; length <= kSpanPagesMax; ++length) {
+    if (const auto region = with_run(length).first()) return region;
   }
-  return large_.first();
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> PageAllocator::last_small_region() const noexcept {
+  std::optional<std::uint64_t> last;
+  for (unsigned length = 1; length < kSpanPagesMax; ++length) {
+    last = std::max(last, std::optional<std::uint64_t>(with_run(length).last()));
+  }
+  return last;
 }
 
 void PageAllocator::release(std::uint64_t first, unsigned count) noexcept {
@@ -129,7 +146,8 @@ std::optional<PageRun> PageAllocator::claim_surplus(bool lazy) noexcept {
   const std::lock_guard guard(lock_);
   if (ready() <= (lazy ? high_pages_ : target_pages_)) return std::nullopt;
   const bool from_large = large_count_ > large_target_;
-  const std::optional<std::uint64_t> found = from_large ? large_.last() : small_.last();
+  const std::optional<std::uint64_t> found =
+      from_large ? with_run(kSpanPagesMax).last() : last_small_region();
   if (!found) return std::nullopt;
   std::uint64_t region = *found;
   const std::uint64_t most = std::min(ready() - target_pages_, kSurplusRunPages);
@@ -149,7 +167,7 @@ std::optional<PageRun> PageAllocator::claim_surplus(bool lazy) noexcept {
     run.count += count;
     // Whole regions before it go along, for one system call.
     if (first != 0 || region == 0 || run.count + kRegionPages > most) break;
-    if (large_count_ <= large_target_ || !large_.contains(region - 1)) break;
+    if (large_count_ <= large_target_ || !with_run(kSpanPagesMax).contains(region - 1)) break;
     if (~words_[region - 1].ready != 0) break;
     --region;
     count = kRegionPages;
@@ -182,15 +200,21 @@ void PageAllocator::end_adoption(std::uint64_t region) noexcept {
 }
 
 std::size_t PageAllocator::index_bytes() const noexcept {
-  return small_.bytes() + large_.bytes() + absent_.bytes() + growable_.bytes();
+  return runs_.size() * runs_.front().bytes() + longest_.size() + absent_.bytes() +
+         growable_.bytes();
 }
 
 void PageAllocator::update_sets(std::uint64_t region) noexcept {
   const RegionWords words = words_[region];
   const std::uint64_t absent = ~words.present;
-  const bool large = run_starts(words.ready, kSpanPagesMax) != 0;
-  if (large_.assign(region, large)) large_count_ += large ? 1 : std::uint64_t{0} - 1;
-  small_.assign(region, !large && words.ready != 0);
+  const unsigned longest = longest_run(words.ready);
+  const unsigned before = std::exchange(longest_[region], static_cast<std::uint8_t>(longest));
+  if (longest != before) {
+    if (before != 0) with_run(before).assign(region, false);
+    if (longest != 0) with_run(longest).assign(region, true);
+    if (before == kSpanPagesMax) --large_count_;
+    if (longest == kSpanPagesMax) ++large_count_;
+  }
   absent_.assign(region, absent != 0);
   growable_.assign(region, absent != 0 && run_starts(absent | words.ready, kSpanPagesMax) != 0);
 }

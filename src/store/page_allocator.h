@@ -6,8 +6,9 @@
 //   ready --(background thread: claim_surplus, give back)--> absent
 //
 // Writers take ready pages only, so they neither fault memory in nor wait for it. The pages of a
-// run lie in one region; regions are found through sets of region numbers, so that a search takes
-// as long in a pool of 1 TiB as in a small one.
+// run lie in one region; regions are found through sets of region numbers, one for each length of
+// their longest run, so that a search takes as long in a pool of 1 TiB as in a small one, and
+// scattered pages serve whatever they are enough for.
 //
 // Thread safety: all functions from any thread, except that absent_run(), add_ready() and
 // claim_surplus() are one thread's. Nothing is allocated after construction.
@@ -17,6 +18,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "store/bit_tree.h"
 #include "store/doorbell.h"
@@ -87,6 +89,10 @@ class PageAllocator {
  private:
   void update_sets(std::uint64_t region) noexcept;
   std::optional<std::uint64_t> find_region(unsigned count) const noexcept;
+  std::optional<std::uint64_t> last_small_region() const noexcept;
+  // The set of regions whose longest ready run, counted up to kSpanPagesMax, has `length` pages.
+  BitTree& with_run(unsigned length) noexcept { return runs_[length - 1]; }
+  const BitTree& with_run(unsigned length) const noexcept { return runs_[length - 1]; }
   std::uint64_t ready() const noexcept { return ready_.load(std::memory_order_relaxed); }
   bool below(std::uint64_t pages) const noexcept {
     return ready() < pages || large_count_ < large_target_;
@@ -102,12 +108,12 @@ class PageAllocator {
   // be allocated although the ready pages may be scattered.
   const std::uint64_t large_target_;
 
-  ShortLock lock_;    // of all below; the atomics are written under it and read without
-  BitTree small_;     // regions with ready pages but no run of kSpanPagesMax
-  BitTree large_;     // regions with such a run
-  BitTree absent_;    // regions with absent pages
-  BitTree growable_;  // those among them that would have such a run if they were populated
-  std::uint64_t large_count_ = 0;
+  ShortLock lock_;  // of all below; the atomics are written under it and read without
+  std::vector<BitTree> runs_;
+  std::vector<std::uint8_t> longest_;  // in which of these each region is, 0 = none
+  BitTree absent_;                     // regions with absent pages
+  BitTree growable_;  // those that would have a run of kSpanPagesMax if they were populated
+  std::uint64_t large_count_ = 0;  // regions with such a run
   std::atomic<std::uint64_t> ready_{0};
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> used_max_{0};

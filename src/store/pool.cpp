@@ -224,7 +224,10 @@ std::optional<Pool::DrainedSpan> Pool::begin_drain(unsigned size_class,
                                                    std::uint64_t room) noexcept {
   ClassState& state = classes_[size_class];
   const std::lock_guard guard(state.lock);
-  if (state.occupied == 0) return std::nullopt;
+  // The class's free objects but for the span's own: free - (objects - used) of them.
+  if (state.occupied == 0 || state.free + room < kSizeClasses.classes[size_class].objects) {
+    return std::nullopt;
+  }
   std::uint32_t name = state.lists[static_cast<unsigned>(std::countr_zero(state.occupied))];
   std::uint32_t sparsest = name;
   for (int compared = 0; name != 0 && compared < kSpansCompared; ++compared) {
@@ -232,8 +235,6 @@ std::optional<Pool::DrainedSpan> Pool::begin_drain(unsigned size_class,
     name = span(name).next;
   }
   SpanHeader& header = span(sparsest);
-  // The class's free objects but for the span's own: free - (objects - used) of them.
-  if (state.free + room < kSizeClasses.classes[size_class].objects) return std::nullopt;
   unlink(state, header);
   header.group = static_cast<std::uint8_t>(kDrained);
   return DrainedSpan{sparsest - 1, size_class};

@@ -107,6 +107,25 @@ TEST_F(Pages, ScatteredReadyPagesDoNotStarveLargeSpans) {
   for (unsigned count = kSpanPagesMax; count >= 1; --count) EXPECT_TRUE(take(count)) << count;
 }
 
+TEST_F(Pages, ARunThatFitsIsFoundBehindManyThatAreTooShort) {
+  make(512);
+  constexpr std::uint64_t kUsedRegions = 60;
+  for (std::uint64_t i = 0; i < kUsedRegions * kRegionPages / kSpanPagesMax; ++i) {
+    ASSERT_TRUE(take(kSpanPagesMax));
+    fill();
+  }
+  for (std::uint64_t region = 0; region < 50; ++region) {
+    allocator_->release(region * kRegionPages + 20, 3);
+  }
+  const std::uint64_t fitting = 55 * kRegionPages + 9;
+  allocator_->release(fitting, 7);
+  EXPECT_EQ(take(7), fitting);
+  // And what is short is not cut from something longer.
+  EXPECT_EQ(take(3), 20u);
+  EXPECT_EQ(take(2), kRegionPages + 20);
+  EXPECT_EQ(take(1), kRegionPages + 22);
+}
+
 TEST_F(Pages, SurplusGoesDownToTheTargetExactly) {
   make(512);
   std::vector<std::uint64_t> pages;
