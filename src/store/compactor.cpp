@@ -43,8 +43,8 @@ void sleep_ns(std::uint64_t duration_ns) noexcept {
 
 }  // namespace
 
-Compactor::Compactor(const SlotTable& slots, Pool& pool, Doorbell& bell)
-    : slots_(slots), pool_(pool), bell_(bell) {}
+Compactor::Compactor(const SlotTable& slots, Pool& pool, Doorbell& bell, Counters::Count& freed)
+    : slots_(slots), pool_(pool), bell_(bell), freed_(freed) {}
 
 Compactor::~Compactor() {
   if (!thread_.joinable()) return;
@@ -141,7 +141,7 @@ unsigned Compactor::drain(unsigned size_class, unsigned reach) noexcept {
     }
   }
   const unsigned freed = pool_.end_drain(*drained);
-  freed_.fetch_add(freed, std::memory_order_relaxed);
+  Counters::add(freed_, freed);
   return freed;
 }
 

@@ -23,6 +23,7 @@
 #include <thread>
 
 #include "base/result.h"
+#include "store/counters.h"
 #include "store/doorbell.h"
 #include "store/pool.h"
 #include "store/slot_table.h"
@@ -31,7 +32,8 @@ namespace pleat::store {
 
 class Compactor {
  public:
-  Compactor(const SlotTable& slots, Pool& pool, Doorbell& bell);
+  // Adds to `freed` what it frees, and nobody else does.
+  Compactor(const SlotTable& slots, Pool& pool, Doorbell& bell, Counters::Count& freed);
   ~Compactor();
   Compactor(const Compactor&) = delete;
   Compactor& operator=(const Compactor&) = delete;
@@ -43,8 +45,10 @@ class Compactor {
   std::uint64_t compact() noexcept;
   // Waits, at most until `deadline_ns` of monotonic_ns(), until the thread rests; whether it does.
   bool settle(std::uint64_t deadline_ns) const noexcept;
-  // Pages that were freed so far.
-  std::uint64_t freed_pages() const noexcept { return freed_.load(std::memory_order_relaxed); }
+  // Pages that were freed so far, by processes before this one too.
+  std::uint64_t freed_pages() const noexcept {
+    return static_cast<std::uint64_t>(freed_.load(std::memory_order_relaxed));
+  }
 
   // What the thread does, for tests that do it on their own, one at a time.
   //
@@ -69,7 +73,7 @@ class Compactor {
   Doorbell& bell_;
   std::uint64_t resumed_ns_ = 0;  // when it began to work after the last rest
   std::uint64_t rest_per_work_ = 1;
-  std::atomic<std::uint64_t> freed_{0};
+  Counters::Count& freed_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> working_{false};
   // compact(): what was asked for, and what was done.

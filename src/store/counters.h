@@ -31,6 +31,7 @@ struct alignas(64) Counters {
   Count over_limit{0};
   Count corrupt{0};
   Count freed{0};  // zram's notify_free
+  Count compacted{0};
 
   // Forgets what is counted anew where the slot table is taken over.
   void forget_stored() noexcept {

@@ -77,9 +77,9 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
 }
 
 // For devices of up to `device_bytes_max`. `reserve_pages` is how much the background thread keeps
-// ready, `sessions` how many there may be.
+// ready, `counters` how many parts the counts have.
 constexpr Layout make_layout(std::uint64_t device_bytes_max, std::uint64_t reserve_pages,
-                             unsigned sessions) {
+                             unsigned counters) {
   Layout layout;
   layout.slots_max = device_bytes_max / kPageSize;
   // Address space only: every page of the device stored raw; a half-empty span of every class; an
@@ -89,7 +89,7 @@ constexpr Layout make_layout(std::uint64_t device_bytes_max, std::uint64_t reser
   layout.pool_pages = std::min(round_up(wanted, kRegionPages), kPoolBytesMax / kPageSize);
   layout.counters_offset = kPageSize;
   layout.slot_table_offset =
-      layout.counters_offset + round_up(sessions * sizeof(Counters), kPageSize);
+      layout.counters_offset + round_up(counters * sizeof(Counters), kPageSize);
   layout.page_map_offset =
       layout.slot_table_offset + round_up(layout.slots_max * sizeof(SlotWord), kPageSize);
   layout.region_words_offset =

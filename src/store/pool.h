@@ -109,7 +109,7 @@ class Pool {
   // has taken.
   static constexpr unsigned kFull = kGroups;
   static constexpr unsigned kDrained = kGroups + 1;
-  static constexpr std::uint64_t kSurplusShare = 256;
+  static constexpr std::uint64_t kSurplusShare = 1024;
 
   // At the start of each span. Positions within it are in granules, 0 = none, as the header is
   // there. Spans are named by their first page plus one, 0 = none.

@@ -43,7 +43,8 @@ struct Store::State {
   // So many slots have memory and are in this process's page tables. The control thread's alone.
   std::uint64_t slots_ready = 0;
 
-  // sessions_max of each; a session owns one while it is open.
+  // sessions_max of each; a session owns one while it is open. The last counters are the
+  // compactor's.
   const std::span<Counters> counters;  // in the memory
   std::mutex sessions_mutex;
   std::vector<bool> session_open;  // under sessions_mutex

@@ -32,7 +32,8 @@ std::uint64_t device_bytes_max_of(const StoreOptions& options) {
 }
 
 Layout layout_of(const StoreOptions& options) {
-  return make_layout(device_bytes_max_of(options), reserve_pages_of(options), options.sessions_max);
+  return make_layout(device_bytes_max_of(options), reserve_pages_of(options),
+                     options.sessions_max + 1);
 }
 
 Result<void> check_device_bytes(std::uint64_t bytes) {
@@ -123,7 +124,7 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
       slots(reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + layout.slot_table_offset),
             reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + kSlotsOffset)),
       counters(reinterpret_cast<Counters*>(memory.base() + layout.counters_offset),
-               options.sessions_max),
+               options.sessions_max + std::size_t{1}),
       session_open(options.sessions_max),
       pages({reinterpret_cast<RegionWords*>(memory.base() + layout.region_words_offset),
              layout.regions()},
@@ -133,7 +134,7 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
             layout.pool_pages},
            slots, pages, compact_bell),
       reserve(memory, layout, pages, pool, bell),
-      compactor(slots, pool, compact_bell) {
+      compactor(slots, pool, compact_bell, counters.back().compacted) {
   pages.set_limit_pages(limit_pages_of(options.mem_limit_bytes));
 }
 

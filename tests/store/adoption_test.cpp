@@ -62,6 +62,7 @@ TEST(Adoption, ContentsAndStatisticsAreAsTheyWere) {
       ASSERT_EQ(session->write(slot, any_page(slot).data()), StoreStatus::kOk);
     }
     for (std::uint64_t slot = 0; slot < 2000; slot += 3) session->discard(slot, 1);
+    EXPECT_GT(store->compact(), 0u);
     ASSERT_TRUE(store->settle(20'000));
     before = store->stats();
   }
@@ -74,6 +75,7 @@ TEST(Adoption, ContentsAndStatisticsAreAsTheyWere) {
   EXPECT_EQ(after.same_pages, before.same_pages);
   EXPECT_EQ(after.huge_pages, before.huge_pages);
   EXPECT_EQ(after.metadata_bytes, before.metadata_bytes);
+  EXPECT_EQ(after.pages_compacted, before.pages_compacted);
   EXPECT_EQ(after.reserve_bytes, before.reserve_bytes);
   const auto session = make_session(*store);
   for (std::uint64_t slot = 0; slot < 2048; ++slot) {
@@ -439,7 +441,8 @@ TEST(Adoption, AtEachInstructionOfACompaction) {
   die_at_each_instruction(page, page, [](Store& store, Store::Session&, const TestPage&) {
     Store::State& state = StoreInspector::state(store);
     const SlotWord before = StoreInspector::word(store, 0);
-    Compactor compactor(state.slots, state.pool, state.compact_bell);
+    Counters::Count freed{0};
+    Compactor compactor(state.slots, state.pool, state.compact_bell, freed);
     if (compactor.drain(size_class_of(object_bytes(before.length())), 3) == 0) _exit(4);
     if (StoreInspector::word(store, 0) == before) _exit(4);
   });

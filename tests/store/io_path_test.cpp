@@ -195,7 +195,8 @@ TEST_F(IoPath, CompactionAllocatesNothingAndDoesNotFault) {
     session_->discard(slot + slot / 64 % 64, 1);
   }
   Store::State& state = StoreInspector::state(*store_);
-  Compactor compactor(state.slots, state.pool, state.compact_bell);
+  Counters::Count freed{0};
+  Compactor compactor(state.slots, state.pool, state.compact_bell, freed);
   ASSERT_EQ(store_->stats().pages_compacted, 0u);
   const Spent spent = spent_by([&] { compactor.compact_across_classes(); });
   EXPECT_EQ(failures_, 0u);
