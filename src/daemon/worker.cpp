@@ -153,6 +153,8 @@ Result<void> Worker::start_server() {
   });
   if (!server) return server.error();
   server_ = std::move(*server);
+  // Its thread too; where that is not allowed raise_priority() has said so.
+  static_cast<void>(set_real_time_of_all());
   return {};
 }
 
