@@ -37,6 +37,7 @@ std::uint64_t ticks_to_ns(std::uint64_t ticks) {
 }
 
 std::uint64_t thread_cpu_ns() { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+std::uint64_t process_cpu_ns() { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 std::uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
 }  // namespace pleat

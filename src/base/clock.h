@@ -31,8 +31,9 @@ double ticks_per_second();
 // A difference of ticks in nanoseconds.
 std::uint64_t ticks_to_ns(std::uint64_t ticks);
 
-// CLOCK_THREAD_CPUTIME_ID and CLOCK_MONOTONIC in nanoseconds.
+// CLOCK_THREAD_CPUTIME_ID, CLOCK_PROCESS_CPUTIME_ID and CLOCK_MONOTONIC in nanoseconds.
 std::uint64_t thread_cpu_ns();
+std::uint64_t process_cpu_ns();
 std::uint64_t monotonic_ns();
 
 }  // namespace pleat

@@ -25,13 +25,6 @@ constexpr std::array kAllOperations = {StoreOperation::kWrite, StoreOperation::k
 // Slots of the store, at least, in which memory is measured: 256 MiB.
 constexpr std::size_t kMemoryPages = 65536;
 
-std::uint64_t process_cpu_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 // A store with slots for `pages` pages a thread, and all their memory in the reserve, so that no
 // write waits for the background thread. Overwriting needs memory for old and new.
 Result<std::unique_ptr<store::Store>> make_store(std::size_t pages, unsigned threads,

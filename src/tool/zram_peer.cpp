@@ -130,11 +130,12 @@ StoreSubject ZramPeer::same_filled_subject(std::uint64_t first_slot) {
 Result<ZramPeer::Memory> ZramPeer::memory() const {
   std::ifstream file(attribute("mm_stat"));
   Memory memory;
-  std::uint64_t compressed_bytes = 0;
-  if (!(file >> memory.stored_bytes >> compressed_bytes >> memory.used_bytes)) {
+  if (!(file >> memory.stored_bytes >> memory.compressed_bytes >> memory.used_bytes)) {
     return errno_error(EIO, "cannot read " + attribute("mm_stat"));
   }
   return memory;
 }
+
+Result<void> ZramPeer::compact() { return write_attribute(attribute("compact"), "1"); }
 
 }  // namespace pleat::tool

@@ -36,12 +36,15 @@ class ZramPeer {
   // The same with a page of one repeated word, whatever page is given.
   StoreSubject same_filled_subject(std::uint64_t first_slot);
 
-  // mem_used_total and orig_data_size of mm_stat, in bytes.
+  // orig_data_size, compr_data_size and mem_used_total of mm_stat, in bytes.
   struct Memory {
     std::uint64_t stored_bytes = 0;
+    std::uint64_t compressed_bytes = 0;
     std::uint64_t used_bytes = 0;
   };
   Result<Memory> memory() const;
+  // Has the kernel compact the device's memory.
+  Result<void> compact();
 
  private:
   ZramPeer() = default;
