@@ -158,17 +158,28 @@ int Guardian::become_spawner() {
   // It must not have to wait for its own pages when it is needed most.
   static_cast<void>(lock_memory());
   const auto self = process_id(getpid());
-  const auto guardian = open_pidfd(self_.pid);
-  if (!self || !guardian) return 1;
+  if (!self) return 1;
+  const auto guardian = is_alive(self_) ? open_pidfd(self_.pid) : Result<UniqueFd>(UniqueFd());
   bulletin_->spawner.store(*self);
-  const std::optional<int> status = run_spawner(
-      events_, *bulletin_, *guardian,
-      [this](unsigned slot) { return run_stand_by(worker_setup(), slot, events_.go[slot].get()); });
-  if (status) return *status;
+  if (guardian && *guardian) {
+    const std::optional<int> status =
+        run_spawner(events_, *bulletin_, *guardian, [this](unsigned slot) {
+          return run_stand_by(worker_setup(), slot, events_.go[slot].get());
+        });
+    if (status) return *status;
+  }
   const ProcessId dead = std::exchange(self_, *self);
-  // Where an heir has the seat there is a guardian; and where the dead one was an heir itself, the
-  // last one goes on without what this one has made.
-  if (!board_->guardian.pass(dead, self_)) {
+  spawner_ = {};
+  // Before this one is the guardian: one that has no spawner is the last. Where the worker is dead
+  // it comes first.
+  if (is_alive(board_->worker.load())) {
+    auto made = make(spawner_, &Guardian::become_spawner);
+    if (made && *made) return **made;
+  }
+  // Where the dead one was an heir, the last guardian goes on without what this one has made.
+  const ProcessId seated = board_->guardian.load();
+  const bool was_heir = board_->heir.load() == dead && seated != dead;
+  if (was_heir || is_alive(seated) || !board_->guardian.pass(seated, self_)) {
     bulletin_->is_over = true;
     return 0;
   }
@@ -177,7 +188,6 @@ int Guardian::become_spawner() {
 
 int Guardian::take_place() {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  spawner_ = {};
   const auto find = [](const ProcessId& process) {
     auto pidfd = is_alive(process) ? open_pidfd(process.pid) : Result<UniqueFd>(UniqueFd());
     if (!pidfd || !*pidfd) return Process();
