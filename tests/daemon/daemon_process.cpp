@@ -98,7 +98,9 @@ int DaemonProcess::wait() {
 }
 
 void DaemonProcess::kill_all() {
+  // Stopped before any is killed: who sees another die makes a new one.
   std::vector<pid_t> processes = {guardian_};
+  kill(guardian_, SIGSTOP);
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     std::ifstream file(entry.path() / "stat");
     pid_t process = 0;
@@ -108,6 +110,7 @@ void DaemonProcess::kill_all() {
     // A name of pleatd's has no blanks.
     if (file >> process >> name >> state >> parent && parent == guardian_) {
       processes.push_back(process);
+      kill(process, SIGSTOP);
     }
   }
   for (const pid_t process : processes) kill(process, SIGKILL);

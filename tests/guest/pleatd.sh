@@ -3,7 +3,7 @@
 # The daemon's own tests with all capabilities, which a container on the host may lack: threads that
 # are I/O flushers, and processes that the OOM killer spares.
 # guest: memory=384M cpus=1 timeout=400
-# expect-kernel: I/O error
+# expect-kernel: I/O error|critical space allocation error
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
