@@ -273,6 +273,7 @@ Result<Course> run_zram(const Arguments& arguments, const Pages& pages) {
 struct Latencies {
   std::vector<std::uint64_t> write_ticks;
   std::vector<std::uint64_t> read_ticks;
+  std::uint64_t pages_compacted = 0;
 };
 
 // Rounds of churn and reads, every second one while another thread compacts without a pause.
@@ -293,6 +294,7 @@ Result<std::array<Latencies, 2>> measure_latencies(store::Store& store, Churn& c
   tool::PageBuffer page(kPageSize);
   for (int round = 0; round < kRounds; ++round) {
     current = &latencies[static_cast<std::size_t>(round % 2)];
+    const std::uint64_t compacted_before = store.stats().pages_compacted;
     std::atomic<bool> stop{round % 2 == 0};
     std::thread compacting([&] {
       while (!stop) (void)store.compact();
@@ -307,6 +309,7 @@ Result<std::array<Latencies, 2>> measure_latencies(store::Store& store, Churn& c
     }
     stop = true;
     compacting.join();
+    current->pages_compacted += store.stats().pages_compacted - compacted_before;
     if (!succeeded) return Error{EIO, "store: an operation failed"};
   }
   return latencies;
@@ -350,7 +353,7 @@ std::string metadata_table(const std::array<store::StoreStats, kPoints>& stats) 
 
 std::string latency_table(std::array<Latencies, 2>& latencies) {
   std::vector<std::vector<std::string>> rows = {
-      {"us of a call", "write p50", "p99", "p99.9", "read p50", "p99", "p99.9"}};
+      {"us of a call", "write p50", "p99", "p99.9", "read p50", "p99", "p99.9", "pages compacted"}};
   const double us_per_tick = 1e6 / ticks_per_second();
   for (std::size_t i = 0; i < 2; ++i) {
     std::vector<std::string> row = {i == 0 ? "compaction as it begins by itself"
@@ -361,6 +364,7 @@ std::string latency_table(std::array<Latencies, 2>& latencies) {
             "{:.2f}", static_cast<double>(tool::quantile(*ticks, fraction)) * us_per_tick));
       }
     }
+    row.push_back(std::to_string(latencies[i].pages_compacted));
     rows.push_back(std::move(row));
   }
   return tool::markdown_table(rows);

@@ -128,11 +128,14 @@ void Pool::release(std::uint64_t first, unsigned count) noexcept {
 
 void Pool::count_free(ClassState& state, const SizeClass& sizes, std::int64_t change) noexcept {
   state.free += static_cast<std::uint64_t>(change);
-  const std::uint64_t surplus = state.free / sizes.objects * sizes.pages;
-  if (surplus == state.surplus) return;
+  // Below zero is far above.
+  if (state.free - state.surplus_from < sizes.objects) return;
+  const std::uint64_t spans = state.free / sizes.objects;
+  const std::uint64_t surplus = spans * sizes.pages;
   const std::uint64_t grown = surplus - state.surplus;
   const std::uint64_t total = surplus_.fetch_add(grown, std::memory_order_relaxed) + grown;
   if (surplus > state.surplus && total > surplus_limit()) bell_.ring();
+  state.surplus_from = spans * sizes.objects;
   state.surplus = surplus;
 }
 

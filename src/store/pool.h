@@ -128,8 +128,9 @@ class Pool {
     ShortLock lock;  // of the rest, and of the headers and free objects of the class's spans
     std::uint32_t occupied = 0;  // bit n: lists[n] has spans
     std::array<std::uint32_t, kGroups> lists{};
-    std::uint64_t free = 0;     // objects, in all spans that are known
-    std::uint64_t surplus = 0;  // pages
+    std::uint64_t free = 0;          // objects, in all spans that are known
+    std::uint64_t surplus_from = 0;  // of these, those that whole spans have
+    std::uint64_t surplus = 0;       // pages of such spans
   };
   static_assert(sizeof(ClassState) == 64);
 
