@@ -17,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "base/anchor.h"
 #include "base/clock.h"
 #include "base/process.h"
 #include "control/socket.h"
@@ -66,6 +67,8 @@ class Worker {
   Result<Service::Setup> prepare_process();
   Result<void> start();
   void raise_priority();
+  // Sees to it that a successor need not wait until this process has given back its memory.
+  void drop_anchor();
   // Waits until this process is to take over; false where it is to end.
   bool wait_for_go(int go);
   // Becomes the one who may use the store, if the last one is dead and no other was faster.
@@ -147,6 +150,16 @@ void Worker::raise_priority() {
                                    "the device and kill for want of memory");
 }
 
+void Worker::drop_anchor() {
+  // A core dump would write out the stored pages and keep the device's files open meanwhile.
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  if (!service_->device().recoverable) return;
+  if (auto made = make_anchor(); !made) {
+    log_line(LogLevel::kWarning,
+             made.error().message + "; a take-over will wait 100 ms longer for each GiB stored");
+  }
+}
+
 Result<void> Worker::start_server() {
   auto server = control::Server::start(setup_.options.name, [this](const nlohmann::json& request) {
     return service_->handle(request);
@@ -170,8 +183,7 @@ Result<void> Worker::start() {
     service_.reset();
     return started;
   }
-  // A core dump would write out the stored pages and keep the device's files open meanwhile.
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  drop_anchor();
   return {};
 }
 
@@ -302,7 +314,7 @@ int Worker::stand_by(unsigned slot, int go) {
   }
   service_ = std::move(*service);
   raise_priority();
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  drop_anchor();
   report(Event::kStandingBy, {}, slot);
   do {
     if (!wait_for_go(go)) return 0;

@@ -182,6 +182,8 @@ guardian_of() { awk '$1 == "PPid:" { print $2 }' "/proc/$(worker_of "$1")/status
 
 # Bytes of memory that the stores of all daemons take: System V shared memory.
 store_bytes() { awk 'NR > 1 { sum += $15 } END { print sum + 0 }' /proc/sysvipc/shm; }
+# The last process that has it ends a moment after the device is gone.
+store_is_gone() { [ "$(store_bytes)" = 0 ]; }
 
 # What daemons and the kernel keep of devices: nothing must be left after a refusal or a removal.
 leftovers() {

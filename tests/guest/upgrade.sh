@@ -83,5 +83,5 @@ touch "$work/stop"
 wait "$checker" || fail "memory_checker: exit status $?"
 check swapoff timeout 120 swapoff "$device"
 remove_device swap0
-[ "$(store_bytes)" = 0 ] || fail "the store's memory is left over: $(cat /proc/sysvipc/shm)"
+wait_until 5 store_is_gone || fail "the store's memory is left over: $(cat /proc/sysvipc/shm)"
 [ -z "$(ls /run/pleat)" ] || [ "$(ls /run/pleat)" = .lock ] || fail "files are left: $(ls -A /run/pleat)"

@@ -104,6 +104,8 @@ Result<void> Queue::begin(int char_fd) {
       Mapping::of_device(char_fd, descriptor_offset(config_.index, page_bytes), bytes);
   if (!descriptors) return std::move(descriptors).error();
   descriptors_ = *std::move(descriptors);
+  mapped_ = {descriptors_.data(), bytes};
+  unmap_at_end(mapped_);
   char_fd_ = char_fd;
   go_.store(1, std::memory_order_release);
   go_.notify_one();

@@ -22,6 +22,7 @@
 #include <future>
 #include <memory>
 
+#include "base/anchor.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "device/queue_stats.h"
@@ -92,7 +93,8 @@ class Queue {
   int char_fd_ = -1;
   std::atomic<int> go_{0};  // 1 = serve, -1 = end
   Mapping descriptors_;     // one IoDescriptor a tag, written by the driver
-  Mapping buffers_;         // a request's bytes for every tag; with USER_COPY one chunk for all
+  MappedFile mapped_;  // they, which keep the device from a successor as long as they are mapped
+  Mapping buffers_;    // a request's bytes for every tag; with USER_COPY one chunk for all
   UniqueFd end_event_;
   io_uring ring_{};
   bool ring_open_ = false;
