@@ -249,7 +249,8 @@ StoreStatus Store::Session::read(std::uint64_t slot, std::byte* page) noexcept {
   SlotWord seen = wait_unlocked(word);
   while (!seen.inlined() && !try_lock(word, seen)) seen = wait_unlocked(word);
   const StoreStatus status = impl_->decode(slot, seen, page);
-  if (!seen.inlined()) unlock(word, seen);
+  // The word is written for the lock anyway, so that a page which was used just now costs nothing.
+  if (!seen.inlined()) unlock(word, seen.with_age(0));
   if (status != StoreStatus::kOk) Counters::add(impl_->counters.failed_reads, 1);
   return status;
 }

@@ -5,7 +5,9 @@
 //   bits  0-35  location of the object, in granules of 16 bytes from the pool's start (1 TiB)
 //        36-47  length - 1 of the compressed page, in bytes
 //        48-51  kind: empty, same-filled, raw, or compressed by codec n
-//        52-54  age; zero, reserved
+//        52-54  age: how long ago the page was read or written last (store/ager.h); of words
+//        without
+//               an object zero
 //        55-62  version: one more, modulo 256, at each publication
 //           63  lock
 //
@@ -44,6 +46,9 @@ class SlotWord {
   };
   // Bits of a raw page's check that the word keeps.
   static constexpr unsigned kRawCheckBits = 20;
+  // Ages: 0 to kAgeMax grow by themselves, and kIdle is a mark that stays until the next access.
+  static constexpr unsigned kAgeMax = 5;
+  static constexpr unsigned kIdle = 6;
 
   constexpr SlotWord() = default;  // empty
   explicit constexpr SlotWord(std::uint64_t bits) : bits_(bits) {}
@@ -116,6 +121,14 @@ class SlotWord {
     return static_cast<codec::CodecId>(nibble() - static_cast<unsigned>(Kind::kCompressed) + 1);
   }
 
+  // Whether the word has an age: compressed and raw pages do, since only they can be made smaller
+  // or be put elsewhere.
+  constexpr bool ages() const { return kind() >= Kind::kRaw; }
+  constexpr unsigned age() const { return bits_ >> kAgeShift & kAgeMask; }
+  constexpr SlotWord with_age(unsigned age) const {
+    return SlotWord((bits_ & ~(kAgeMask << kAgeShift)) | std::uint64_t{age} << kAgeShift);
+  }
+
   constexpr std::uint8_t version() const { return static_cast<std::uint8_t>(bits_ >> 55); }
   // This word with the version that follows that of `old`, the word it is to replace. The version
   // runs on through empty and same-filled words: who copied a page and comes back later sees from
@@ -136,6 +149,8 @@ class SlotWord {
   static constexpr std::uint64_t kLengthMask = 0xFFF;
   static constexpr std::uint64_t kPayloadMask = (std::uint64_t{1} << 48) - 1;
   static constexpr unsigned kKindShift = 48;
+  static constexpr unsigned kAgeShift = 52;
+  static constexpr std::uint64_t kAgeMask = 7;
   static constexpr std::uint64_t kLock = std::uint64_t{1} << 63;
   static_assert(kLengthMask + 1 == kPageSize);
 

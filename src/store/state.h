@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "store/ager.h"
 #include "store/compactor.h"
 #include "store/counters.h"
 #include "store/doorbell.h"
@@ -55,6 +56,7 @@ struct Store::State {
   Pool pool;
   Reserve reserve;
   Compactor compactor;
+  Ager ager;
 };
 
 }  // namespace pleat::store

@@ -134,7 +134,8 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
             layout.pool_pages},
            slots, pages, compact_bell),
       reserve(memory, layout, pages, pool, bell),
-      compactor(slots, pool, compact_bell, counters.back().compacted) {
+      compactor(slots, pool, compact_bell, counters.back().compacted),
+      ager(slots) {
   pages.set_limit_pages(limit_pages_of(options.mem_limit_bytes));
 }
 
@@ -183,6 +184,9 @@ Result<std::unique_ptr<Store>> Store::stand_by(const StoreOptions& options, Memo
   if (auto started = state->compactor.start(options.io_flusher); !started) {
     return std::move(started).error();
   }
+  if (auto started = state->ager.start(options.io_flusher); !started) {
+    return std::move(started).error();
+  }
   return std::unique_ptr<Store>(new Store(std::move(state)));
 }
 
@@ -196,6 +200,7 @@ Result<void> Store::begin() {
   if (auto provided = follow_size(); !provided) return provided;
   // Where the last process was killed before the magic was there, it has left memory all the same.
   if (auto adopted = state_->adopt(); !adopted) return adopted;
+  state_->ager.begin();
   if (!is_new) {
     state_->bell.ring();
     return {};
@@ -349,6 +354,12 @@ void Store::set_mem_limit(std::uint64_t bytes) noexcept {
 void Store::reset_mem_used_max() noexcept { state_->pages.reset_used_max(); }
 
 std::uint64_t Store::compact() noexcept { return state_->compactor.compact(); }
+
+Result<std::uint64_t> Store::mark_idle(std::uint64_t age_seconds) {
+  if (const auto age = age_after(age_seconds)) return state_->ager.mark_idle(*age);
+  return Error{ERANGE, "pages older than " + std::to_string(kAgeSecondsMax) +
+                           " seconds are not told apart; choose an age up to that"};
+}
 
 bool Store::settle(unsigned timeout_ms) noexcept {
   // What compaction frees is the reserve's to give back.

@@ -7,7 +7,8 @@
 // Everything lives in one segment of shared memory: slot table, page map and pool
 // (docs/formats/store.md). All of the slot table is there before the first write; pool memory is
 // provided ahead of the writers by a background thread, which also gives surplus back to the
-// system; another one moves pages closer together where overwrites and discards leave holes.
+// system; another one moves pages closer together where overwrites and discards leave holes, and
+// a third one counts how long they have been left alone.
 //
 // Thread safety: reads, writes and discards of any slots from any number of threads at once, each
 // thread with its own Session. Operations on one slot are linearisable. Nothing is allocated after
@@ -145,6 +146,11 @@ class Store {
   // milliseconds a GiB as a rule; operations go on, and reads do not wait for it. Allocates
   // nothing.
   std::uint64_t compact() noexcept;
+  // Marks the pages that nobody has read or written for so long as idle, which they are until the
+  // next access, and returns how many pages are idle now; those that are same-filled are none. 0 is
+  // all pages. Ages are told apart at 1, 12, 144 and 1728 minutes, and a page may be counted as
+  // younger than it is; ERANGE above the last. Allocates nothing where it succeeds.
+  Result<std::uint64_t> mark_idle(std::uint64_t age_seconds);
   // Waits until compaction rests, the reserve is at its target and all that another process has
   // left is worked out, at most `timeout_ms` for each; for tests and for statistics that are to be
   // exact. Whether they got there.

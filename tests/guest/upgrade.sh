@@ -49,7 +49,7 @@ guardian=$(guardian_of swap0)
 check_refused "no program" 'pleatd ended before' env PLEATD=/bin/false "$bin/pleat" upgrade swap0
 "$helpers/layout_changer" 99
 check_refused "another layout" 'layout version 99' "$bin/pleat" upgrade swap0
-"$helpers/layout_changer" 2
+"$helpers/layout_changer" 3
 [ "$(number pid)" = "$worker" ] || fail "another worker serves"
 check_refused "no such device" 'no device nobody' "$bin/pleat" upgrade nobody
 

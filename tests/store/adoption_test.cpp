@@ -126,6 +126,26 @@ TEST(Adoption, EventsOfADeadProcessStayCounted) {
   }
 }
 
+TEST(Adoption, AgesAndMarksAreAsTheyWere) {
+  const StoreOptions options = small_store(64);
+  const Memory kept = make_shared_memory(options);
+  {
+    const auto store = begin_store(options, kept);
+    const auto session = make_session(*store);
+    for (std::uint64_t slot = 0; slot < 3; ++slot) {
+      ASSERT_EQ(session->write(slot, random_page(slot).data()), StoreStatus::kOk);
+    }
+    EXPECT_EQ(*store->mark_idle(0), 3u);
+    (void)read_page(*session, 1);
+    StoreInspector::state(*store).ager.advance(0, 1);
+    (void)read_page(*session, 2);
+  }
+  const auto store = begin_store(options, kept);
+  EXPECT_EQ(StoreInspector::word(*store, 0).age(), SlotWord::kIdle);
+  EXPECT_EQ(StoreInspector::word(*store, 1).age(), 1u);
+  EXPECT_EQ(StoreInspector::word(*store, 2).age(), 0u);
+}
+
 TEST(Adoption, LocksOfADeadProcessAreCleared) {
   const StoreOptions options = small_store(64);
   const Memory kept = make_shared_memory(options);
@@ -150,14 +170,14 @@ TEST(Adoption, AnotherLayoutIsRefused) {
   const auto checked = Store::check_memory(options, kept);
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code, EPROTO);
-  EXPECT_NE(checked.error().message.find("layout version 3"), std::string::npos)
+  EXPECT_NE(checked.error().message.find("layout version 4"), std::string::npos)
       << checked.error().message;
   auto store = Store::stand_by(options, *Memory::attach(kept.id()));
   ASSERT_TRUE(store);
   const auto begun = (*store)->begin();
   ASSERT_FALSE(begun);
   EXPECT_EQ(begun.error().code, EPROTO);
-  EXPECT_NE(begun.error().message.find("layout version 3"), std::string::npos)
+  EXPECT_NE(begun.error().message.find("layout version 4"), std::string::npos)
       << begun.error().message;
   const auto larger = Store::stand_by(small_store(1 << 20), *Memory::attach(kept.id()));
   ASSERT_FALSE(larger);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Compaction without a pause, of a store in which it always finds something to move.
+// Compaction without a pause, of a store in which it always finds something to move, and ages that
+// grow as fast.
 #pragma once
 
 #include <atomic>
@@ -8,6 +9,7 @@
 #include <thread>
 
 #include "store/stamped_page.h"
+#include "store/store_inspector.h"
 
 namespace pleat::store {
 
@@ -49,6 +51,8 @@ class CompactingThread {
         if (random() % 8 != 0) session->discard(slot, 1);
       }
       freed_ += store.compact();
+      StoreInspector::state(store).ager.advance(round, round + 1);
+      if (round % 4 == 0) (void)store.mark_idle(60).has_value();
     }
     session->discard(slots.first, slots.end - slots.first);
   }

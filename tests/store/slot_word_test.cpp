@@ -97,6 +97,21 @@ TEST(SlotWord, VersionRunsThroughEveryKindAndWraps) {
   }
 }
 
+TEST(SlotWord, AgeChangesNothingElse) {
+  for (const std::uint64_t bits : {std::uint64_t{0}, ~std::uint64_t{0}}) {
+    for (unsigned age = 0; age < 8; ++age) {
+      const SlotWord word = SlotWord(bits).with_age(age);
+      EXPECT_EQ(word.age(), age);
+      EXPECT_EQ(word.bits() & ~(std::uint64_t{7} << 52), bits & ~(std::uint64_t{7} << 52));
+    }
+  }
+  EXPECT_TRUE(SlotWord::compressed(codec::CodecId::kLz4, 1, 1).ages());
+  EXPECT_TRUE(SlotWord::raw(1, 1).ages());
+  for (const SlotWord word : {SlotWord(), *SlotWord::same_filled(1), SlotWord::same_object(1)}) {
+    EXPECT_FALSE(word.ages());
+  }
+}
+
 TEST(SlotWord, LockChangesNothingElse) {
   const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, kLocationMax, 4096)
                             .after(SlotWord(std::uint64_t{0xFE} << 55));
