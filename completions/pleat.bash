@@ -23,6 +23,7 @@ _pleat_words() {
     metrics) echo --help --output && _pleat_devices ;;
     set) echo --help --size mem-limit= mem-used-max=0 && _pleat_devices ;;
     compact) echo --help && _pleat_devices ;;
+    idle) echo --help --all --age && _pleat_devices ;;
     remove | rm) echo --help --all --swapoff && _pleat_devices ;;
     upgrade | recover) echo --help --all && _pleat_devices ;;
     bench)
@@ -30,16 +31,17 @@ _pleat_words() {
         --zram --json
       ;;
     capture) echo --help --pid --output --max-pages --seed --groups --no-stop --after ;;
-    help) echo create list stat metrics set compact remove upgrade bench capture ;;
+    help) echo create list stat metrics set compact idle remove upgrade bench capture ;;
   esac
 }
 
 _pleat() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
   if ((COMP_CWORD == 1)); then
-    words="create list stat metrics set compact remove upgrade bench capture help --help --version"
+    words="create list stat metrics set compact idle remove upgrade bench capture help --help --version"
   else
     case $previous in
+      --age) words="60 720 8640 103680" ;;
       --transport) words="auto ublk loop" ;;
       --block-size) words="512 4096" ;;
       --algorithm | -a) words="auto lz4 lz4hc line line,fallback=lz4" ;;

@@ -5,7 +5,7 @@ function __pleat_devices
     pleat list --raw --noheadings --output NAME 2>/dev/null
 end
 
-set -l commands create list ls stat metrics set compact remove rm upgrade recover bench capture help
+set -l commands create list ls stat metrics set compact idle remove rm upgrade recover bench capture help
 set -l sizes 'ram/2 ram/4 1G 2G 4G'
 complete -c pleat -f
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -l help -d 'Show the help'
@@ -16,6 +16,7 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a stat -d 'Sho
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a metrics -d 'Print statistics for Prometheus, in its text format'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a set -d 'Change a device while it is in use'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a compact -d 'Free memory between stored pages'
+complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a idle -d 'Mark pages that nobody has used for a while'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a remove -d 'Remove devices that nothing uses'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a upgrade -d 'Serve devices by new processes'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure this machine'
@@ -23,7 +24,7 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a capture -d '
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
 
 complete -c pleat -n "__fish_seen_subcommand_from $commands" -l help -d 'Show the help'
-complete -c pleat -n '__fish_seen_subcommand_from list ls stat metrics set compact remove rm upgrade recover' -a '(__pleat_devices)'
+complete -c pleat -n '__fish_seen_subcommand_from list ls stat metrics set compact idle remove rm upgrade recover' -a '(__pleat_devices)'
 
 complete -c pleat -n '__fish_seen_subcommand_from create' -s s -l size -x -a $sizes -d 'Size of the device'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l size-max -x -a $sizes -d 'Largest size it may be set to'
@@ -52,6 +53,8 @@ complete -c pleat -n '__fish_seen_subcommand_from stat' -l mm-stat -d 'The line 
 complete -c pleat -n '__fish_seen_subcommand_from stat' -l io-stat -d 'The line of io_stat'
 complete -c pleat -n '__fish_seen_subcommand_from stat' -l bd-stat -d 'The line of bd_stat'
 complete -c pleat -n '__fish_seen_subcommand_from set' -a 'mem-limit= mem-used-max=0'
+complete -c pleat -n '__fish_seen_subcommand_from idle' -l all -d 'All pages'
+complete -c pleat -n '__fish_seen_subcommand_from idle' -l age -x -a '60 720 8640 103680' -d 'Not used for so many seconds'
 complete -c pleat -n '__fish_seen_subcommand_from remove rm' -l all -d 'All devices'
 complete -c pleat -n '__fish_seen_subcommand_from upgrade recover' -l all -d 'All devices'
 complete -c pleat -n '__fish_seen_subcommand_from remove rm' -l swapoff -d 'Take them out of swap first'
@@ -75,4 +78,4 @@ complete -c pleat -n '__fish_seen_subcommand_from capture' -l groups -d 'Aligned
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l no-stop -d 'Let the process run'
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l after -x -d 'Seconds after the start'
 
-complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat metrics set compact remove upgrade bench capture'
+complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat metrics set compact idle remove upgrade bench capture'

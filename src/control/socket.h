@@ -6,6 +6,8 @@
 //   {"op":"set","key":"mem_limit","value":N}   -> {"ok":true}
 //   {"op":"set","key":"size","value":N}        -> {"ok":true}
 //   {"op":"compact"}                           -> {"ok":true,"pages_compacted":N}
+//   {"op":"idle"}                              -> {"ok":true,"pages_idle":N}
+//   {"op":"idle","age":SECONDS}                -> {"ok":true,"pages_idle":N}
 //   {"op":"stop"}                              -> {"ok":true} once the device is gone
 //   anything that fails                        -> {"ok":false,"code":16,"error":"..."}
 #pragma once

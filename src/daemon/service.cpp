@@ -183,18 +183,20 @@ Result<void> Service::save_successor() {
 Result<Json> Service::handle(const Json& request) {
   const auto op = request.find("op");
   if (op == request.end() || !op->is_string()) {
-    return Error{EINVAL, "a request needs an op: stat, metrics, set, compact or stop"};
+    return Error{EINVAL, "a request needs an op: stat, metrics, set, compact, idle or stop"};
   }
   const auto& name = op->get_ref<const std::string&>();
   if (name == "stat") return stat();
   if (name == "metrics") return metrics();
   if (name == "set") return set(request);
   if (name == "compact") return compact();
+  if (name == "idle") return idle(request);
   if (name == "stop") {
     if (auto stopped = stop(); !stopped) return stopped.error();
     return Json{{"ok", true}};
   }
-  return Error{EINVAL, "unknown op " + name + "; the ops are stat, metrics, set, compact and stop"};
+  return Error{EINVAL,
+               "unknown op " + name + "; the ops are stat, metrics, set, compact, idle and stop"};
 }
 
 Result<Json> Service::stat() {
@@ -292,6 +294,17 @@ Result<Json> Service::compact() {
   // Not with the lock held: a stop by a signal need not wait for it.
   if (is_stopped()) return Error{ENODEV, "the device is gone"};
   return Json{{"ok", true}, {"pages_compacted", store_->compact()}};
+}
+
+Result<Json> Service::idle(const Json& request) {
+  const auto age = request.find("age");
+  if (age != request.end() && !age->is_number_unsigned()) {
+    return Error{EINVAL, "an age is a number of seconds"};
+  }
+  if (is_stopped()) return Error{ENODEV, "the device is gone"};
+  const auto pages = store_->mark_idle(age != request.end() ? age->get<std::uint64_t>() : 0);
+  if (!pages) return pages.error();
+  return Json{{"ok", true}, {"pages_idle", *pages}};
 }
 
 Result<UniqueFd> Service::claim() {

@@ -90,6 +90,7 @@ class Service {
   Result<nlohmann::json> set(const nlohmann::json& request);
   Result<void> resize(std::uint64_t bytes);
   Result<nlohmann::json> compact();
+  Result<nlohmann::json> idle(const nlohmann::json& request);
   // Frees the device for removal, or says who uses it.
   Result<UniqueFd> claim();
 

@@ -124,6 +124,15 @@ TEST_F(Lifecycle, CompactionAnswersWithThePagesThatItFreed) {
   EXPECT_EQ(answer["pages_compacted"], status_of(call({{"op", "stat"}})).pages_compacted);
 }
 
+TEST_F(Lifecycle, PagesAreMarkedIdleUpToTheAgesThatAreKnown) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  EXPECT_EQ(call({{"op", "idle"}})["pages_idle"], 0);
+  EXPECT_EQ(call({{"op", "idle"}, {"age", 103'680}})["pages_idle"], 0);
+  EXPECT_THAT(refusal({{"op", "idle"}, {"age", 103'681}}), HasSubstr("103680 seconds"));
+  EXPECT_THAT(refusal({{"op", "idle"}, {"age", "1h"}}), HasSubstr("number of seconds"));
+}
+
 TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
   DaemonProcess daemon(arguments());
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
@@ -137,7 +146,7 @@ TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_limit"}, {"value", -1}}),
               HasSubstr("number of bytes"));
   EXPECT_THAT(refusal({{"op", "fly"}}),
-              HasSubstr("the ops are stat, metrics, set, compact and stop"));
+              HasSubstr("the ops are stat, metrics, set, compact, idle and stop"));
   EXPECT_THAT(refusal({{"no", "op"}}), HasSubstr("needs an op"));
 }
 

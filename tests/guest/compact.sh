@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Compaction frees nothing, or changes a page: `pleat compact` of a device of ours, and of kernel
-# zram, after discards that leave a page in four.
+# zram, after discards that leave a page in four. Or `pleat idle` marks others than the unused pages.
 # guest: memory=256M cpus=2 timeout=180
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
@@ -40,6 +40,23 @@ compact() {
   check "the pages are as they were" cmp -n $((pages * 4096)) "$expected" "$device"
 }
 
+# idle NAME ARGUMENT...: marks pages and says how many are idle.
+idle() {
+  local said
+  said=$("$bin/pleat" idle "$@") || fail "pleat idle $*: exit status $?"
+  [[ $said =~ ^$1:\ ([0-9]+)\ pages\ \(.*\)\ are\ idle$ ]] || fail "pleat idle $* said '$said'"
+  echo "${BASH_REMATCH[1]}"
+}
+# check_idle NAME: a page that is read is idle no more, until all are marked again.
+check_idle() {
+  local all
+  all=$(idle "$1" --all)
+  [ "$all" -gt $((pages / 8)) ] && [ "$all" -le $((pages / 4)) ] || fail "$all pages are idle"
+  check "reading a page" dd if="$device" of=/dev/null bs=4096 count=1 iflag=direct
+  [ "$(idle "$1" --age 3600)" = $((all - 1)) ] || fail "a page that was read is idle, or another is not"
+  [ "$(idle "$1" --all)" = "$all" ] || fail "not all pages are idle again"
+}
+
 for TRANSPORT in $TRANSPORT zram; do
   step "$TRANSPORT"
   make_device dense 64M
@@ -47,10 +64,13 @@ for TRANSPORT in $TRANSPORT zram; do
   if [ "$TRANSPORT" = zram ]; then
     compact dense "$device"
     [ "$(stat_field dense pages_compacted)" -gt 0 ] || fail "kernel zram was not compacted"
+    check "zram, all pages" "$bin/pleat" idle "$device" --all
+    check "zram, old pages" "$bin/pleat" idle "${device#/dev/}" --age 3600
   else
     compact dense dense
     compact dense "$device"
     [ "$(stat_field dense pages_compacted)" -gt 0 ] || fail "nothing was compacted"
+    check_idle dense
   fi
   check blkdiscard blkdiscard "$device"
   [ "$(stat_field dense mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat dense)"

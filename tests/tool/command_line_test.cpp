@@ -48,6 +48,9 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
                                 "set a --size x",
                                 "set a mem-limit=x",
                                 "compact",
+                                "idle a",
+                                "idle a --all --age 60",
+                                "idle a --age 1h",
                                 "remove",
                                 "remove a --all",
                                 "help frob",
@@ -64,7 +67,7 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
 TEST_F(CommandLine, ARunErrorIsOneLineAndExitCodeOne) {
   for (const char* arguments :
        {"stat nobody", "list nobody", "remove nobody", "set nobody mem-limit=0", "compact nobody",
-        "stat /dev/null", "remove .x"}) {
+        "idle nobody --all", "stat /dev/null", "remove .x"}) {
     const ProgramRun run = run_pleat(arguments);
     EXPECT_EQ(run.exit_code, 1) << arguments;
     EXPECT_EQ(run.output, "") << arguments;

@@ -41,6 +41,7 @@ class FakeDaemon {
   control::DeviceStatus status;
   std::optional<Error> refusal;  // of everything but "stat"
   std::uint64_t pages_to_compact = 0;
+  std::uint64_t idle_pages = 0;
   std::function<void()> on_stop;  // on the server's thread
 
  private:
@@ -55,6 +56,7 @@ class FakeDaemon {
     if (op == "stop" && on_stop) on_stop();
     nlohmann::json answer{{"ok", true}};
     if (op == "compact") answer["pages_compacted"] = pages_to_compact;
+    if (op == "idle") answer["pages_idle"] = idle_pages;
     return answer;
   }
 
