@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A store's memory that outlives the process that serves it: killed at any time and at any
-// instruction, taken over by another, with every page that was written.
+// A store's memory that outlives the process that serves it: killed at any time, taken over by
+// another, with every page that was written. each_instruction_test.cpp goes through one operation.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,44 +11,10 @@
 #include <random>
 #include <thread>
 
-#include "store/pages.h"
-#include "store/stamped_page.h"
-#include "store/store_inspector.h"
+#include "store/adoption.h"
 
 namespace pleat::store {
 namespace {
-
-Memory make_shared_memory(const StoreOptions& options) {
-  auto memory = Store::make_memory(options);
-  if (!memory) {
-    ADD_FAILURE() << memory.error().message;
-    std::abort();
-  }
-  Memory::remove(memory->id());  // once nobody is attached
-  return *std::move(memory);
-}
-
-std::unique_ptr<Store> begin_store(const StoreOptions& options, const Memory& kept) {
-  auto memory = Memory::attach(kept.id());
-  if (!memory) return nullptr;
-  auto store = Store::stand_by(options, *std::move(memory));
-  if (!store || !(*store)->begin()) return nullptr;
-  return *std::move(store);
-}
-
-// A page of one of four kinds: same-filled, compressible, incompressible, or hardly compressible.
-TestPage any_page(std::uint64_t seed) {
-  return stamped_page(make_stamp(1, seed, static_cast<Shape>(seed % 4 + 1)));
-}
-
-void expect_nothing_leaked(Store& store, Store::Session& session) {
-  session.discard(0, store.slots());
-  ASSERT_TRUE(store.settle(20'000));
-  const StoreStats stats = store.stats();
-  EXPECT_EQ(stats.mem_used_total, 0u);
-  EXPECT_EQ(stats.orig_data_size, 0u);
-  EXPECT_EQ(stats.compr_data_size, 0u);
-}
 
 TEST(Adoption, ContentsAndStatisticsAreAsTheyWere) {
   const StoreOptions options = small_store(2048);
@@ -315,159 +280,6 @@ TEST(Adoption, AProcessMayBeKilledAtAnyTimeAgainAndAgain) {
             stats.reserve_bytes + stats.slot_table_bytes + stats.metadata_bytes + kPageSize);
   munmap(journal, sizeof(Journal));
 }
-
-// One instruction at a time takes too long where a sanitizer has added most of them.
-#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
-// The memory of one store beside a copy of another's.
-class Snapshot {
- public:
-  explicit Snapshot(const StoreOptions& options, const Memory& original)
-      : original_(original), copy_(make_shared_memory(options)) {}
-
-  // Whether anything has changed since the last call.
-  bool take() {
-    std::vector<bool> present(original_.bytes() / kPageSize);
-    EXPECT_TRUE(original_.find_present(0, present));
-    bool changed = false;
-    for (std::size_t page = 0; page < present.size(); ++page) {
-      if (!present[page]) continue;
-      const std::byte* const from = original_.base() + page * kPageSize;
-      std::byte* const to = seen(page);
-      if (std::memcmp(from, to, kPageSize) == 0) continue;
-      std::memcpy(to, from, kPageSize);
-      changed = true;
-    }
-    if (!changed) return false;
-    for (std::size_t page = 0; page < present.size(); ++page) {
-      if (present[page]) {
-        std::memcpy(copy_.base() + page * kPageSize, seen(page), kPageSize);
-      } else {
-        (void)copy_.give_back(page * kPageSize, kPageSize);
-      }
-    }
-    return true;
-  }
-  const Memory& memory() const { return copy_; }
-
- private:
-  std::byte* seen(std::size_t page) {
-    if (seen_.size() <= page) seen_.resize(original_.bytes() / kPageSize);
-    if (seen_[page].empty()) seen_[page].resize(kPageSize);
-    return seen_[page].data();
-  }
-
-  const Memory& original_;
-  Memory copy_;
-  std::vector<std::vector<std::byte>> seen_;
-};
-
-// Runs `operation` in a child one instruction at a time and, wherever the store's memory has
-// changed, takes a copy of it over: slot 0 must hold the old page or the new one, all others
-// theirs.
-void die_at_each_instruction(const TestPage& old_page, const TestPage& new_page,
-                             void (*operation)(Store&, Store::Session&, const TestPage&)) {
-  StoreOptions options = small_store(16);
-  options.reserve_bytes = 1;
-  options.codec = "lz4:fast";
-  const Memory kept = make_shared_memory(options);
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    const auto store = begin_store(options, kept);
-    if (!store) _exit(3);
-    const auto session = make_session(*store);
-    if (session->write(0, old_page.data()) != StoreStatus::kOk) _exit(3);
-    for (std::uint64_t slot = 1; slot < 12; ++slot) {
-      if (session->write(slot, any_page(slot).data()) != StoreStatus::kOk) _exit(3);
-    }
-    store->settle(20'000);
-    ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-    raise(SIGSTOP);
-    operation(*store, *session, new_page);
-    _exit(0);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFSTOPPED(status));
-  Snapshot snapshot(options, kept);
-  unsigned states = 0;
-  bool has_been_old = false;
-  bool has_been_new = false;
-  while (WIFSTOPPED(status)) {
-    if (snapshot.take()) {
-      ++states;
-      const auto store = begin_store(options, snapshot.memory());
-      ASSERT_NE(store, nullptr);
-      const auto session = make_session(*store);
-      const TestPage now = read_page(*session, 0);
-      ASSERT_TRUE(now == old_page || now == new_page) << "in state " << states;
-      has_been_old |= now == old_page;
-      has_been_new |= now == new_page;
-      for (std::uint64_t slot = 1; slot < 12; ++slot) {
-        ASSERT_EQ(read_page(*session, slot), any_page(slot)) << "in state " << states;
-      }
-      expect_nothing_leaked(*store, *session);
-    }
-    ASSERT_EQ(ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr), 0);
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-  }
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  EXPECT_TRUE(has_been_old);
-  EXPECT_TRUE(has_been_new);
-  EXPECT_GE(states, 3u);
-}
-
-void overwrite(Store&, Store::Session& session, const TestPage& page) {
-  (void)session.write(0, page.data());
-}
-
-TEST(Adoption, AtEachInstructionOfAWrite) {
-  const TestPage small = mixed_page(1, 200);
-  die_at_each_instruction(small, mixed_page(2, 1500), overwrite);
-  die_at_each_instruction(random_page(3), small, overwrite);
-  die_at_each_instruction(small, random_page(4), overwrite);
-  die_at_each_instruction(small, same_filled_page(0x123456789abcdef0), overwrite);
-}
-
-TEST(Adoption, AtEachInstructionOfADiscard) {
-  const auto discard = [](Store&, Store::Session& session, const TestPage&) {
-    session.discard(0, 1);
-  };
-  die_at_each_instruction(mixed_page(1, 200), TestPage{}, discard);
-  die_at_each_instruction(random_page(3), TestPage{}, discard);
-}
-
-TEST(Adoption, AtEachInstructionOfAPartialWrite) {
-  TestPage page = mixed_page(1, 200);
-  TestPage changed = page;
-  std::memcpy(changed.data() + 512, random_page(9).data() + 512, 512);
-  die_at_each_instruction(page, changed,
-                          [](Store&, Store::Session& session, const TestPage& bytes) {
-                            (void)session.write_part(0, 512, bytes.data() + 512, 512);
-                          });
-}
-
-TEST(Adoption, AtEachInstructionOfACompaction) {
-  auto codec = std::move(*codec::PageCodec::open("lz4:fast", *test_kernels()));
-  const auto class_of = [&codec](const TestPage& page) {
-    TestPage out;
-    return size_class_of(
-        object_bytes(codec.compress(page.data(), out.data(), kCompressedBytesMax)));
-  };
-  // The page has a span to itself, and that of three others, two classes higher, has room for it.
-  std::size_t random_bytes = 0;
-  while (class_of(mixed_page(1, random_bytes)) + 2 < class_of(any_page(3))) ++random_bytes;
-  const TestPage page = mixed_page(1, random_bytes);
-  die_at_each_instruction(page, page, [](Store& store, Store::Session&, const TestPage&) {
-    Store::State& state = StoreInspector::state(store);
-    const SlotWord before = StoreInspector::word(store, 0);
-    Counters::Count freed{0};
-    Compactor compactor(state.slots, state.pool, state.compact_bell, freed);
-    if (compactor.drain(size_class_of(object_bytes(before.length())), 3) == 0) _exit(4);
-    if (StoreInspector::word(store, 0) == before) _exit(4);
-  });
-}
-#endif
 
 }  // namespace
 }  // namespace pleat::store
