@@ -72,6 +72,9 @@ class Service {
   // device, and so shows on ended_fd() before it shows on stopped_fd().
   bool is_stopped();
 
+  // Whether requests wait and a queue does not run any more; to be asked all the time.
+  bool is_stuck() noexcept { return transport_->is_stuck(); }
+
   store::StoreStats store_stats() const noexcept { return store_->stats(); }
 
   // Answers one request of the control socket.

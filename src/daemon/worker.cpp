@@ -198,7 +198,10 @@ int Worker::serve() {
   WriteWatch writes(setup_.options.name, service_->device().path, service_->store_stats());
   while (true) {
     const std::uint64_t now_ns = monotonic_ns();
-    setup_.board->heartbeat_ns.store(now_ns, std::memory_order_relaxed);
+    // With a queue that hangs this process is of no use, and the guardian ends it.
+    if (!service_->is_stuck()) {
+      setup_.board->heartbeat_ns.store(now_ns, std::memory_order_relaxed);
+    }
     // By way of the guardian, since a log may lie on the device (bulletin.h).
     if (auto line = writes.look(service_->store_stats(), now_ns)) fail(Event::kSaid, *line);
     // poll() skips a negative descriptor, which stands for a guardian that is gone.

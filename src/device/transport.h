@@ -60,10 +60,6 @@ class Transport {
   // Ends service and removes the kernel's device, within 10 s. The caller has made sure that
   // nothing uses it. Called once; the destructor calls it where nobody did.
   virtual Result<void> stop() = 0;
-  // The same while the caller holds the device open with O_EXCL (`claim`), so that no swapon or
-  // mount slips in between its check and the end: the claim is closed when the kernel takes no new
-  // users any more, which must be before the device is deleted, since that waits for the last
-  // close. This default closes it first.
   // For a stand-by: serves the device from now on. Its last server is dead or dying; what the
   // device had in flight is served again. Waits for the driver to let go of that server. A stand-by
   // that is destroyed without this leaves the device alone.
@@ -71,6 +67,14 @@ class Transport {
   // Gives the device another size, in use or not. The store has at least that many slots by then.
   // EOPNOTSUPP where the kernel cannot.
   virtual Result<void> resize(std::uint64_t bytes) = 0;
+  // Whether requests wait and a queue has done nothing since many calls of this, which are to come
+  // a fraction of a second apart, so that a process that was stopped as a whole is not taken for
+  // one. Where no other process could take over the answer is no.
+  virtual bool is_stuck() noexcept { return false; }
+  // stop() while the caller holds the device open with O_EXCL (`claim`), so that no swapon or mount
+  // slips in between its check and the end: the claim is closed when the kernel takes no new users
+  // any more, which must be before the device is deleted, since that waits for the last close. This
+  // default closes it first.
   virtual Result<void> stop_claimed(UniqueFd claim) {
     claim.reset();
     return stop();

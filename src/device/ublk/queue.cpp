@@ -38,8 +38,8 @@ static_assert(kChunkBytes % kPageSize == 0);
 // The thread's calls are shallow and have no large frames; the sessions hold the codec's memory.
 constexpr std::size_t kStackBytes = std::size_t{256} << 10;
 constexpr std::size_t kStackTouchedBytes = std::size_t{64} << 10;
-// user_data of the poll for end_event_; of all others it is the tag.
-constexpr std::uint64_t kEndData = ~std::uint64_t{0};
+// user_data of the poll for wake_event_; of all others it is the tag.
+constexpr std::uint64_t kWakeData = ~std::uint64_t{0};
 
 // Faults in the stack below the caller's frame.
 [[gnu::noinline]] void touch_stack() {
@@ -81,8 +81,8 @@ Result<std::unique_ptr<Queue>> Queue::prepare(const QueueConfig& config, store::
   auto server = RequestServer::open(store);
   if (!server) return std::move(server).error();
   std::unique_ptr<Queue> queue(new Queue(config, *std::move(server)));
-  queue->end_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!queue->end_event_) return errno_error("cannot make an eventfd");
+  queue->wake_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!queue->wake_event_) return errno_error("cannot make an eventfd");
   if (auto mapped = queue->map_buffers(); !mapped) return std::move(mapped).error();
   if (auto started = queue->start_thread(); !started) return std::move(started).error();
   return queue;
@@ -145,7 +145,18 @@ Result<void> Queue::wait_until_fetching(unsigned timeout_ms) {
   return fetching_.get();
 }
 
-void Queue::tell_to_end() noexcept { raise_event(end_event_.get()); }
+void Queue::tell_to_end() noexcept {
+  is_to_end_.store(true, std::memory_order_release);
+  raise_event(wake_event_.get());
+}
+
+unsigned Queue::silence() noexcept {
+  const std::uint64_t asked = asked_.load(std::memory_order_relaxed);
+  if (answered_.load(std::memory_order_relaxed) != asked) return ++silence_;
+  asked_.store(asked + 1, std::memory_order_release);
+  raise_event(wake_event_.get());
+  return silence_ = 0;
+}
 
 bool Queue::join(unsigned timeout_ms) {
   if (!joinable_) return true;
@@ -198,9 +209,7 @@ bool Queue::wait_for_go() noexcept {
 }
 
 Result<void> Queue::fetch_all() {
-  io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
-  io_uring_prep_poll_add(sqe, end_event_.get(), POLLIN);
-  sqe->user_data = kEndData;
+  watch_wake_event();
   for (unsigned tag = 0; tag < config_.tags; ++tag) send(IoCommand::kFetch, tag, 0);
   const int submitted = io_uring_submit(&ring_);
   if (submitted < 0) return errno_error(-submitted, "cannot submit to a ublk queue");
@@ -213,6 +222,14 @@ Result<void> Queue::fetch_all() {
     return errno_error(cqe->res < 0 ? -cqe->res : EIO, "the ublk driver refuses to serve a queue");
   }
   return {};
+}
+
+void Queue::watch_wake_event() noexcept {
+  // Always there, as for send().
+  io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
+  if (sqe == nullptr) return;
+  io_uring_prep_poll_multishot(sqe, wake_event_.get(), POLLIN);
+  sqe->user_data = kWakeData;
 }
 
 Result<void> Queue::open_ring() {
@@ -258,10 +275,9 @@ void Queue::serve_until_ended() {
     for (unsigned unsent = 0; visible > 0; --visible) {
       io_uring_cqe* cqe = nullptr;
       if (io_uring_peek_cqe(&ring_, &cqe) != 0) break;
-      const std::uint64_t user_data = cqe->user_data;
-      const int result = cqe->res;
+      const io_uring_cqe completion = *cqe;
       io_uring_cqe_seen(&ring_, cqe);
-      if (!handle(user_data, result, taken_ticks)) return;
+      if (!handle(completion, taken_ticks)) return;
       if (++unsent == kBatch) {
         io_uring_submit(&ring_);
         unsent = 0;
@@ -271,13 +287,20 @@ void Queue::serve_until_ended() {
 }
 
 // One completion. False where the queue is to end at once.
-bool Queue::handle(std::uint64_t user_data, int result, std::uint64_t taken_ticks) noexcept {
-  if (user_data == kEndData) return false;
+bool Queue::handle(const io_uring_cqe& completion, std::uint64_t taken_ticks) noexcept {
+  if (completion.user_data == kWakeData) {
+    if (is_to_end_.load(std::memory_order_acquire)) return false;
+    std::uint64_t count = 0;
+    static_cast<void>(read(wake_event_.get(), &count, sizeof(count)));
+    answered_.store(asked_.load(std::memory_order_acquire), std::memory_order_relaxed);
+    if ((completion.flags & IORING_CQE_F_MORE) == 0) watch_wake_event();
+    return true;
+  }
   --commands_held_;
-  if (result == kIoResultAbort) return true;
+  if (completion.res == kIoResultAbort) return true;
   // A command that failed otherwise is not with the driver any more, and its tag would be lost.
-  if (result != kIoResultOk) return false;
-  const auto tag = static_cast<unsigned>(user_data);
+  if (completion.res != kIoResultOk) return false;
+  const auto tag = static_cast<unsigned>(completion.user_data);
   const IoDescriptor request = reinterpret_cast<const IoDescriptor*>(descriptors_.data())[tag];
   const Operation operation = operation_of(request);
   const std::uint64_t offset = request.start_sector * kSectorSize;

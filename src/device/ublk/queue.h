@@ -63,6 +63,9 @@ class Queue {
   Result<void> wait_until_fetching(unsigned timeout_ms);
   // Makes the thread leave whether or not the driver has ended the queue.
   void tell_to_end() noexcept;
+  // Asks the thread for a sign of life, or looks whether it has given the one that it was asked
+  // for: how many times in a row it had not.
+  unsigned silence() noexcept;
   // Waits for the thread's end, and gives back what it used but its statistics. False where the end
   // is not there in time.
   bool join(unsigned timeout_ms);
@@ -82,7 +85,8 @@ class Queue {
   bool wait_for_go() noexcept;
   Result<void> fetch_all();
   void serve_until_ended();
-  bool handle(std::uint64_t user_data, int result, std::uint64_t taken_ticks) noexcept;
+  void watch_wake_event() noexcept;
+  bool handle(const io_uring_cqe& completion, std::uint64_t taken_ticks) noexcept;
   void send(IoCommand command, unsigned tag, int result) noexcept;
   int transfer(unsigned tag, Operation operation, std::uint64_t offset,
                std::size_t length) noexcept;
@@ -93,9 +97,13 @@ class Queue {
   int char_fd_ = -1;
   std::atomic<int> go_{0};  // 1 = serve, -1 = end
   Mapping descriptors_;     // one IoDescriptor a tag, written by the driver
-  MappedFile mapped_;  // they, which keep the device from a successor as long as they are mapped
-  Mapping buffers_;    // a request's bytes for every tag; with USER_COPY one chunk for all
-  UniqueFd end_event_;
+  MappedFile mapped_;    // they, which keep the device from a successor as long as they are mapped
+  Mapping buffers_;      // a request's bytes for every tag; with USER_COPY one chunk for all
+  UniqueFd wake_event_;  // an eventfd
+  std::atomic<bool> is_to_end_{false};
+  std::atomic<std::uint64_t> asked_{0};     // signs of life
+  std::atomic<std::uint64_t> answered_{0};  // the last one that was asked for when the thread woke
+  unsigned silence_ = 0;
   io_uring ring_{};
   bool ring_open_ = false;
   unsigned commands_held_ = 0;  // FETCHes and COMMIT_AND_FETCHes that the driver has

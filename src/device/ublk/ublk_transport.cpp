@@ -32,6 +32,9 @@ constexpr unsigned kJoinTimeoutMs = 1000;
 // Mostly the driver lets go of a dead server within 40 ms; where only a time-out makes it look, in
 // 2 seconds (set_queue_limits()), and without that in 30.
 constexpr std::uint64_t kRecoveryTimeoutNs = 60'000'000'000;
+// A queue is stuck that has given no sign of life when it was looked at so many times. It has one
+// between any two requests, the longest of which wait half a second for memory.
+constexpr unsigned kSilenceMax = 25;
 // Each try takes the processor from the kernel thread that it waits for.
 constexpr long kRecoveryRetryNs = 2'000'000;
 
@@ -116,6 +119,27 @@ Result<void> UblkTransport::take_over() {
 
 Result<void> UblkTransport::resize(std::uint64_t bytes) {
   return control_.update_size(device_.dev_id, bytes / kSectorSize);
+}
+
+bool UblkTransport::is_stuck() noexcept {
+  if (!has_requests()) return false;
+  // All of them are asked each time.
+  unsigned longest = 0;
+  for (const auto& queue : queues_) longest = std::max(longest, queue->silence());
+  return longest > kSilenceMax;
+}
+
+// Whether the disk has requests that are with its driver. A file that stays open is read without an
+// allocation.
+bool UblkTransport::has_requests() noexcept {
+  char text[64];
+  if (!inflight_) {
+    std::snprintf(text, sizeof(text), "/sys/block/ublkb%u/inflight", device_.dev_id);
+    inflight_.reset(open(text, O_RDONLY | O_CLOEXEC));
+  }
+  const ssize_t length = inflight_ ? pread(inflight_.get(), text, sizeof(text), 0) : 0;
+  return std::any_of(text, text + std::max<ssize_t>(length, 0),
+                     [](char digit) { return digit >= '1' && digit <= '9'; });
 }
 
 Result<void> UblkTransport::add_device(const TransportOptions& options) {

@@ -32,6 +32,7 @@ class UblkTransport final : public Transport {
   Result<void> stop() override;
   Result<void> take_over() override;
   Result<void> resize(std::uint64_t bytes) override;
+  bool is_stuck() noexcept override;
   Result<void> stop_claimed(UniqueFd claim) override;
 
  private:
@@ -45,6 +46,7 @@ class UblkTransport final : public Transport {
   Result<void> begin_queues();
   Result<void> start_device();
   void set_queue_limits();
+  bool has_requests() noexcept;
   Result<void> join_queues();
 
   Control control_;
@@ -52,6 +54,7 @@ class UblkTransport final : public Transport {
   bool added_ = false;
   UniqueFd char_device_;
   UniqueFd ended_event_;
+  UniqueFd inflight_;  // the disk's file of this name, once it was looked at
   std::vector<std::unique_ptr<Queue>> queues_;
   TransportInfo info_;
 };
