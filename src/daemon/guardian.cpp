@@ -398,9 +398,13 @@ void Guardian::take_lock() {
 }
 
 void Guardian::check_heartbeat() {
+  const std::uint64_t now_ns = monotonic_ns();
+  // Where this process itself did not run for so long, as when all of the daemon was frozen, the
+  // worker gets the time to run again.
+  if (now_ns - std::exchange(watched_ns_, now_ns) >= kHeartbeatLimitNs) resumed_ns_ = now_ns;
   if (!is_ready_ || !is_recoverable_ || is_stopping_ || takes_over_ || worker_.pid < 0) return;
   const std::uint64_t last_ns = board_->heartbeat_ns.load(std::memory_order_relaxed);
-  if (last_ns == 0 || monotonic_ns() - last_ns < kHeartbeatLimitNs) return;
+  if (last_ns == 0 || now_ns - std::max(last_ns, resumed_ns_) < kHeartbeatLimitNs) return;
   board_->heartbeat_ns.store(0, std::memory_order_relaxed);
   static_cast<void>(send_signal(worker_.pidfd, SIGKILL));
   log(LogLevel::kWarning, std::string("the worker of ") + board_->path + ", process " +

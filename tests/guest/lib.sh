@@ -13,6 +13,7 @@ bin=$PLEAT_BUILD/bin
 helpers=$PLEAT_BUILD/tests/guest
 long=${PLEAT_LONG:+1}
 work=/tmp/work
+memory_mib=$(awk '$1 == "MemTotal:" { print int($2 / 1024) }' /proc/meminfo)
 mkdir -p "$work"
 
 step() { echo "== $*"; }
@@ -179,6 +180,9 @@ metric() {
 # worker_of NAME and guardian_of NAME: process ids of a device's daemon.
 worker_of() { timeout 30 "$bin/pleat" stat "$1" --json | grep -Eo '"pid": *[0-9]+' | grep -Eo '[0-9]+'; }
 guardian_of() { awk '$1 == "PPid:" { print $2 }' "/proc/$(worker_of "$1")/status"; }
+# children_of PID
+children_of() { awk -v parent="$1" '$1 == "Pid:" { pid = $2 } $1 == "PPid:" && $2 == parent { print pid }' /proc/[0-9]*/status 2>/dev/null; }
+process_gone() { ! grep -Eq '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/null; }
 
 # Bytes of memory that the stores of all daemons take: System V shared memory.
 store_bytes() { awk 'NR > 1 { sum += $15 } END { print sum + 0 }' /proc/sysvipc/shm; }

@@ -11,10 +11,8 @@ upgrades=$([ -n "$long" ] && echo 15 || echo 4)
 make_cgroup limited 24M
 echo 0 >/proc/sys/vm/page-cluster
 
-children_of() { awk -v parent="$1" '$1 == "Pid:" { pid = $2 } $1 == "PPid:" && $2 == parent { print pid }' /proc/[0-9]*/status 2>/dev/null; }
 number() { timeout 30 "$bin/pleat" stat swap0 --json | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | head -n 1; }
 has_daemons() { [ "$(cat /proc/[0-9]*/comm 2>/dev/null | grep -cx pleatd)" = "$1" ]; }
-process_gone() { ! grep -Eq '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/null; }
 log=/run/pleat/swap0.log
 served_by_old() { local pid; pid=$(number pid) && [ -n "$pid" ] && children_of "$guardian" | grep -qx "$pid"; }
 stand_bys_are_ready() { [ "$(number stand_bys)" = 2 ]; }
@@ -47,9 +45,9 @@ step "a daemon that does not start"
 worker=$(number pid)
 guardian=$(guardian_of swap0)
 check_refused "no program" 'pleatd ended before' env PLEATD=/bin/false "$bin/pleat" upgrade swap0
-"$helpers/layout_changer" 99
+"$helpers/store_damager" swap0 layout 99
 check_refused "another layout" 'layout version 99' "$bin/pleat" upgrade swap0
-"$helpers/layout_changer" 3
+"$helpers/store_damager" swap0 layout 3
 [ "$(number pid)" = "$worker" ] || fail "another worker serves"
 check_refused "no such device" 'no device nobody' "$bin/pleat" upgrade nobody
 
