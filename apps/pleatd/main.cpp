@@ -62,10 +62,14 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--id", options.id,
                  "Number of the device; -1, the default, is the first free one");
-  app.add_option("--ready-fd", options.ready_fd,
-                 "Descriptor for one line of JSON when the device is ready or has failed");
+  auto* const take_up = app.add_flag("--take-up", options.take_up,
+                                     "Serve the device of this name on where it is there already");
+  auto* const ready =
+      app.add_option("--ready-fd", options.ready_fd,
+                     "Descriptor for one line of JSON when the device is ready or has failed");
   sweep->excludes(name);
   succeed->excludes(name)->excludes(sweep);
+  take_up->needs(name)->excludes(ready);
   app.set_version_flag("--version", "pleatd " PLEAT_VERSION);
 }
 

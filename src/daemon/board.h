@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/procfs.h"
 #include "device/queue_stats.h"
@@ -54,7 +55,7 @@ class Seat {
 
 struct alignas(64) Board {
   static constexpr std::uint64_t kMagic = 0x4452414f42454c50;  // "PLEBOARD" in memory
-  static constexpr std::uint32_t kVersion = 2;
+  static constexpr std::uint32_t kVersion = 3;
   static constexpr std::size_t kTextBytes = 256;
 
   // Up to the name the same in every version.
@@ -75,6 +76,11 @@ struct alignas(64) Board {
   int device_id = -1;            // ublk's number, where another process can take over the device
   std::atomic<bool> has_ended{false};  // the device is gone, or going: nobody is to succeed
   std::atomic<std::uint64_t> mem_limit_bytes{0};  // as it was last set
+
+  ServiceManager manager;  // whom the guardian tells how it is, as it was told by its environment
+  // The manager has been told to take the guardian for gone: the daemon is none of its services
+  // until it starts one in the daemon's place.
+  std::atomic<bool> has_left_service{false};
 
   Seat guardian;
   Seat heir;    // a guardian that is about to succeed this one

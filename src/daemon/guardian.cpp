@@ -16,7 +16,6 @@
 #include "base/event.h"
 #include "base/process.h"
 #include "base/units.h"
-#include "daemon/notify.h"
 #include "daemon/pidfd.h"
 #include "daemon/ready.h"
 #include "daemon/signals.h"
@@ -45,6 +44,8 @@ constexpr int kWatchMs = 250;
 constexpr int kWatchHeirMs = 20;
 // For how long an heir's worker must have served.
 constexpr std::uint64_t kProbationNs = 1'000'000'000;
+// sd_watchdog_enabled(3) asks for two; one may be late.
+constexpr std::uint64_t kBeatsAWatchdog = 3;
 // As long as an heir takes at most to give up by itself, and a little more.
 constexpr std::uint64_t kHeirTimeoutNs = 100'000'000'000;
 constexpr unsigned kSpawnerEndMs = 2000;
@@ -61,11 +62,13 @@ siginfo_t exit_of(const UniqueFd& pidfd) {
 
 }  // namespace
 
-Guardian::Guardian(Options options, UniqueFd signals, Board* board, std::optional<NameLock> lock)
+Guardian::Guardian(Options options, UniqueFd signals, Board* board, std::optional<NameLock> lock,
+                   const ServiceManager& manager)
     : options_(std::move(options)),
       signals_(std::move(signals)),
       board_(board),
-      lock_(std::move(lock)) {}
+      lock_(std::move(lock)),
+      manager_(manager) {}
 
 bool Guardian::Process::has_ended() const { return wait_for_exit(pidfd, 0); }
 
@@ -108,6 +111,7 @@ Result<std::optional<int>> Guardian::make(Process& process, int (Guardian::*beco
 Result<std::optional<int>> Guardian::start() {
   if (auto prepared = prepare(); !prepared) return prepared.error();
   board_->guardian.store(self_);
+  board_->manager = manager_;
   State state;
   state.name = options_.name;
   state.guardian = self_;
@@ -138,7 +142,6 @@ void Guardian::leave_session() {
 }
 
 WorkerSetup Guardian::worker_setup() {
-  unsetenv("NOTIFY_SOCKET");
   // Whoever has the guardian's end is one: its loss tells the others that there is none.
   channel_.guardian.reset();
   return {options_,        board_, bulletin_, std::move(channel_.worker), std::move(signals_),
@@ -210,7 +213,7 @@ int Guardian::take_place() {
   logger_ = find(bulletin_->logger.load());
   log(LogLevel::kWarning, "the guardian of " + options_.name + " is gone; process " +
                               std::to_string(self_.pid) + " has taken its place");
-  notify_service_manager("MAINPID=" + std::to_string(self_.pid));
+  tell_manager("MAINPID=" + std::to_string(self_.pid));
   return supervise();
 }
 
@@ -223,10 +226,26 @@ void Guardian::log(LogLevel level, const std::string& text) {
   raise_event(events_.logged.get());
 }
 
+void Guardian::tell_manager(const std::string& message) {
+  if (is_heir_ || !board_->has_left_service) notify(manager_, message);
+}
+
+void Guardian::beat() {
+  const std::uint64_t now_ns = monotonic_ns();
+  if (manager_.watchdog_ns == 0 || now_ns < next_beat_ns_) return;
+  next_beat_ns_ = now_ns + manager_.watchdog_ns / kBeatsAWatchdog;
+  tell_manager("WATCHDOG=1");
+}
+
+int Guardian::leave_service() {
+  board_->has_left_service = true;
+  return 0;
+}
+
 void Guardian::fail(const Error& error) {
   has_failed_ = true;
   log(LogLevel::kError, error.message);
-  notify_service_manager("STATUS=" + error.message);
+  tell_manager("STATUS=" + error.message);
   write_failed_line(std::exchange(options_.ready_fd, -1), error);
 }
 
@@ -248,7 +267,7 @@ void Guardian::announce_ready(const Report& report) {
   // Before anybody can use the device.
   log_line(LogLevel::kInfo, text);
   write_ready_line(std::exchange(options_.ready_fd, -1), options_, report, worker_.pid);
-  notify_service_manager("READY=1\nMAINPID=" + std::to_string(self_.pid) + "\nSTATUS=" + text);
+  tell_manager("READY=1\nMAINPID=" + std::to_string(self_.pid) + "\nSTATUS=" + text);
 }
 
 void Guardian::announce_take_over(const Report& report) {
@@ -261,7 +280,7 @@ void Guardian::announce_take_over(const Report& report) {
                            std::to_string((monotonic_ns() - died_ns_) / 1'000'000) +
                            " ms after its worker ended; no page is lost";
   log(LogLevel::kWarning, text);
-  notify_service_manager("STATUS=" + text);
+  tell_manager("STATUS=" + text);
 }
 
 void Guardian::want_stand_bys() {
@@ -309,10 +328,10 @@ void Guardian::handle_report(const Report& report) {
     case Event::kRefused:
     case Event::kSaid:
       log(report.error.code != 0 ? LogLevel::kWarning : LogLevel::kNotice, report.error.message);
-      notify_service_manager("STATUS=" + report.error.message);
+      tell_manager("STATUS=" + report.error.message);
       break;
     case Event::kStopping:
-      notify_service_manager("STOPPING=1");
+      tell_manager("STOPPING=1");
       is_stopping_ = true;
       deadline_ns_ = monotonic_ns() + kEndTimeoutNs;
       break;
@@ -487,7 +506,7 @@ bool Guardian::is_inherited() const { return !is_heir_ && board_->guardian.load(
 
 int Guardian::leave() {
   const std::string heir = std::to_string(board_->guardian.load().pid);
-  notify_service_manager("MAINPID=" + heir);
+  tell_manager("MAINPID=" + heir);
   log(LogLevel::kNotice, options_.name + " is handed over to process " + heir);
   bulletin_->is_over = true;
   end_stand_bys();
@@ -547,6 +566,8 @@ Result<void> Guardian::wait_for_stand_bys() {
 void Guardian::become_guardian() {
   board_->guardian.store(self_);
   board_->heir.store({});
+  board_->manager = manager_;
+  board_->has_left_service = false;
   is_heir_ = false;
   proved_ns_ = 0;
   Report report;
@@ -555,7 +576,7 @@ void Guardian::become_guardian() {
   report.device.path = board_->path;
   report.reason = board_->reason;
   write_ready_line(std::exchange(options_.ready_fd, -1), options_, report, worker_.pid);
-  notify_service_manager("READY=1\nMAINPID=" + std::to_string(self_.pid));
+  tell_manager("READY=1\nMAINPID=" + std::to_string(self_.pid));
 }
 
 int Guardian::give_up() {
@@ -598,10 +619,10 @@ void Guardian::kill_late_worker() {
 int Guardian::poll_timeout_ms() const {
   if (dead_worker_.pid != 0) return kWatchHeirMs;
   int timeout_ms = is_recoverable_ ? kWatchMs : -1;
-  if (deadline_ns_ != 0) {
-    const std::uint64_t now_ns = monotonic_ns();
-    const int left_ms =
-        deadline_ns_ > now_ns ? static_cast<int>((deadline_ns_ - now_ns) / 1'000'000) + 1 : 0;
+  const std::uint64_t now_ns = monotonic_ns();
+  for (const std::uint64_t at_ns : {deadline_ns_, next_beat_ns_}) {
+    if (at_ns == 0) continue;
+    const int left_ms = at_ns > now_ns ? static_cast<int>((at_ns - now_ns) / 1'000'000) + 1 : 0;
     timeout_ms = timeout_ms < 0 ? left_ms : std::min(timeout_ms, left_ms);
   }
   return timeout_ms;
@@ -614,6 +635,7 @@ int Guardian::supervise() {
   static_cast<void>(set_real_time());
   while (true) {
     if (auto status = tend_processes()) return *status;
+    beat();
     std::array<pollfd, 5> entries = {{{signals_.get(), POLLIN, 0},
                                       {worker_.pid >= 0 ? worker_.pidfd.get() : -1, POLLIN, 0},
                                       {channel_.guardian ? channel_.guardian.get() : -1, POLLIN, 0},
@@ -623,7 +645,11 @@ int Guardian::supervise() {
     if (count < 0) continue;
     // The worker's end before all else: programs wait for their pages.
     if (entries[1].revents != 0 && is_succeeded()) continue;
-    if (entries[0].revents != 0 && take_signal(signals_.get()) != 0) stop_is_wanted_ = true;
+    if (const int signal = entries[0].revents != 0 ? take_signal(signals_.get()) : 0; signal != 0) {
+      // Nobody else would end what has just begun or is about to end.
+      if (signal == kLeaveSignal && is_ready_ && !is_stopping_) return leave_service();
+      stop_is_wanted_ = true;
+    }
     if (entries[2].revents != 0) drain_reports();
     if (entries[1].revents != 0) break;
     if (is_inherited()) return leave();

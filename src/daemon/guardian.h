@@ -25,6 +25,7 @@
 #include "daemon/bulletin.h"
 #include "daemon/log.h"
 #include "daemon/name_lock.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/report.h"
 #include "daemon/spawner.h"
@@ -35,7 +36,8 @@ namespace pleat::daemon {
 class Guardian {
  public:
   // `lock` is missing where another daemon of the name lives.
-  Guardian(Options options, UniqueFd signals, Board* board, std::optional<NameLock> lock);
+  Guardian(Options options, UniqueFd signals, Board* board, std::optional<NameLock> lock,
+           const ServiceManager& manager);
 
   // Makes a new device's processes, and in them becomes one of these or a stand-by: a value is the
   // exit status of that process, none means that this is the guardian.
@@ -92,6 +94,13 @@ class Guardian {
   bool may_replace() const;
   // Kills a worker that has not said for too long that it runs.
   void check_heartbeat();
+  // Tells the service manager, unless it has no service here any more.
+  void tell_manager(const std::string& message);
+  // Says that this guardian runs, as often as the manager wants.
+  void beat();
+  // Ends, and leaves the device to the other processes and to the manager's next start; the exit
+  // status.
+  int leave_service();
 
   // Looks after a worker that this guardian has not made.
   void follow(const ProcessId& worker);
@@ -128,6 +137,8 @@ class Guardian {
   UniqueFd signals_;
   Board* board_;
   std::optional<NameLock> lock_;
+  ServiceManager manager_;
+  std::uint64_t next_beat_ns_ = 0;
   Bulletin* bulletin_ = nullptr;
   ReportChannel channel_;
   StandByEvents events_;

@@ -18,6 +18,7 @@ struct Options {
   unsigned block_bytes = 4096;        // logical block size, 512 or 4096
   std::string transport = "auto";     // "auto", "ublk" or "loop"
   int id = -1;                        // number of the device, -1 = the first free one
+  bool take_up = false;               // a device of this name that is there already, as it is
   int ready_fd = -1;                  // where the ready line goes, -1 = nowhere
 };
 

@@ -121,6 +121,12 @@ Result<void> join_cgroup_of(pid_t pid, const KernelRoots& roots) {
   return {};
 }
 
+bool shares_cgroup_with(pid_t pid, const KernelRoots& roots) {
+  const auto own = read_file(roots.proc + "/self/cgroup");
+  const auto other = read_file(roots.proc + "/" + std::to_string(pid) + "/cgroup");
+  return own && other && *own == *other;
+}
+
 Result<std::uint64_t> available_memory_bytes(const KernelRoots& roots) {
   return kib_of_key(roots.proc + "/meminfo", "MemAvailable:");
 }

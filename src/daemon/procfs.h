@@ -43,6 +43,9 @@ Result<std::uint64_t> pss_bytes(pid_t pid, const KernelRoots& roots = {});
 // Moves this process to the control group (cgroup v2) of another, which it need not be in already.
 Result<void> join_cgroup_of(pid_t pid, const KernelRoots& roots = {});
 
+// Whether another process is in this one's control groups, in every hierarchy.
+bool shares_cgroup_with(pid_t pid, const KernelRoots& roots = {});
+
 // MemAvailable of /proc/meminfo in bytes.
 Result<std::uint64_t> available_memory_bytes(const KernelRoots& roots = {});
 

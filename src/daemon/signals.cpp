@@ -9,8 +9,7 @@ namespace pleat::daemon {
 Result<UniqueFd> open_stop_signals() {
   sigset_t mask;
   sigemptyset(&mask);
-  sigaddset(&mask, SIGTERM);
-  sigaddset(&mask, SIGINT);
+  for (const int signal : {SIGTERM, SIGINT, kLeaveSignal}) sigaddset(&mask, signal);
   if (sigprocmask(SIG_BLOCK, &mask, nullptr) != 0) return errno_error("cannot block signals");
   for (const int ignored : {SIGHUP, SIGPIPE, SIGTTOU}) signal(ignored, SIG_IGN);
   // Inherited as ignored it would take away the exit status that the guardian waits for.

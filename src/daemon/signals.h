@@ -9,9 +9,13 @@
 
 namespace pleat::daemon {
 
-// Blocks SIGTERM and SIGINT for this thread and those it starts, ignores what would end a daemon
-// for no reason of its own (SIGHUP of a closed terminal, SIGPIPE), and returns a signalfd for the
-// two. Call it while the process has one thread.
+// Has a guardian end without its device: the daemon's other processes go on, and their next
+// guardian is none of the service manager's business.
+inline constexpr int kLeaveSignal = SIGUSR1;
+
+// Blocks SIGTERM, SIGINT and kLeaveSignal for this thread and those it starts, ignores what would
+// end a daemon for no reason of its own (SIGHUP of a closed terminal, SIGPIPE), and returns a
+// signalfd for the three. Call it while the process has one thread.
 Result<UniqueFd> open_stop_signals();
 
 // Takes one pending signal without waiting: its number, or 0.

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "daemon/start.h"
 
+#include <time.h>
+
 #include <cerrno>
+#include <cstring>
 #include <optional>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/process.h"
 #include "codec/kernels.h"
 #include "codec/page_codec.h"
@@ -27,6 +31,9 @@ namespace {
 
 // A sweep of another daemon holds a name for the time it looks at it.
 constexpr unsigned kLockPatienceMs = 500;
+// For how long a device may be without a guardian, and how often that is looked at.
+constexpr std::uint64_t kNextGuardianNs = 2'000'000'000;
+constexpr long kRetryNs = 20'000'000;
 
 void say_swept(const SweepResult& swept) {
   for (const std::string& name : swept.removed) {
@@ -43,6 +50,12 @@ Result<void> guard_process() {
     log_line(LogLevel::kWarning, "the OOM killer may end this daemon: " + safe.error().message);
   }
   return lock_memory();
+}
+
+void tell_of_failure(const ServiceManager& manager, int ready_fd, const Error& error) {
+  log_line(LogLevel::kError, error.message);
+  notify(manager, "STATUS=" + error.message);
+  write_failed_line(ready_fd, error);
 }
 
 Result<UniqueFd> begin_process() {
@@ -89,13 +102,6 @@ Result<Board*> make_device(const Options& options, const codec::Kernels& kernels
   return board;
 }
 
-int report_failed_start(int ready_fd, const Error& error) {
-  log_line(LogLevel::kError, error.message);
-  notify_service_manager("STATUS=" + error.message);
-  write_failed_line(ready_fd, error);
-  return 1;
-}
-
 // The board of a device that another daemon can take over with this program.
 Result<Board*> board_to_inherit(const std::string& name, const codec::Kernels& kernels) {
   auto board = find_board(name);
@@ -120,7 +126,11 @@ Result<Board*> board_to_inherit(const std::string& name, const codec::Kernels& k
   return board;
 }
 
-Result<Guardian> prepare_successor(const std::string& name, int ready_fd) {
+// Whose control group a successor is to be in: its own, where a service manager started it.
+enum class Group { kOwn, kLastGuardians };
+
+Result<Guardian> prepare_successor(const std::string& name, int ready_fd, Group group,
+                                   const ServiceManager& manager) {
   auto signals = begin_process();
   if (!signals) return signals.error();
   const auto kernels = codec::select_kernels();
@@ -130,7 +140,7 @@ Result<Guardian> prepare_successor(const std::string& name, int ready_fd) {
   Options options = options_of(**board);
   options.ready_fd = ready_fd;
   const ProcessId last = (*board)->guardian.load();
-  if (is_alive(last)) {
+  if (group == Group::kLastGuardians && is_alive(last)) {
     // What limits the daemon and what ends with it is to stay as it was.
     if (auto joined = join_cgroup_of(last.pid); !joined) {
       log_line(LogLevel::kWarning, joined.error().message);
@@ -140,20 +150,92 @@ Result<Guardian> prepare_successor(const std::string& name, int ready_fd) {
   // Only where no daemon lives it is free yet.
   std::optional<NameLock> lock;
   if (auto taken = NameLock::take(name, 0)) lock.emplace(*std::move(taken));
-  return Guardian(std::move(options), std::move(*signals), *board, std::move(lock));
+  ServiceManager told = (*board)->manager;
+  if (manager.socket[0] != '\0') std::memcpy(told.socket, manager.socket, sizeof(told.socket));
+  if (manager.watchdog_ns != 0) told.watchdog_ns = manager.watchdog_ns;
+  return Guardian(std::move(options), std::move(*signals), *board, std::move(lock), told);
+}
+
+int succeed(const std::string& name, int ready_fd, Group group, const ServiceManager& manager) {
+  auto guardian = prepare_successor(name, ready_fd, group, manager);
+  if (!guardian) {
+    tell_of_failure(manager, ready_fd, guardian.error());
+    return 1;
+  }
+  auto succeeded = guardian->succeed();
+  if (!succeeded) {
+    tell_of_failure(manager, ready_fd, succeeded.error());
+    return 1;
+  }
+  return *succeeded ? **succeeded : guardian->supervise();
+}
+
+// Where one dies its spawner takes its place.
+Result<ProcessId> living_guardian(const Board& board) {
+  for (const std::uint64_t end_ns = monotonic_ns() + kNextGuardianNs; monotonic_ns() < end_ns;) {
+    const ProcessId guardian = board.guardian.load();
+    if (is_alive(guardian)) return guardian;
+    const timespec pause{0, kRetryNs};
+    nanosleep(&pause, nullptr);
+  }
+  return Error{ESRCH, "the device named " + std::string(board.name) +
+                          " has lost its guardian; when nothing uses it run: pleat remove " +
+                          board.name};
+}
+
+// Makes the living guardian of a device that cannot be handed over the service's main process
+// again.
+Result<void> give_to_manager(Board& board, const ServiceManager& manager) {
+  auto guardian = living_guardian(board);
+  if (!guardian) return guardian.error();
+  const std::string name = board.name;
+  if (!shares_cgroup_with(guardian->pid) || board.path[0] == '\0' || manager.socket[0] == '\0') {
+    return Error{EADDRINUSE, "a device named " + name +
+                                 " is there already, and cannot be handed over: " + board.reason};
+  }
+  board.has_left_service = false;
+  const std::string text =
+      std::string(board.path) +
+      " is served on by its last daemon, which cannot be replaced: " + board.reason;
+  log_line(LogLevel::kNotice, name + ": " + text);
+  if (!notify(manager, "MAINPID=" + std::to_string(guardian->pid) + "\nREADY=1\nSTATUS=" + text)) {
+    return Error{EIO, "the service manager does not listen"};
+  }
+  return {};
+}
+
+// What a start does about a device that is there already: the exit status, or nothing where there
+// is none.
+std::optional<int> take_up(const std::string& name, const ServiceManager& manager) {
+  auto board = find_board(name);
+  if (!board || (*board)->has_ended) return std::nullopt;
+  const bool is_recoverable = (*board)->device_id >= 0;
+  if (!is_recoverable && !is_living(**board)) return std::nullopt;
+  log_line(LogLevel::kNotice, name + " is there already, and stays as it was made");
+  if (is_recoverable) return succeed(name, -1, Group::kOwn, manager);
+  auto given = give_to_manager(**board, manager);
+  if (given) return 0;
+  tell_of_failure(manager, -1, given.error());
+  return 1;
 }
 
 }  // namespace
 
 int run_daemon(const Options& asked) {
+  const ServiceManager manager = take_service_manager();
+  const auto failed = [&](const Error& error) {
+    tell_of_failure(manager, asked.ready_fd, error);
+    return 1;
+  };
+  if (asked.take_up) {
+    if (auto allowed = check_root(); !allowed) return failed(allowed.error());
+    if (const auto status = take_up(asked.name, manager)) return *status;
+  }
   const auto kernels = codec::select_kernels();
-  if (!kernels) return report_failed_start(asked.ready_fd, kernels.error());
+  if (!kernels) return failed(kernels.error());
   Options options = asked;
   options.algorithm = codec::codec_or_default(asked.algorithm, **kernels);
   options.queues = queues_of(asked);
-  const auto failed = [&](const Error& error) {
-    return report_failed_start(options.ready_fd, error);
-  };
   if (auto good = check_options(options); !good) return failed(good.error());
   auto signals = begin_process();
   if (!signals) return failed(signals.error());
@@ -164,7 +246,7 @@ int run_daemon(const Options& asked) {
     lock->remove();
     return failed(board.error());
   }
-  Guardian guardian(options, std::move(*signals), *board, std::move(*lock));
+  Guardian guardian(options, std::move(*signals), *board, std::move(*lock), manager);
   auto started = guardian.start();
   if (!started) {
     guardian.undo();
@@ -174,11 +256,7 @@ int run_daemon(const Options& asked) {
 }
 
 int run_successor(const std::string& name, int ready_fd) {
-  auto guardian = prepare_successor(name, ready_fd);
-  if (!guardian) return report_failed_start(ready_fd, guardian.error());
-  auto succeeded = guardian->succeed();
-  if (!succeeded) return report_failed_start(ready_fd, succeeded.error());
-  return *succeeded ? **succeeded : guardian->supervise();
+  return succeed(name, ready_fd, Group::kLastGuardians, take_service_manager());
 }
 
 int run_sweep(SweepOf what) {

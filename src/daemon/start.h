@@ -9,9 +9,11 @@
 
 namespace pleat::daemon {
 
-// Runs a daemon in the caller's process until its device is gone. Returns the exit status: 0 after
-// a clean stop, else 1, with one line on stderr. Where there is a ready descriptor it gets one line
-// of JSON, {"ok":true,"path":...} or {"ok":false,"code":...,"error":...}, and is closed.
+// Runs a daemon in the caller's process until its device is gone. Where asked.take_up is set and
+// the device is there already, as run_successor(); one that cannot be handed over is left to its
+// living daemon, of which the service manager is told. Returns the exit status: 0 after a clean
+// stop, else 1, with one line on stderr. Where there is a ready descriptor it gets one line of
+// JSON, {"ok":true,"path":...} or {"ok":false,"code":...,"error":...}, and is closed.
 int run_daemon(const Options& asked);
 
 // The same in the place of the daemon of a device that is there: of a living one, which leaves once

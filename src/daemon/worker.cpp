@@ -188,7 +188,8 @@ Result<void> Worker::start() {
 }
 
 void Worker::stop_on_signal() {
-  if (take_signal(setup_.signals.get()) == 0) return;
+  const int signal = take_signal(setup_.signals.get());
+  if (signal == 0 || signal == kLeaveSignal) return;
   // A stop may take longer than a heartbeat.
   setup_.board->heartbeat_ns = 0;
   if (auto stopped = service_->stop(); !stopped) fail(Event::kRefused, stopped.error());

@@ -16,6 +16,7 @@
 #include "base/task_stat.h"
 #include "codec/page_codec.h"
 #include "control/status.h"
+#include "daemon/board.h"
 #include "daemon/daemon_process.h"
 
 namespace pleat::daemon {
@@ -250,28 +251,107 @@ TEST_F(Lifecycle, ThreadsThatServeGoBeforeThoseThatWaitForThem) {
   }
 }
 
-TEST_F(Lifecycle, TheServiceManagerIsToldOfReadinessAndStop) {
-  const UniqueFd manager(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string path = runtime_.path() + ".notify";
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  ASSERT_EQ(bind(manager.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  DaemonProcess daemon(arguments(), [&] { setenv("NOTIFY_SOCKET", path.c_str(), 1); });
+class Managed : public DaemonTest {
+ protected:
+  void SetUp() override {
+    socket_.reset(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    ASSERT_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  }
+  void TearDown() override {
+    unlink(path_.c_str());
+    DaemonTest::TearDown();
+  }
+  std::function<void()> environment() const {
+    return [this] {
+      setenv("NOTIFY_SOCKET", path_.c_str(), 1);
+      setenv("WATCHDOG_USEC", "300000", 1);
+    };
+  }
+  // What the manager was told since the last call, a line each.
+  std::string messages() const {
+    std::string all;
+    std::array<char, 4096> part;
+    for (ssize_t size = 0;
+         (size = recv(socket_.get(), part.data(), part.size(), MSG_DONTWAIT)) > 0;) {
+      all.append(part.data(), static_cast<std::size_t>(size)).append("\n");
+    }
+    return all;
+  }
+  // The guardian that there is once `last` is none any more.
+  pid_t next_guardian(pid_t last) const {
+    pid_t guardian = last;
+    EXPECT_TRUE(eventually([&] {
+      auto board = find_board(name_);
+      if (!board) return false;
+      guardian = (*board)->guardian.load().pid;
+      release_board(*board);
+      return guardian != last;
+    }));
+    return guardian;
+  }
+
+  const std::string path_ = runtime_.path() + ".notify";
+  UniqueFd socket_;
+};
+
+TEST_F(Managed, TheServiceManagerIsToldOfReadinessAndStop) {
+  DaemonProcess daemon(arguments(), environment());
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
   kill(daemon.guardian(), SIGTERM);
   EXPECT_EQ(daemon.wait(), 0);
-  std::string messages;
-  std::array<char, 4096> part;
-  for (ssize_t size = 0;
-       (size = recv(manager.get(), part.data(), part.size(), MSG_DONTWAIT)) > 0;) {
-    messages.append(part.data(), static_cast<std::size_t>(size)).append("\n");
-  }
-  unlink(path.c_str());
-  EXPECT_THAT(messages,
-              testing::StartsWith("READY=1\nMAINPID=" + std::to_string(daemon.guardian()) +
-                                  "\nSTATUS=" + name_ + " is " + daemon.path()));
-  EXPECT_THAT(messages, testing::EndsWith("STOPPING=1\n"));
+  const std::string told = messages();
+  EXPECT_THAT(told, HasSubstr("READY=1\nMAINPID=" + std::to_string(daemon.guardian()) +
+                              "\nSTATUS=" + name_ + " is " + daemon.path()));
+  EXPECT_THAT(told, HasSubstr("STOPPING=1\n"));
+}
+
+TEST_F(Managed, AWatchdogHearsOfTheGuardianAndOfTheNextOne) {
+  DaemonProcess daemon(arguments(), environment());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  const auto beats = [this] { return messages().find("WATCHDOG=1\n") != std::string::npos; };
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(eventually(beats));
+  // Who hangs is not heard of.
+  kill(daemon.guardian(), SIGSTOP);
+  messages();
+  usleep(500'000);
+  EXPECT_EQ(messages(), "");
+  kill(daemon.guardian(), SIGKILL);
+  const pid_t guardian = next_guardian(daemon.guardian());
+  std::string told;
+  EXPECT_TRUE(eventually([&] {
+    told += messages();
+    return told.find("WATCHDOG=1\n") != std::string::npos;
+  }));
+  EXPECT_THAT(told, HasSubstr("MAINPID=" + std::to_string(guardian) + "\n"));
+  kill(guardian, SIGTERM);
+}
+
+TEST_F(Managed, AGuardianThatLeavesItsServiceIsTakenUpByTheNextStart) {
+  DaemonProcess daemon(arguments(), environment());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  kill(daemon.guardian(), SIGUSR1);
+  EXPECT_EQ(daemon.wait(), 0);
+  const pid_t guardian = next_guardian(daemon.guardian());
+  messages();
+  EXPECT_TRUE(call({{"op", "stat"}}).value("ok", false));
+  usleep(500'000);
+  EXPECT_EQ(messages(), "");
+  // The worker's are not to leave.
+  kill(daemon.worker(), SIGUSR1);
+
+  const std::string start = std::string(PLEATD) + " --take-up --size 64M --transport loop --name ";
+  EXPECT_EQ(shell(start + name_ + " 2>/dev/null"), 1) << "taken up without a service manager";
+  EXPECT_EQ(shell("NOTIFY_SOCKET=" + path_ + " " + start + name_ + " 2>/dev/null"), 0);
+  EXPECT_TRUE(is_running(daemon.worker()));
+  EXPECT_THAT(messages(), testing::StartsWith("MAINPID=" + std::to_string(guardian) +
+                                              "\nREADY=1\nSTATUS=" + daemon.path()));
+  EXPECT_TRUE(eventually([&] { return messages() == "WATCHDOG=1\n"; }));
+  kill(guardian, SIGTERM);
+  EXPECT_TRUE(eventually([&] { return !is_running(guardian); }));
+  EXPECT_THAT(messages(), HasSubstr("STOPPING=1\n"));
 }
 
 }  // namespace

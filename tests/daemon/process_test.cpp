@@ -171,7 +171,7 @@ TEST(ReadyLine, SaysWhereTheDeviceIsOrWhatFailed) {
   write_failed_line(-1, {EPERM, "nowhere"});
 }
 
-class ServiceManager : public testing::Test {
+class Notify : public testing::Test {
  protected:
   int listen_at(const std::string& path) {
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
@@ -185,29 +185,43 @@ class ServiceManager : public testing::Test {
     setenv("NOTIFY_SOCKET", path.c_str(), 1);
     return fd;
   }
-  void TearDown() override { unsetenv("NOTIFY_SOCKET"); }
+  void TearDown() override {
+    for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) unsetenv(name);
+  }
 };
 
-TEST_F(ServiceManager, IsToldAtAPathAndAtAnAbstractName) {
+TEST_F(Notify, ReachesAPathAndAnAbstractName) {
   TemporaryRuntimeDirectory directory;
   for (const std::string& path :
        {directory.path() + "/notify", "@pleat-notify-" + std::to_string(getpid())}) {
     const int fd = listen_at(path);
-    EXPECT_TRUE(notify_service_manager("READY=1\nSTATUS=x"));
+    EXPECT_TRUE(notify(take_service_manager(), "READY=1\nSTATUS=x"));
+    EXPECT_EQ(getenv("NOTIFY_SOCKET"), nullptr);
     EXPECT_EQ(read_once(fd), "READY=1\nSTATUS=x");
     close(fd);
   }
 }
 
-TEST_F(ServiceManager, WithoutOneNothingHappens) {
+TEST_F(Notify, WithoutAManagerDoesNothing) {
   unsetenv("NOTIFY_SOCKET");
-  EXPECT_FALSE(notify_service_manager("READY=1"));
-  setenv("NOTIFY_SOCKET", "relative", 1);
-  EXPECT_FALSE(notify_service_manager("READY=1"));
-  setenv("NOTIFY_SOCKET", ("/" + std::string(200, 'x')).c_str(), 1);
-  EXPECT_FALSE(notify_service_manager("READY=1"));
-  setenv("NOTIFY_SOCKET", "/nonexistent/socket", 1);
-  EXPECT_FALSE(notify_service_manager("READY=1"));
+  EXPECT_FALSE(notify(take_service_manager(), "READY=1"));
+  for (const std::string& path :
+       {std::string("relative"), "/" + std::string(200, 'x'), std::string("/nonexistent/socket")}) {
+    setenv("NOTIFY_SOCKET", path.c_str(), 1);
+    EXPECT_FALSE(notify(take_service_manager(), "READY=1")) << path;
+  }
+}
+
+TEST_F(Notify, AWatchdogIsOnesOwnOrNobodys) {
+  EXPECT_EQ(take_service_manager().watchdog_ns, 0u);
+  setenv("WATCHDOG_USEC", "3000000", 1);
+  EXPECT_EQ(take_service_manager().watchdog_ns, 3'000'000'000u);
+  EXPECT_EQ(getenv("WATCHDOG_USEC"), nullptr);
+  for (const pid_t pid : {getpid(), getppid()}) {
+    setenv("WATCHDOG_USEC", "3000000", 1);
+    setenv("WATCHDOG_PID", std::to_string(pid).c_str(), 1);
+    EXPECT_EQ(take_service_manager().watchdog_ns, pid == getpid() ? 3'000'000'000u : 0u);
+  }
 }
 
 // Standard error as a pipe for the time of a test.
@@ -277,6 +291,8 @@ TEST(Signals, StopsArriveAsDescriptorAndHangUpsNotAtAll) {
     if (take_signal(signals->get()) != SIGTERM) _exit(3);
     raise(SIGINT);
     if (take_signal(signals->get()) != SIGINT) _exit(4);
+    raise(kLeaveSignal);
+    if (take_signal(signals->get()) != kLeaveSignal) _exit(5);
     _exit(0);
   }
   int status = 0;

@@ -49,6 +49,16 @@ TEST(Procfs, ACgroupIsJoinedThroughTheUnifiedHierarchy) {
   EXPECT_FALSE(join_cgroup_of(44, fake.roots()));
 }
 
+TEST(Procfs, ACgroupIsSharedOnlyWhereAllHierarchiesSaySo) {
+  FakeRoots fake;
+  fake.file("proc/self/cgroup", "1:memory:/a\n0::/b\n");
+  fake.file("proc/7/cgroup", "1:memory:/a\n0::/b\n");
+  fake.file("proc/8/cgroup", "1:memory:/a\n0::/c\n");
+  EXPECT_TRUE(shares_cgroup_with(7, fake.roots()));
+  EXPECT_FALSE(shares_cgroup_with(8, fake.roots()));
+  EXPECT_FALSE(shares_cgroup_with(9, fake.roots()));
+}
+
 TEST(Procfs, AZombieIsNotAlive) {
   FakeRoots fake;
   fake.file("proc/41/stat", stat_line("gone", 'Z', 900));

@@ -120,7 +120,8 @@ TEST_F(StartFailure, UsageIsStatus2) {
         {"--bad"},
         {"--name", "x", "--size", "potato"},
         {"--name", "x", "--size", "1M", "--transport", "nbd"},
-        {"--sweep", "--name", "x"}}) {
+        {"--sweep", "--name", "x"},
+        {"--take-up", "--size", "1M"}}) {
     DaemonProcess daemon(words);
     EXPECT_EQ(daemon.wait(), 2) << daemon.said();
   }
