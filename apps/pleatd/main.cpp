@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/units.h"
+#include "config/size_expression.h"
 #include "daemon/options.h"
 #include "daemon/start.h"
 
@@ -20,18 +21,20 @@ struct Arguments {
   std::string succeed;  // name of the device
 };
 
-// Sizes are in bytes, or with a unit as in base/units.h.
+// Sizes are in bytes or with a unit, as they are, or expressions of config/size_expression.h, which
+// are rounded to pages.
 void add_size(CLI::App& app, const std::string& flag, std::uint64_t& value,
               const std::string& description) {
   app.add_option_function<std::string>(
          flag,
          [&value, flag](const std::string& text) {
            auto size = pleat::parse_size(text);
+           if (!size) size = pleat::config::evaluate_size(text);
            if (!size) throw CLI::ValidationError(flag, size.error().message);
            value = *size;
          },
          description)
-      ->type_name("BYTES");
+      ->type_name("SIZE");
 }
 
 void add_arguments(CLI::App& app, Arguments& arguments) {
@@ -45,7 +48,7 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
       app.add_option("--succeed", arguments.succeed,
                      "Take the place of the daemon, living or dead, of the device of this name");
   auto* const name = app.add_option("--name", options.name, "Name of the device");
-  add_size(app, "--size", options.size_bytes, "Size of the device, with K, M, G or T as a unit");
+  add_size(app, "--size", options.size_bytes, "Size of the device, such as 4G or ram/2");
   add_size(app, "--size-max", options.size_max_bytes,
            "Largest size that the device may be set to; 0, the default, is four times --size");
   app.add_option("--algorithm", options.algorithm, "Codec of the pages, or auto")

@@ -128,7 +128,8 @@ std::string DaemonProcess::said() const {
 }
 
 std::vector<std::string> DaemonTest::arguments(const std::vector<std::string>& more) const {
-  std::vector<std::string> all = {"--name", name_, "--size", "64M", "--transport", "loop"};
+  std::vector<std::string> all = {"--name",        name_,         "--size",
+                                  "min(64M, ram)", "--transport", "loop"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }

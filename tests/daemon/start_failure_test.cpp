@@ -119,6 +119,7 @@ TEST_F(StartFailure, UsageIsStatus2) {
         {"--name", "x"},
         {"--bad"},
         {"--name", "x", "--size", "potato"},
+        {"--name", "x", "--size", "ram/"},
         {"--name", "x", "--size", "1M", "--transport", "nbd"},
         {"--sweep", "--name", "x"},
         {"--take-up", "--size", "1M"}}) {
