@@ -42,6 +42,8 @@ constexpr std::uint64_t kStandByPatienceNs = 10'000'000'000;
 // How often the worker's heartbeat is looked at, and how often an heir is.
 constexpr int kWatchMs = 250;
 constexpr int kWatchHeirMs = 20;
+// A look at the heartbeat that comes later than this is late itself.
+constexpr std::uint64_t kLookNs = std::uint64_t{2 * kWatchMs} * 1'000'000;
 // For how long an heir's worker must have served.
 constexpr std::uint64_t kProbationNs = 1'000'000'000;
 // sd_watchdog_enabled(3) asks for two; one may be late.
@@ -418,12 +420,17 @@ void Guardian::take_lock() {
 
 void Guardian::check_heartbeat() {
   const std::uint64_t now_ns = monotonic_ns();
-  // Where this process itself did not run for so long, as when all of the daemon was frozen, the
-  // worker gets the time to run again.
-  if (now_ns - std::exchange(watched_ns_, now_ns) >= kHeartbeatLimitNs) resumed_ns_ = now_ns;
+  // No more than passes where this process runs itself: when all of the daemon was frozen, or the
+  // machine is too busy, the worker is not stuck.
+  const std::uint64_t passed_ns = std::min(now_ns - std::exchange(watched_ns_, now_ns), kLookNs);
   if (!is_ready_ || !is_recoverable_ || is_stopping_ || takes_over_ || worker_.pid < 0) return;
   const std::uint64_t last_ns = board_->heartbeat_ns.load(std::memory_order_relaxed);
-  if (last_ns == 0 || now_ns - std::max(last_ns, resumed_ns_) < kHeartbeatLimitNs) return;
+  if (last_ns == 0 || last_ns != std::exchange(heard_ns_, last_ns)) {
+    silent_ns_ = std::min(now_ns - std::min(last_ns, now_ns), passed_ns);
+    return;
+  }
+  silent_ns_ += passed_ns;
+  if (silent_ns_ < kHeartbeatLimitNs) return;
   board_->heartbeat_ns.store(0, std::memory_order_relaxed);
   static_cast<void>(send_signal(worker_.pidfd, SIGKILL));
   log(LogLevel::kWarning, std::string("the worker of ") + board_->path + ", process " +

@@ -160,7 +160,8 @@ class Guardian {
   std::uint64_t deadline_ns_ = 0;  // by which the worker must have taken its next step; 0 = none
   std::uint64_t died_ns_ = 0;      // when the last worker was found dead
   std::uint64_t watched_ns_ = 0;   // when the heartbeat was last looked at
-  std::uint64_t resumed_ns_ = 0;   // when that was after a long time
+  std::uint64_t heard_ns_ = 0;     // what it was
+  std::uint64_t silent_ns_ = 0;    // for how long it has been that
   ProcessId dead_worker_;          // whom the heir that this guardian waits for succeeds
   Error stand_by_error_;           // of one that could not start
   bool is_heir_ = false;           // another guardian has the seat, if it lives

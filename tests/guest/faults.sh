@@ -51,7 +51,8 @@ processes_of() {
 enter() {
   local group=$1 pid
   mkdir -p "$groups/$group"
-  for pid in "${@:2}"; do echo "$pid" >"$groups/$group/cgroup.procs"; done
+  # One of them may have ended.
+  for pid in "${@:2}"; do echo "$pid" >"$groups/$group/cgroup.procs" || true; done 2>/dev/null
 }
 is_frozen() { grep -qx 'frozen 1' "$groups/$1/cgroup.events"; }
 
@@ -102,6 +103,7 @@ fault_freeze_worker() {
 }
 fault_freeze_daemon() {
   local before
+  await_stand_bys
   # shellcheck disable=SC2046  # one word a process
   enter daemon $(processes_of swap0)
   before=$(count_of take_overs)
