@@ -8,7 +8,7 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
-kills=$([ -n "$long" ] && echo 100 || echo 8)
+kills=$([ -n "$long" ] && echo 50 || echo 4)
 stops=$([ -n "$long" ] && echo 5 || echo 1)
 queues=${QUEUES:-1}
 make_cgroup limited 24M
@@ -16,9 +16,9 @@ echo 0 >/proc/sys/vm/page-cluster
 
 # An empty store has a reserve of 8 MiB, up to half as much more, the slot table, and page map.
 store_is_small() { [ "$(store_bytes)" -le $((14 << 20)) ]; }
-# end_workers SIGNAL COUNT PAUSE_MS
+# end_workers SIGNAL COUNT PAUSE_MS STEPS
 end_workers() {
-  "$helpers/worker_killer" "$device" /run/pleat/swap0.sock --signal "$1" --kills "$2" --pause-ms "$3" --seed "$2" || status=$?
+  "$helpers/worker_killer" "$device" /run/pleat/swap0.sock --signal "$1" --kills "$2" --pause-ms "$3" --steps "$4" --seed "$2" || status=$?
 }
 
 # churn_and_kill WHAT PAUSE_MS CHECKER...: the checker goes on until the kills are done.
@@ -26,26 +26,27 @@ churn_and_kill() {
   local what=$1 pause=$2 status=0
   shift 2
   step "$what, queues: $queues ($TRANSPORT)"
-  make_device swap0 256M --queues "$queues"
+  make_device swap0 $((memory_mib * 5 / 2))M --queues "$queues"
   swapped_out=$(pages_swapped_out)
-  check "setting a limit" timeout 30 "$bin/pleat" set swap0 mem-limit=200M
+  check "setting a limit" timeout 30 "$bin/pleat" set swap0 mem-limit=$((memory_mib * 2))M
   swap_on "$device"
   rm -f "$work/ready" "$work/stop"
   "$@" --ready "$work/ready" --stop "$work/stop" &
   checker=$!
   wait_until 240 [ -e "$work/ready" ] || fail "memory_checker does not get its memory"
-  end_workers 9 "$kills" "$pause"
-  [ "$status" != 0 ] || end_workers 19 "$stops" "$pause"
+  end_workers 9 "$kills" "$pause" 0
+  [ "$status" != 0 ] || end_workers 9 "$kills" "$pause" 40
+  [ "$status" != 0 ] || end_workers 19 "$stops" "$pause" 0
   touch "$work/stop"
   wait "$checker" || fail "memory_checker: exit status $?"
   [ "$status" = 0 ] || fail "worker_killer: exit status $status"
   echo "   $(pages_swapped_out) pages swapped out; mm_stat $(mm_stat swap0)"
-  [ "$(stat_field swap0 mem_limit)" = $((200 << 20)) ] || fail "a successor has forgotten the limit"
+  [ "$(stat_field swap0 mem_limit)" = $((memory_mib * 2 << 20)) ] || fail "a successor has forgotten the limit"
   swapped_out=$(($(pages_swapped_out) - swapped_out))
   written=$(($(metric swap0 pleat_request_bytes_total 'op="write"') / 4096))
   [ "$written" -ge "$swapped_out" ] || fail "$swapped_out pages were swapped out, but $written writes are counted"
-  [ "$(metric swap0 pleat_take_overs_total)" -ge $((kills + stops)) ] ||
-    fail "$(metric swap0 pleat_take_overs_total) take-overs are counted, not $((kills + stops))"
+  [ "$(metric swap0 pleat_take_overs_total)" -ge $((2 * kills + stops)) ] ||
+    fail "$(metric swap0 pleat_take_overs_total) take-overs are counted, not $((2 * kills + stops))"
   check swapoff timeout 120 swapoff "$device"
   check blkdiscard blkdiscard "$device"
   [ "$(stat_field swap0 orig_data_size)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat swap0)"
@@ -57,5 +58,5 @@ churn_and_kill() {
 }
 
 churn_and_kill "in a cgroup" 150 in_cgroup limited "$helpers/memory_checker" --mib 48 --processes 2
-churn_and_kill "under global pressure" 300 "$helpers/memory_checker" --mib 150 --processes 3
+churn_and_kill "under global pressure" 300 "$helpers/memory_checker" --mib $((memory_mib * 4 / 3)) --processes 3
 [ "$(pages_swapped_out)" -gt 20000 ] || fail "only $(pages_swapped_out) pages were swapped out: this tested nothing"

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Kills a device's worker again and again, and measures how long the device does not answer.
 //
-//   worker_killer DEVICE SOCKET --kills 100 [--signal 9] [--pause-ms 300] [--seed N]
+//   worker_killer DEVICE SOCKET --kills 100 [--signal 9] [--pause-ms 300] [--steps N] [--seed N]
 //   worker_killer SOCKET successor-of PID [and-parent]
+//
+// With --steps a queue's thread of the worker is traced before each kill, so that it dies at a step
+// of a request and not, as nearly always otherwise, while it waits for one: N system calls later at
+// most, at entry or return, and as many instructions on.
 //
 // The second form waits until another process than PID serves and kills that one, at once, and with
 // and-parent the process that made it.
@@ -13,11 +17,14 @@
 // maximum. It is locked in memory, and works where the device is swap. Exit status: 0; 1 where a
 // read failed or the stand-bys were not ready within 60 s.
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,6 +100,61 @@ pid_t parent_of(pid_t process) {
   return parent;
 }
 
+// The worker's first thread whose name begins with `prefix`; 0 where there is none.
+pid_t thread_of(pid_t process, const std::string& prefix) {
+  const std::string folder = "/proc/" + std::to_string(process) + "/task/";
+  DIR* const tasks = opendir(folder.c_str());
+  pid_t found = 0;
+  while (const dirent* const task = tasks != nullptr && found == 0 ? readdir(tasks) : nullptr) {
+    std::FILE* const file = std::fopen((folder + task->d_name + "/comm").c_str(), "re");
+    std::array<char, 32> name{};
+    if (file != nullptr && std::fgets(name.data(), name.size(), file) != nullptr &&
+        std::string(name.data()).starts_with(prefix)) {
+      found = static_cast<pid_t>(std::strtol(task->d_name, nullptr, 10));
+    }
+    if (file != nullptr) std::fclose(file);
+  }
+  if (tasks != nullptr) closedir(tasks);
+  return found;
+}
+
+// Has the thread go on, by single instructions or from one system call's entry or return to the
+// next, so many times. False where it cannot be traced, or waits for longer than a second.
+bool go_on(pid_t thread, unsigned times, bool instructions) {
+  for (; times > 0; --times) {
+    if (ptrace(instructions ? PTRACE_SINGLESTEP : PTRACE_SYSCALL, thread, nullptr, nullptr) != 0) {
+      return false;
+    }
+    int status = 0;
+    pid_t stopped = 0;
+    for (const double end_ms = now_ms() + 1000; stopped == 0 && now_ms() < end_ms;) {
+      stopped = waitpid(thread, &status, __WALL | WNOHANG);
+      if (stopped == 0) sleep_ms(0);
+    }
+    if (stopped != thread || !WIFSTOPPED(status)) return false;
+  }
+  return true;
+}
+
+// Brings the thread to a random step of what it does; whether that succeeded.
+bool stop_at_a_step(pid_t thread, unsigned steps, std::mt19937_64& random) {
+  if (thread <= 0 || ptrace(PTRACE_SEIZE, thread, nullptr, nullptr) != 0 ||
+      ptrace(PTRACE_INTERRUPT, thread, nullptr, nullptr) != 0 ||
+      waitpid(thread, nullptr, __WALL) != thread) {
+    std::perror("worker_killer: ptrace");
+    return false;
+  }
+  return go_on(thread, 1 + static_cast<unsigned>(random() % steps), false) &&
+         go_on(thread, static_cast<unsigned>(random() % steps), true);
+}
+
+// A dead process stays until whoever traces a thread of it has taken note.
+void let_go(pid_t thread) {
+  int status = 0;
+  while (waitpid(thread, &status, __WALL) == thread && WIFSTOPPED(status)) {
+  }
+}
+
 int kill_successor(const char* socket_path, pid_t last, bool and_parent) {
   for (const double end_ms = now_ms() + 60'000; now_ms() < end_ms; sleep_ms(2)) {
     const auto worker = static_cast<pid_t>(number_of(ask(socket_path), "\"pid\":"));
@@ -106,7 +168,7 @@ int kill_successor(const char* socket_path, pid_t last, bool and_parent) {
 }
 
 int run(const char* device, const char* socket_path, unsigned kills, int signal, unsigned pause_ms,
-        std::uint64_t seed) {
+        unsigned steps, std::uint64_t seed) {
   alignas(4096) static std::array<char, 4096> page;
   if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) std::perror("worker_killer: mlockall");
   const int file = open(device, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -122,6 +184,7 @@ int run(const char* device, const char* socket_path, unsigned kills, int signal,
   }
   std::mt19937_64 random(seed);
   std::vector<double> gaps_ms(kills);
+  unsigned at_a_step = 0;
   for (double& gap_ms : gaps_ms) {
     sleep_ms(static_cast<unsigned>(random() % (2 * pause_ms + 1)));
     const pid_t worker = wait_for_stand_bys(socket_path);
@@ -129,12 +192,15 @@ int run(const char* device, const char* socket_path, unsigned kills, int signal,
       std::fprintf(stderr, "worker_killer: no stand-bys became ready\n");
       return 1;
     }
+    const pid_t traced = steps != 0 ? thread_of(worker, "ublk") : 0;
+    if (traced != 0 && stop_at_a_step(traced, steps, random)) ++at_a_step;
     // Before the signal: the worker's successors may keep this process from the processor.
     const double begin_ms = now_ms();
     if (kill(worker, signal) != 0) {
       std::fprintf(stderr, "worker_killer: no worker to kill: %s\n", std::strerror(errno));
       return 1;
     }
+    if (traced != 0) let_go(traced);
     if (pread(file, page.data(), page.size(), 0) != static_cast<ssize_t>(page.size())) {
       std::fprintf(stderr, "worker_killer: reading %s: %s\n", device, std::strerror(errno));
       return 1;
@@ -150,7 +216,9 @@ int run(const char* device, const char* socket_path, unsigned kills, int signal,
   std::printf(
       "%u workers ended by signal %d; ms to the next page: median %.1f, p90 %.1f, max %.1f\n",
       kills, signal, gaps_ms[kills / 2], gaps_ms[kills * 9 / 10], gaps_ms.back());
-  return 0;
+  if (steps == 0) return 0;
+  std::printf("%u of them at a step of a request\n", at_a_step);
+  return at_a_step != 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -164,6 +232,7 @@ int main(int argc, char** argv) {
   unsigned kills = 10;
   int signal = SIGKILL;
   unsigned pause_ms = 300;
+  unsigned steps = 0;
   std::uint64_t seed = 1;
   bool good = argc >= 3 && argc % 2 == 1;
   for (int i = 3; good && i < argc; i += 2) {
@@ -175,6 +244,8 @@ int main(int argc, char** argv) {
       signal = static_cast<int>(value);
     } else if (option == "--pause-ms") {
       pause_ms = static_cast<unsigned>(value);
+    } else if (option == "--steps") {
+      steps = static_cast<unsigned>(value);
     } else if (option == "--seed") {
       seed = value;
     } else {
@@ -184,8 +255,8 @@ int main(int argc, char** argv) {
   if (!good || kills == 0) {
     std::fprintf(stderr,
                  "usage: worker_killer DEVICE SOCKET [--kills N] [--signal N] "
-                 "[--pause-ms N] [--seed N]\n");
+                 "[--pause-ms N] [--steps N] [--seed N]\n");
     return 1;
   }
-  return pleat::guest::run(argv[1], argv[2], kills, signal, pause_ms, seed);
+  return pleat::guest::run(argv[1], argv[2], kills, signal, pause_ms, steps, seed);
 }
