@@ -15,13 +15,9 @@
 make_cgroup limited 24M
 priority=0
 
-victims="worker guardian both"
-[ "$TRANSPORT" = loop ] || victims="$victims helpers all all-for-good"
 # survives VICTIM: whether somebody serves the device without it.
 survives() { if [ "$TRANSPORT" = loop ]; then [ "$1" = guardian ]; else [ "$1" != all-for-good ]; fi; }
 
-# children_of PID
-children_of() { awk -v parent="$1" '$1 == "Pid:" { pid = $2 } $1 == "PPid:" && $2 == parent { print pid }' /proc/[0-9]*/status 2>/dev/null; }
 # A spawner, a logger, a worker and two stand-bys, which take a moment to be ready.
 stand_bys_are_there() { [ "$(children_of "$1" | wc -w)" -ge 5 ]; }
 
@@ -72,11 +68,11 @@ must_end() {
   wait "$pid" || status=$?
   echo "   $what: exit status $status"
 }
-process_gone() { ! grep -Eq '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/null; }
 # A loop device that nothing is attached to has no bytes.
 device_gone() { [ ! -b "$1" ] || [ "$(dd if="$1" bs=4k count=1 iflag=direct | wc -c)" = 0 ]; }
 
-# lose_files VICTIM, lose_swap VICTIM: a device in use, and what kill_daemon does to it.
+# lose_files VICTIM, lose_swap VICTIM...: a device in use, and what kill_daemon does to it. Somebody
+# serves it after all victims but the last.
 lose_files() {
   local victim=$1
   step "kill -9 $victim: a mounted file system ($TRANSPORT)"
@@ -84,7 +80,7 @@ lose_files() {
   check mkfs mkfs.ext4 -q "$device"
   mkdir -p /tmp/mnt
   check mount mount "$device" /tmp/mnt
-  dd if=/dev/urandom of=/tmp/mnt/file bs=64k count=400 conv=fsync >/dev/null 2>&1 &
+  dd if=/dev/urandom of=/tmp/mnt/file bs=64k count=160 conv=fsync >/dev/null 2>&1 &
   writer=$!
   sleep 0.3
   kill_daemon files "$victim"
@@ -100,16 +96,22 @@ lose_files() {
   wait_until 40 device_gone "$device" || fail "$device still answers"
 }
 lose_swap() {
-  local victim=$1
-  step "kill -9 $victim: swap with pages out"
+  local victim
+  step "kill -9 $*: swap with pages out"
   make_device swap0 128M
   # Above a dead device's that the kernel keeps as swap: it would go on writing there.
   swap_on "$device" -p $((++priority))
   rm -f "$work/ready" "$work/go"
-  in_cgroup limited "$helpers/memory_checker" --mib 48 --processes 2 --ready "$work/ready" --go "$work/go" &
+  in_cgroup limited "$helpers/memory_checker" --mib 36 --processes 2 --ready "$work/ready" --go "$work/go" &
   checker=$!
   wait_until 60 [ -e "$work/ready" ] || fail "memory_checker does not get its memory"
-  kill_daemon swap0 "$victim"
+  for victim; do
+    kill_daemon swap0 "$victim"
+    case $TRANSPORT-$victim in
+      # Those that are left make no whole daemon, whose guardian is found by its worker.
+      ublk-guardian | ublk-both) check "pleat upgrade" timeout 120 "$bin/pleat" upgrade swap0 ;;
+    esac
+  done
   touch "$work/go"
   wait_until 60 process_gone "$checker" || fail "programs with pages in swap hang"
   status=0
@@ -124,13 +126,17 @@ lose_swap() {
   fi
 }
 
-for victim in $victims; do
-  case $victim in
-    guardian | helpers | both) ;;
-    *) lose_files "$victim" ;;
-  esac
-  lose_swap "$victim"
-done
+lose_files worker
+if [ "$TRANSPORT" = loop ]; then
+  lose_swap worker
+  lose_swap guardian
+  lose_swap both
+else
+  lose_files all
+  lose_swap worker helpers guardian both all
+  lose_files all-for-good
+  lose_swap all-for-good
+fi
 
 step "a new device of the same name"
 make_device files 32M
