@@ -21,7 +21,7 @@ namespace {
 
 constexpr const char* kHotAdd = "/sys/class/zram-control/hot_add";
 constexpr const char* kHotRemove = "/sys/class/zram-control/hot_remove";
-constexpr timespec kPoll = {0, 10'000'000};
+constexpr timespec kZramPoll = {0, 10'000'000};
 
 Result<void> write_attribute(const std::string& path, const std::string& value) {
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -51,7 +51,7 @@ UniqueFd open_device(int id) {
   for (int attempt = 0; attempt < 100; ++attempt) {
     fd.reset(::open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
     if (fd || errno != ENOENT) break;
-    ::nanosleep(&kPoll, nullptr);
+    ::nanosleep(&kZramPoll, nullptr);
   }
   return fd;
 }
@@ -106,7 +106,7 @@ ZramPeer::~ZramPeer() {
   // udev may still hold the device for a moment, which makes it busy.
   for (int attempt = 0; attempt < 200; ++attempt) {
     if (write_attribute(kHotRemove, std::to_string(id_))) return;
-    ::nanosleep(&kPoll, nullptr);
+    ::nanosleep(&kZramPoll, nullptr);
   }
 }
 
