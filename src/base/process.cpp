@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -70,6 +71,23 @@ Result<void> set_real_time_of_all() {
     if (auto set = set_real_time_of(thread); !set) return set;
   }
   return {};
+}
+
+BackgroundPriority::BackgroundPriority() noexcept
+    : is_real_time_((sched_getscheduler(0) & ~SCHED_RESET_ON_FORK) == SCHED_RR) {
+  // Of the thread alone, and of no meaning while it is a real-time one.
+  constexpr int kLowest = 19;
+  if (is_real_time_) setpriority(PRIO_PROCESS, 0, kLowest);
+  lower();
+}
+
+void BackgroundPriority::raise() noexcept {
+  if (is_real_time_) static_cast<void>(set_real_time());
+}
+
+void BackgroundPriority::lower() noexcept {
+  const sched_param parameters{};
+  if (is_real_time_) sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &parameters);
 }
 
 }  // namespace pleat

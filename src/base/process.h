@@ -25,4 +25,22 @@ Result<void> set_real_time();
 // The same for every thread that the process has now.
 Result<void> set_real_time_of_all();
 
+// The priority of work that can wait, on a thread whose locks others wait for: from construction on
+// the lowest normal one, in place of the real-time priority that the thread has, which raise()
+// gives it back for the time of a lock and the destructor for good. Where it has none nothing
+// changes, since it would not get its priority back.
+class BackgroundPriority {
+ public:
+  BackgroundPriority() noexcept;
+  ~BackgroundPriority() { raise(); }
+  BackgroundPriority(const BackgroundPriority&) = delete;
+  BackgroundPriority& operator=(const BackgroundPriority&) = delete;
+
+  void raise() noexcept;
+  void lower() noexcept;
+
+ private:
+  bool is_real_time_;
+};
+
 }  // namespace pleat

@@ -155,12 +155,17 @@ Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t cap
   return {lz4, CodecId::kLz4};
 }
 
+bool decode_page(const Kernels& kernels, CodecId id, const std::byte* src, std::size_t size,
+                 std::byte* page) noexcept {
+  if (id == CodecId::kLine) return kernels.line_decompress(src, size, page);
+  return id == CodecId::kLz4 && kernels.lz4_decompress(src, size, page);
+}
+
 bool PageCodec::decode(CodecId id, const std::byte* src, std::size_t size,
                        std::byte* page) noexcept {
-  if (id == CodecId::kLine && line_ != nullptr) return kernels_->line_decompress(src, size, page);
-  if (id == CodecId::kLz4 && (lz4_ != nullptr || lz4hc_ != nullptr))
-    return kernels_->lz4_decompress(src, size, page);
-  return false;
+  const bool is_own =
+      id == CodecId::kLine ? line_ != nullptr : lz4_ != nullptr || lz4hc_ != nullptr;
+  return is_own && decode_page(*kernels_, id, src, size, page);
 }
 
 std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,

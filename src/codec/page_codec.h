@@ -33,6 +33,11 @@ const char* default_codec(const Kernels& kernels) noexcept;
 // `spec`, or the default codec's where it is "auto".
 std::string codec_or_default(const std::string& spec, const Kernels& kernels);
 
+// True if src is exactly one page that `id`, any of them but kRaw, encoded; else the page is
+// unspecified. Any input is safe, as for PageCodec::decode(). Thread safe.
+bool decode_page(const Kernels& kernels, CodecId id, const std::byte* src, std::size_t size,
+                 std::byte* page) noexcept;
+
 // Thread safety: one thread at a time. Nothing is allocated after open().
 class PageCodec {
  public:

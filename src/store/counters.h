@@ -32,6 +32,8 @@ struct alignas(64) Counters {
   Count corrupt{0};
   Count freed{0};  // zram's notify_free
   Count compacted{0};
+  Count recompressed{0};      // pages
+  Count recompress_saved{0};  // bytes
 
   // Forgets what is counted anew where the slot table is taken over.
   void forget_stored() noexcept {

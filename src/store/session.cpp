@@ -8,25 +8,16 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "store/slot_lock.h"
 
 namespace pleat::store {
 namespace {
 
-using AtomicWord = std::atomic<std::uint64_t>;
 using Kind = SlotWord::Kind;
 
 // How long one write waits at most for the reserve: far longer than a thread that has work waits
 // for a busy processor, and short enough for whoever waits for the queue behind it.
 constexpr std::uint64_t kReserveWait_ns = 500'000'000;
-
-// The word as it is when nobody holds its lock.
-SlotWord wait_unlocked(const AtomicWord& word) noexcept {
-  SlotWord seen(word.load(std::memory_order_acquire));
-  for (Backoff backoff; seen.locked(); seen = SlotWord(word.load(std::memory_order_acquire))) {
-    backoff.wait();
-  }
-  return seen;
-}
 
 // Replaces the word by `fresh` and returns what it was. Acquires what the last reader or writer of
 // the old object released, since the caller goes on to free it.
@@ -40,17 +31,6 @@ SlotWord publish(AtomicWord& word, SlotWord fresh, Pool& pool) noexcept {
       return old;
     }
   }
-}
-
-// Locks the word if it is `seen`.
-bool try_lock(AtomicWord& word, SlotWord seen) noexcept {
-  std::uint64_t expected = seen.bits();
-  return word.compare_exchange_weak(expected, seen.with_lock().bits(), std::memory_order_acquire,
-                                    std::memory_order_relaxed);
-}
-
-void unlock(AtomicWord& word, SlotWord value) noexcept {
-  word.store(value.bits(), std::memory_order_release);
 }
 
 StoreStatus to_status(AllocateStatus status) noexcept {
@@ -182,7 +162,7 @@ StoreStatus Store::Session::Impl::decode_object(std::uint64_t slot, SlotWord wor
   if (same) {
     codec.kernels().fill(page, load_u64(data));
   } else {
-    sound = codec.decode(word.codec(), data, length, page);
+    sound = codec::decode_page(codec.kernels(), word.codec(), data, length, page);
   }
   // Checked only now that the object is in the cache: a decoder, which takes any input, works on
   // its first lines while the others arrive, where the check would wait for all of them.
@@ -271,7 +251,7 @@ StoreStatus Store::Session::write_part(std::uint64_t slot, std::size_t offset,
     status = impl_->encode(slot, page, &fresh);
   }
   if (status != StoreStatus::kOk) {
-    unlock(word, old);
+    unlock(word, old.with_age(0));
     return impl_->failed_write(status);
   }
   impl_->pool.prepare_free(old);

@@ -8,7 +8,8 @@
 //        52-54  age: how long ago the page was read or written last (store/ager.h); of words
 //        without
 //               an object zero
-//        55-62  version: one more, modulo 256, at each publication
+//           55  settled: recompression has made the page smaller, or found that it cannot
+//        56-62  version: one more, modulo 128, at each publication
 //           63  lock
 //
 // A raw page begins at a page of the pool, so the low 8 bits of its location and the 12 of its
@@ -49,6 +50,8 @@ class SlotWord {
   // Ages: 0 to kAgeMax grow by themselves, and kIdle is a mark that stays until the next access.
   static constexpr unsigned kAgeMax = 5;
   static constexpr unsigned kIdle = 6;
+  // Idle, and being recompressed.
+  static constexpr unsigned kClaimed = 7;
 
   constexpr SlotWord() = default;  // empty
   explicit constexpr SlotWord(std::uint64_t bits) : bits_(bits) {}
@@ -129,13 +132,20 @@ class SlotWord {
     return SlotWord((bits_ & ~(kAgeMask << kAgeShift)) | std::uint64_t{age} << kAgeShift);
   }
 
-  constexpr std::uint8_t version() const { return static_cast<std::uint8_t>(bits_ >> 55); }
+  constexpr bool settled() const { return (bits_ & kSettled) != 0; }
+  constexpr SlotWord with_settled(bool settled) const {
+    return SlotWord(settled ? bits_ | kSettled : bits_ & ~kSettled);
+  }
+
+  constexpr std::uint8_t version() const {
+    return static_cast<std::uint8_t>(bits_ >> kVersionShift & kVersionMask);
+  }
   // This word with the version that follows that of `old`, the word it is to replace. The version
   // runs on through empty and same-filled words: who copied a page and comes back later sees from
   // it that the slot was written meanwhile, although the new object may lie where the old one did.
   constexpr SlotWord after(SlotWord old) const {
-    const std::uint64_t version = static_cast<std::uint8_t>(old.version() + 1);
-    return SlotWord((bits_ & ~(std::uint64_t{0xFF} << 55)) | version << 55);
+    const std::uint64_t version = (old.version() + 1u) & kVersionMask;
+    return SlotWord((bits_ & ~(kVersionMask << kVersionShift)) | version << kVersionShift);
   }
 
   constexpr bool locked() const { return (bits_ & kLock) != 0; }
@@ -151,6 +161,9 @@ class SlotWord {
   static constexpr unsigned kKindShift = 48;
   static constexpr unsigned kAgeShift = 52;
   static constexpr std::uint64_t kAgeMask = 7;
+  static constexpr std::uint64_t kSettled = std::uint64_t{1} << 55;
+  static constexpr unsigned kVersionShift = 56;
+  static constexpr std::uint64_t kVersionMask = 0x7F;
   static constexpr std::uint64_t kLock = std::uint64_t{1} << 63;
   static_assert(kLengthMask + 1 == kPageSize);
 

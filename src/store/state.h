@@ -44,11 +44,11 @@ struct Store::State {
   // So many slots have memory and are in this process's page tables. The control thread's alone.
   std::uint64_t slots_ready = 0;
 
-  // sessions_max of each; a session owns one while it is open. The last counters are the
+  // One for each of sessions_max sessions that is open, then the recompressor's and the
   // compactor's.
   const std::span<Counters> counters;  // in the memory
   std::mutex sessions_mutex;
-  std::vector<bool> session_open;  // under sessions_mutex
+  std::vector<bool> session_open;  // under sessions_mutex; the last is the recompressor's
 
   Doorbell bell;          // of the reserve
   Doorbell compact_bell;  // of the compactor
@@ -57,6 +57,7 @@ struct Store::State {
   Reserve reserve;
   Compactor compactor;
   Ager ager;
+  std::unique_ptr<Recompressor> recompressor;  // where there is a codec for it
 };
 
 }  // namespace pleat::store

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "store/recompressor.h"
 #include "store/session.h"
 #include "store/state.h"
 
@@ -33,7 +34,7 @@ std::uint64_t device_bytes_max_of(const StoreOptions& options) {
 
 Layout layout_of(const StoreOptions& options) {
   return make_layout(device_bytes_max_of(options), reserve_pages_of(options),
-                     options.sessions_max + 1);
+                     options.sessions_max + 2);
 }
 
 Result<void> check_device_bytes(std::uint64_t bytes) {
@@ -63,6 +64,9 @@ Result<void> check_options(const StoreOptions& options) {
   }
   auto codec = codec::PageCodec::open(options.codec, *options.kernels);
   if (!codec) return std::move(codec).error();
+  if (options.recompress.empty()) return {};
+  auto second = codec::PageCodec::open(options.recompress, *options.kernels);
+  if (!second) return std::move(second).error();
   return {};
 }
 
@@ -124,8 +128,8 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
       slots(reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + layout.slot_table_offset),
             reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + kSlotsOffset)),
       counters(reinterpret_cast<Counters*>(memory.base() + layout.counters_offset),
-               options.sessions_max + std::size_t{1}),
-      session_open(options.sessions_max),
+               options.sessions_max + std::size_t{2}),
+      session_open(options.sessions_max + std::size_t{1}),
       pages({reinterpret_cast<RegionWords*>(memory.base() + layout.region_words_offset),
              layout.regions()},
             reserve_pages, bell),
@@ -186,6 +190,14 @@ Result<std::unique_ptr<Store>> Store::stand_by(const StoreOptions& options, Memo
   }
   if (auto started = state->ager.start(options.io_flusher); !started) {
     return std::move(started).error();
+  }
+  if (!options.recompress.empty()) {
+    auto codec = codec::PageCodec::open(options.recompress, *options.kernels);
+    if (!codec) return std::move(codec).error();
+    state->recompressor = std::make_unique<Recompressor>(*state, *std::move(codec));
+    if (auto started = state->recompressor->start(options.io_flusher); !started) {
+      return std::move(started).error();
+    }
   }
   return std::unique_ptr<Store>(new Store(std::move(state)));
 }
@@ -253,8 +265,8 @@ Result<std::unique_ptr<Store::Session>> Store::open_session() {
   std::size_t index = 0;
   {
     const std::lock_guard guard(state_->sessions_mutex);
-    while (index < state_->session_open.size() && state_->session_open[index]) ++index;
-    if (index == state_->session_open.size()) {
+    while (index < state_->options.sessions_max && state_->session_open[index]) ++index;
+    if (index == state_->options.sessions_max) {
       return Error{ENFILE, "all " + std::to_string(index) + " sessions of the store are open"};
     }
     state_->session_open[index] = true;
@@ -327,6 +339,8 @@ StoreStats Store::stats() const noexcept {
     stats.corrupt_pages += read(part.corrupt);
     stats.no_reserve_writes += read(part.no_reserve);
     stats.over_limit_writes += read(part.over_limit);
+    stats.pages_recompressed += read(part.recompressed);
+    stats.recompress_saved += read(part.recompress_saved);
     objects += part.objects.load(std::memory_order_relaxed);
   }
   const PageAllocator& pages = state_->pages;
@@ -359,6 +373,18 @@ Result<std::uint64_t> Store::mark_idle(std::uint64_t age_seconds) {
   if (const auto age = age_after(age_seconds)) return state_->ager.mark_idle(*age);
   return Error{ERANGE, "pages older than " + std::to_string(kAgeSecondsMax) +
                            " seconds are not told apart; choose an age up to that"};
+}
+
+Result<RecompressResult> Store::recompress(const RecompressRequest& request) {
+  if (!state_->recompressor) {
+    return Error{EOPNOTSUPP,
+                 "the device has no codec for recompression; it is chosen when it is made"};
+  }
+  if (request.bytes_min > kPageSize) {
+    return Error{EINVAL, "no stored page has " + std::to_string(request.bytes_min) +
+                             " bytes; choose a threshold of at most 4096"};
+  }
+  return state_->recompressor->recompress(request);
 }
 
 bool Store::settle(unsigned timeout_ms) noexcept {

@@ -52,6 +52,8 @@ struct StoreOptions {
   std::uint64_t mem_limit_bytes = 0;
   // Codec of written pages.
   std::string codec = "lz4";
+  // Codec that recompress() tries; none where it is empty.
+  std::string recompress = "";
   const codec::Kernels* kernels = nullptr;  // required
   // How many sessions will be opened at most.
   unsigned sessions_max = 1;
@@ -62,6 +64,26 @@ struct StoreOptions {
   bool lock_memory = false;
   // Whether the background threads are to be marked with PR_SET_IO_FLUSHER.
   bool io_flusher = false;
+};
+
+// What recompression is to work on.
+struct RecompressRequest {
+  bool only_idle = false;         // pages that are marked idle
+  bool only_huge = false;         // incompressible pages, stored raw
+  std::uint64_t bytes_min = 0;    // pages of which at least so many bytes are stored
+  std::uint64_t pages_max = 0;    // so many are tried at most; 0 is all
+  std::uint64_t first_slot = 0;   // where to begin
+  std::uint64_t duration_ns = 0;  // it returns after about so long; 0 is no bound
+};
+
+// What it came to.
+struct RecompressResult {
+  std::uint64_t pages_recompressed = 0;  // smaller now
+  std::uint64_t pages_kept = 0;          // tried, and no smaller
+  std::uint64_t bytes_saved = 0;         // of compressed bytes
+  std::uint64_t next_slot = 0;           // where to go on
+  bool done = false;                     // nothing is left to be looked at
+  bool no_memory = false;                // it ended since the pool had none
 };
 
 // One moment's statistics, in zram's terms (Documentation/admin-guide/blockdev/zram.rst). While
@@ -82,14 +104,16 @@ struct StoreStats {
   std::uint64_t failed_writes = 0;
   std::uint64_t notify_free = 0;
   // Ours
-  std::uint64_t corrupt_pages = 0;      // reads that failed their check
-  std::uint64_t no_reserve_writes = 0;  // of failed_writes, those that found no memory ready
-  std::uint64_t over_limit_writes = 0;  // of failed_writes, those that mem_limit kept out
-  std::uint64_t device_bytes = 0;       // size of the device
-  std::uint64_t device_bytes_max = 0;   // the largest that it can be given
-  std::uint64_t slot_table_bytes = 0;   // 8 bytes a page of the device
-  std::uint64_t metadata_bytes = 0;     // object and span headers, page map, bitmaps: in use now
-  std::uint64_t reserve_bytes = 0;      // pool memory that is ready and holds nothing
+  std::uint64_t corrupt_pages = 0;       // reads that failed their check
+  std::uint64_t no_reserve_writes = 0;   // of failed_writes, those that found no memory ready
+  std::uint64_t over_limit_writes = 0;   // of failed_writes, those that mem_limit kept out
+  std::uint64_t pages_recompressed = 0;  // made smaller by recompression
+  std::uint64_t recompress_saved = 0;    // compressed bytes that it has saved
+  std::uint64_t device_bytes = 0;        // size of the device
+  std::uint64_t device_bytes_max = 0;    // the largest that it can be given
+  std::uint64_t slot_table_bytes = 0;    // 8 bytes a page of the device
+  std::uint64_t metadata_bytes = 0;      // object and span headers, page map, bitmaps: in use now
+  std::uint64_t reserve_bytes = 0;       // pool memory that is ready and holds nothing
 };
 
 class Store {
@@ -151,12 +175,19 @@ class Store {
   // all pages. Ages are told apart at 1, 12, 144 and 1728 minutes, and a page may be counted as
   // younger than it is; ERANGE above the last. Allocates nothing where it succeeds.
   Result<std::uint64_t> mark_idle(std::uint64_t age_seconds);
+  // Makes pages smaller with the second codec, if that saves a size class each; what it is tried on
+  // once is left alone until it is written anew. The work is done by a thread of low priority,
+  // without allocation; operations go on, and one that meets a page in work does not wait. It may
+  // exceed mem_limit by a span for a moment. EOPNOTSUPP without such a codec, EINVAL for more than
+  // a page of bytes_min. By one thread at a time.
+  Result<RecompressResult> recompress(const RecompressRequest& request);
   // Waits until compaction rests, the reserve is at its target and all that another process has
   // left is worked out, at most `timeout_ms` for each; for tests and for statistics that are to be
   // exact. Whether they got there.
   bool settle(unsigned timeout_ms) noexcept;
 
-  struct State;  // shared with Session; store.cpp
+  class Recompressor;  // store/recompressor.h
+  struct State;        // shared with Session; store.cpp
 
  private:
   friend struct StoreInspector;  // tests/store: injects corruption

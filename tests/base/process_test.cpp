@@ -2,6 +2,7 @@
 #include "base/process.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -62,6 +63,28 @@ TEST(Process, WithoutPrivilegeNothingIsLocked) {
             0);
 }
 #endif
+
+TEST(Process, BackgroundWorkHasTheLowestPriorityButForItsLocks) {
+  EXPECT_EQ(in_child([] {
+              const auto policy = [] { return sched_getscheduler(0) & ~SCHED_RESET_ON_FORK; };
+              const int before = policy();
+              {
+                const BackgroundPriority priority;
+                if (policy() != before) return 1;
+              }
+              if (!set_real_time()) return 0;  // it may not
+              {
+                BackgroundPriority priority;
+                if (policy() != SCHED_BATCH || getpriority(PRIO_PROCESS, 0) != 19) return 2;
+                priority.raise();
+                if (policy() != SCHED_RR) return 3;
+                priority.lower();
+                if (policy() != SCHED_BATCH) return 4;
+              }
+              return policy() == SCHED_RR ? 0 : 5;
+            }),
+            0);
+}
 
 TEST(Process, WithoutPrivilegeNothingIsClaimed) {
   EXPECT_EQ(in_child([] {

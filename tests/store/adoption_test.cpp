@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "store/adoption.h"
+#include "store/wordy_page.h"
 
 namespace pleat::store {
 namespace {
@@ -135,14 +136,14 @@ TEST(Adoption, AnotherLayoutIsRefused) {
   const auto checked = Store::check_memory(options, kept);
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code, EPROTO);
-  EXPECT_NE(checked.error().message.find("layout version 4"), std::string::npos)
+  EXPECT_NE(checked.error().message.find("layout version 5"), std::string::npos)
       << checked.error().message;
   auto store = Store::stand_by(options, *Memory::attach(kept.id()));
   ASSERT_TRUE(store);
   const auto begun = (*store)->begin();
   ASSERT_FALSE(begun);
   EXPECT_EQ(begun.error().code, EPROTO);
-  EXPECT_NE(begun.error().message.find("layout version 4"), std::string::npos)
+  EXPECT_NE(begun.error().message.find("layout version 5"), std::string::npos)
       << begun.error().message;
   const auto larger = Store::stand_by(small_store(1 << 20), *Memory::attach(kept.id()));
   ASSERT_FALSE(larger);
@@ -196,11 +197,16 @@ struct Journal {
   std::atomic<std::uint64_t> operations;
 };
 
+// Any page, and such that recompression makes smaller.
+TestPage journal_page(std::uint64_t seed) {
+  return seed % 5 == 0 ? wordy_page(seed, kPageSize) : any_page(seed);
+}
+
 // The seeds of the pages that the slot may hold.
 bool holds(Store::Session& session, std::uint64_t slot, std::uint64_t seed) {
   TestPage page;
   if (session.read(slot, page.data()) != StoreStatus::kOk) return false;
-  return page == (seed == 0 ? TestPage{} : any_page(seed));
+  return page == (seed == 0 ? TestPage{} : journal_page(seed));
 }
 
 void check_journal(Store::Session& session, Journal& journal) {
@@ -224,7 +230,7 @@ void churn(Store& store, Journal& journal, unsigned part, unsigned parts, std::u
     journal.meant[slot] = fresh;
     if (fresh == 0) {
       session->discard(slot, 1);
-    } else if (session->write(slot, any_page(fresh).data()) != StoreStatus::kOk) {
+    } else if (session->write(slot, journal_page(fresh).data()) != StoreStatus::kOk) {
       ++journal.failures;
     }
     journal.done[slot] = fresh;
@@ -241,6 +247,9 @@ void churn(Store& store, Journal& journal, unsigned part, unsigned parts, std::u
   std::thread compacting([&] {
     while (true) (void)store->compact();
   });
+  std::thread recompressing([&] {
+    while (true) (void)store->recompress({}).has_value();
+  });
   const auto reader = make_session(*store);
   churn(*store, journal, 0, 2, seed);
   _exit(4);
@@ -249,6 +258,8 @@ void churn(Store& store, Journal& journal, unsigned part, unsigned parts, std::u
 TEST(Adoption, AProcessMayBeKilledAtAnyTimeAgainAndAgain) {
   StoreOptions options = small_store(Journal::kSlots);
   options.reserve_bytes = 1 << 20;
+  options.codec = "lz4:fast";
+  options.recompress = "lz4hc";
   const Memory kept = make_shared_memory(options);
   auto* const journal = static_cast<Journal*>(
       mmap(nullptr, sizeof(Journal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));

@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "store/pages.h"
+#include "store/recompressor.h"
 #include "store/store_inspector.h"
+#include "store/wordy_page.h"
 
 namespace {
 // volatile: the compiler knows malloc() and takes it that it looks at nothing of ours.
@@ -205,6 +207,22 @@ TEST_F(IoPath, CompactionAllocatesNothingAndDoesNotFault) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   EXPECT_EQ(spent.faults, 0);
 #endif
+}
+
+TEST_F(IoPath, RecompressionAllocatesNothing) {
+  StoreOptions options = small_store(64);
+  options.codec = "lz4:fast";
+  options.recompress = "lz4hc";
+  const auto store = make_store(options);
+  const auto session = make_session(*store);
+  for (std::uint64_t slot = 0; slot < 64; ++slot) {
+    ASSERT_EQ(session->write(slot, wordy_page(slot, kPageSize).data()), StoreStatus::kOk);
+  }
+  RecompressResult result;
+  const Spent spent =
+      spent_by([&] { result = StoreInspector::state(*store).recompressor->work({}); });
+  EXPECT_EQ(result.pages_recompressed, 64u);
+  EXPECT_EQ(spent.allocations, 0u);
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ TEST(SlotWord, BitsAreWhereTheFormatSays) {
   const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, 3, 2);
   EXPECT_EQ(word.bits(), 3 | std::uint64_t{1} << 36 | std::uint64_t{5} << 48);
   EXPECT_EQ(word.with_lock().bits(), word.bits() | std::uint64_t{1} << 63);
-  EXPECT_EQ(word.after(SlotWord()).bits(), word.bits() | std::uint64_t{1} << 55);
+  EXPECT_EQ(word.after(SlotWord()).bits(), word.bits() | std::uint64_t{1} << 56);
 }
 
 TEST(SlotWord, RawKeepsPageAndTwentyBitsOfCheck) {
@@ -91,9 +91,21 @@ TEST(SlotWord, VersionRunsThroughEveryKindAndWraps) {
                            : step % 3 == 1 ? *SlotWord::same_filled(~0ull)
                                            : SlotWord::raw(5, 7);
     word = fresh.after(word);
-    ASSERT_EQ(word.version(), step % 256);
+    ASSERT_EQ(word.version(), step % 128);
     ASSERT_EQ(word.kind(), fresh.kind());
     ASSERT_FALSE(word.locked());
+  }
+}
+
+TEST(SlotWord, SettledChangesNothingElse) {
+  for (const std::uint64_t bits : {std::uint64_t{0}, ~std::uint64_t{0}}) {
+    const SlotWord word(bits);
+    EXPECT_TRUE(word.with_settled(true).settled());
+    EXPECT_FALSE(word.with_settled(false).settled());
+    EXPECT_EQ(word.with_settled(true).bits() ^ word.with_settled(false).bits(),
+              std::uint64_t{1} << 55);
+    EXPECT_EQ(word.with_settled(bits != 0), word);
+    EXPECT_EQ(word.after(word).settled(), word.settled());
   }
 }
 
@@ -114,10 +126,10 @@ TEST(SlotWord, AgeChangesNothingElse) {
 
 TEST(SlotWord, LockChangesNothingElse) {
   const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, kLocationMax, 4096)
-                            .after(SlotWord(std::uint64_t{0xFE} << 55));
+                            .after(SlotWord(std::uint64_t{0x7E} << 56));
   const SlotWord locked = word.with_lock();
   EXPECT_TRUE(locked.locked());
-  EXPECT_EQ(locked.version(), 0xFF);
+  EXPECT_EQ(locked.version(), 0x7F);
   EXPECT_EQ(locked.location(), word.location());
   EXPECT_EQ(locked.length(), word.length());
   EXPECT_EQ(locked.codec(), word.codec());

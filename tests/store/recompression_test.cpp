@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Recompression must make pages smaller, those that are meant and no others, and never put back one
+// that was overwritten or discarded meanwhile.
+#include "store/recompressor.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "store/pages.h"
+#include "store/store_inspector.h"
+#include "store/wordy_page.h"
+
+namespace pleat::store {
+namespace {
+
+StoreOptions recompressing_store(std::uint64_t slots) {
+  StoreOptions options = small_store(slots);
+  options.codec = "lz4:fast";
+  options.recompress = "lz4hc";
+  return options;
+}
+
+class Recompression : public testing::Test {
+ protected:
+  static constexpr std::uint64_t kSlots = 256;
+
+  void SetUp() override {
+    store_ = make_store(recompressing_store(kSlots));
+    session_ = make_session(*store_);
+  }
+  void put(std::uint64_t slot, const TestPage& page) {
+    ASSERT_EQ(session_->write(slot, page.data()), StoreStatus::kOk);
+  }
+  // One in four wordy, raw, without matches, and same-filled.
+  static TestPage page_of(std::uint64_t slot) {
+    switch (slot % 4) {
+      case 0:
+        return wordy_page(slot, 4096);
+      case 1:
+        return random_page(slot);
+      case 2:
+        return mixed_page(slot, 1000);
+      default:
+        return same_filled_page(slot * 0x0123'4567'89AB'CDEF);
+    }
+  }
+  void put_all() {
+    for (std::uint64_t slot = 0; slot < kSlots; ++slot) put(slot, page_of(slot));
+  }
+  void expect_pages() {
+    for (std::uint64_t slot = 0; slot < kSlots; ++slot) {
+      ASSERT_EQ(read_page(*session_, slot), page_of(slot)) << slot;
+    }
+  }
+  RecompressResult recompress(const RecompressRequest& request) {
+    const auto result = store_->recompress(request);
+    EXPECT_TRUE(result) << result.error().message;
+    return result ? *result : RecompressResult{};
+  }
+  SlotWord word(std::uint64_t slot) { return StoreInspector::word(*store_, slot); }
+
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Store::Session> session_;
+};
+
+TEST_F(Recompression, MakesPagesSmallerAndKeepsEachOne) {
+  put_all();
+  const StoreStats before = store_->stats();
+  std::vector<SlotWord> words;
+  for (std::uint64_t slot = 0; slot < kSlots; ++slot) words.push_back(word(slot));
+  const RecompressResult result = recompress({});
+  EXPECT_TRUE(result.done);
+  EXPECT_EQ(result.next_slot, kSlots);
+  EXPECT_EQ(result.pages_recompressed, kSlots / 4);
+  EXPECT_EQ(result.pages_kept, kSlots / 2);
+  const StoreStats after = store_->stats();
+  EXPECT_EQ(after.compr_data_size, before.compr_data_size - result.bytes_saved);
+  EXPECT_GT(result.bytes_saved, kSlots / 4 * 16);
+  EXPECT_EQ(after.pages_recompressed, result.pages_recompressed);
+  EXPECT_EQ(after.recompress_saved, result.bytes_saved);
+  EXPECT_EQ(after.orig_data_size, before.orig_data_size);
+  EXPECT_EQ(after.huge_pages, before.huge_pages);
+  EXPECT_EQ(after.same_pages, before.same_pages);
+  for (std::uint64_t slot = 0; slot < kSlots; ++slot) {
+    const SlotWord now = word(slot);
+    ASSERT_EQ(now.settled(), slot % 4 != 3) << slot;
+    ASSERT_EQ(now.age(), 0u);
+    if (slot % 4 != 0) {
+      ASSERT_EQ(now.with_settled(false), words[slot]) << slot;
+      continue;
+    }
+    ASSERT_LT(size_class_of(object_bytes(now.length())),
+              size_class_of(object_bytes(words[slot].length())));
+  }
+  expect_pages();
+  session_->discard(0, kSlots);
+  EXPECT_EQ(store_->stats().compr_data_size, 0u);
+  EXPECT_EQ(store_->stats().mem_used_total, 0u);
+}
+
+TEST_F(Recompression, TriesAPageOnceUntilItIsWrittenAnew) {
+  put_all();
+  (void)recompress({});
+  RecompressResult again = recompress({});
+  EXPECT_TRUE(again.done);
+  EXPECT_EQ(again.pages_recompressed + again.pages_kept, 0u);
+  (void)read_page(*session_, 4);
+  put(8, page_of(8));
+  put(9, page_of(9));
+  again = recompress({});
+  EXPECT_EQ(again.pages_recompressed, 1u);
+  EXPECT_EQ(again.pages_kept, 1u);
+  expect_pages();
+}
+
+TEST_F(Recompression, TakesThePagesThatAreMeant) {
+  put_all();
+  EXPECT_EQ(recompress({.only_idle = true}).pages_recompressed, 0u);
+  ASSERT_TRUE(store_->mark_idle(0));
+  for (std::uint64_t slot = 0; slot < kSlots / 2; ++slot) (void)read_page(*session_, slot);
+  RecompressResult result = recompress({.only_idle = true, .only_huge = true});
+  EXPECT_EQ(result.pages_recompressed, 0u);
+  EXPECT_EQ(result.pages_kept, kSlots / 8);
+  result = recompress({.only_idle = true});
+  EXPECT_EQ(result.pages_recompressed, kSlots / 8);
+  EXPECT_EQ(result.pages_kept, kSlots / 8);
+  // The mark is of the page, whatever it is stored as.
+  for (std::uint64_t slot = kSlots / 2; slot < kSlots; ++slot) {
+    ASSERT_EQ(word(slot).age(), slot % 4 != 3 ? SlotWord::kIdle : 0) << slot;
+  }
+  result = recompress({.only_huge = true});
+  EXPECT_EQ(result.pages_kept, kSlots / 8);
+  const std::uint64_t bytes = word(0).length();
+  (void)recompress({.bytes_min = bytes + 1});
+  EXPECT_FALSE(word(0).settled());
+  (void)recompress({.bytes_min = bytes});
+  EXPECT_TRUE(word(0).settled());
+  EXPECT_FALSE(word(2).settled());
+  result = recompress({.bytes_min = kPageSize});
+  EXPECT_EQ(result.pages_recompressed + result.pages_kept, 0u);
+  EXPECT_EQ(store_->recompress({.bytes_min = kPageSize + 1}).error().code, EINVAL);
+  expect_pages();
+}
+
+TEST_F(Recompression, GoesOnWhereItWasCutShort) {
+  put_all();
+  RecompressRequest request{.pages_max = 3};
+  std::uint64_t pages = 0;
+  int passes = 0;
+  for (RecompressResult result; !result.done; ++passes) {
+    ASSERT_LT(passes, 100);
+    result = recompress(request);
+    EXPECT_LE(result.pages_recompressed + result.pages_kept, 3u);
+    EXPECT_GE(result.next_slot, request.first_slot);
+    pages += result.pages_recompressed;
+    request.first_slot = result.next_slot;
+  }
+  EXPECT_EQ(pages, kSlots / 4);
+  EXPECT_GE(passes, static_cast<int>(kSlots / 4));
+  put_all();
+  request = {.duration_ns = 1};
+  EXPECT_FALSE(recompress(request).done);
+  expect_pages();
+}
+
+TEST_F(Recompression, IncompressiblePagesBecomeCompressedOnes) {
+  // The first codec gives up on it, the second does not.
+  for (std::size_t bytes = kPageSize; word(0).kind() != SlotWord::Kind::kRaw; bytes -= 16) {
+    ASSERT_GT(bytes, 16u);
+    put(0, wordy_page(1, bytes));
+  }
+  EXPECT_EQ(store_->stats().huge_pages, 1u);
+  const TestPage page = read_page(*session_, 0);
+  const RecompressResult result = recompress({.only_huge = true});
+  EXPECT_EQ(result.pages_recompressed, 1u);
+  EXPECT_EQ(word(0).kind(), SlotWord::Kind::kCompressed);
+  EXPECT_EQ(store_->stats().huge_pages, 0u);
+  EXPECT_EQ(store_->stats().huge_pages_since, 1u);
+  EXPECT_EQ(read_page(*session_, 0), page);
+}
+
+TEST_F(Recompression, LeavesDamagedPagesAndThoseInUse) {
+  put_all();
+  StoreInspector::object(*store_, 0)[100] ^= std::byte{1};
+  const SlotWord locked = word(4).with_lock();
+  StoreInspector::set_word(*store_, 4, locked);
+  const RecompressResult result = recompress({});
+  EXPECT_EQ(result.pages_recompressed, kSlots / 4 - 2);
+  EXPECT_EQ(word(4), locked);
+  StoreInspector::set_word(*store_, 4, locked.without_lock());
+  EXPECT_EQ(store_->stats().corrupt_pages, 0u);
+  TestPage page;
+  EXPECT_EQ(session_->read(0, page.data()), StoreStatus::kCorrupt);
+  put(0, page_of(0));
+  expect_pages();
+}
+
+TEST_F(Recompression, MakesRoomAtTheMemoryLimit) {
+  for (std::uint64_t slot = 0; slot < kSlots; ++slot) put(slot, wordy_page(slot, 4096));
+  store_->set_mem_limit(store_->stats().mem_used_total - kPageSize);
+  ASSERT_EQ(session_->write(0, random_page(0).data()), StoreStatus::kOverLimit);
+  const RecompressResult result = recompress({});
+  EXPECT_EQ(result.pages_recompressed, kSlots);
+  (void)store_->compact();
+  EXPECT_EQ(session_->write(0, random_page(0).data()), StoreStatus::kOk);
+}
+
+TEST(RecompressionCodec, IsNeededAndMayBeAnyOther) {
+  const auto without = make_store(small_store(64));
+  EXPECT_EQ(without->recompress({}).error().code, EOPNOTSUPP);
+  StoreOptions options = small_store(64);
+  options.recompress = "zip";
+  EXPECT_EQ(Store::create(options).error().code, EINVAL);
+  // Each decodes what the other has written.
+  for (const auto& [first, second] : {std::pair("line", "lz4hc"), std::pair("lz4:fast", "line")}) {
+    options.codec = first;
+    options.recompress = second;
+    const auto store = make_store(options);
+    const auto session = make_session(*store);
+    std::uint64_t recompressed = 0;
+    for (std::uint64_t slot = 0; slot < 64; ++slot) {
+      const TestPage page = slot % 2 == 0 ? wordy_page(slot, 4096) : pointer_page(slot);
+      ASSERT_EQ(session->write(slot, page.data()), StoreStatus::kOk);
+    }
+    const auto result = store->recompress({});
+    ASSERT_TRUE(result);
+    recompressed = result->pages_recompressed;
+    EXPECT_GT(recompressed, 0u) << first << ", " << second;
+    for (std::uint64_t slot = 0; slot < 64; ++slot) {
+      const TestPage page = slot % 2 == 0 ? wordy_page(slot, 4096) : pointer_page(slot);
+      ASSERT_EQ(read_page(*session, slot), page) << first << ", " << second << ", " << slot;
+    }
+  }
+}
+
+// Threads that overwrite, discard and read slots of their own, all of which are recompressed,
+// compacted and marked idle without a pause: a page that came back would be seen by its owner.
+TEST(RecompressionAtOnce, NoPageComesBackOrIsLost) {
+  constexpr unsigned kThreads = 3;
+  constexpr std::uint64_t kSlots = 48;
+  constexpr int kSteps = 3000;
+  StoreOptions options = recompressing_store(kSlots);
+  options.recompress = "lz4";  // in less time, so that it meets with more
+  options.reserve_bytes = 1 << 20;
+  const auto store = make_store(options);
+  const std::uint64_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> bad{0};
+  const auto use = [&](unsigned thread) {
+    const auto session = make_session(*store);
+    std::mt19937_64 random(seed + thread);
+    std::vector<TestPage> expected(kSlots);
+    for (int step = 0; step < kSteps; ++step) {
+      const std::uint64_t slot = random() % (kSlots / kThreads) * kThreads + thread;
+      TestPage page;
+      switch (random() % 6) {
+        case 0:
+        case 1:
+          page = wordy_page(random(), 4096);
+          if (session->write(slot, page.data()) == StoreStatus::kOk) expected[slot] = page;
+          break;
+        case 2:
+          page = wordy_page(random(), 4096);
+          if (session->write_part(slot, 512, page.data() + 512, 1024) == StoreStatus::kOk) {
+            std::memcpy(expected[slot].data() + 512, page.data() + 512, 1024);
+          }
+          break;
+        case 3:
+          if (random() % 4 != 0) break;
+          session->discard(slot, 1);
+          expected[slot] = TestPage{};
+          break;
+        default:
+          bad += session->read(slot, page.data()) != StoreStatus::kOk || page != expected[slot];
+      }
+      if (step % 8 == 0) std::this_thread::yield();
+    }
+    TestPage page;
+    for (std::uint64_t slot = thread; slot < kSlots; slot += kThreads) {
+      bad += session->read(slot, page.data()) != StoreStatus::kOk || page != expected[slot];
+    }
+  };
+  std::thread compacting([&] {
+    while (!stop) {
+      (void)store->compact();
+      (void)store->mark_idle(0).has_value();
+    }
+  });
+  std::thread recompressing([&] {
+    while (!stop) EXPECT_TRUE(store->recompress({}));
+  });
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back(use, i);
+  for (std::thread& thread : threads) thread.join();
+  stop = true;
+  compacting.join();
+  recompressing.join();
+  EXPECT_EQ(bad.load(), 0u);
+  EXPECT_GT(store->stats().pages_recompressed, 100u);
+  make_session(*store)->discard(0, kSlots);
+  EXPECT_TRUE(store->settle(20'000));
+  EXPECT_EQ(store->stats().orig_data_size, 0u);
+  EXPECT_EQ(store->stats().compr_data_size, 0u);
+  EXPECT_EQ(store->stats().mem_used_total, 0u);
+}
+
+}  // namespace
+}  // namespace pleat::store
