@@ -59,6 +59,10 @@ void add_device_options(CLI::App& command, CreateArguments& arguments) {
       ->type_name("SPEC")
       ->capture_default_str();
   command
+      .add_option("--recompress", daemon.recompress,
+                  "Codec that pleat recompress tries on stored pages; default: none")
+      ->type_name("SPEC");
+  command
       .add_option("-m,--mem-limit", arguments.mem_limit,
                   "Most memory that stored pages may take, as a size; default: no limit")
       ->type_name("SIZE")

@@ -53,6 +53,8 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
            "Largest size that the device may be set to; 0, the default, is four times --size");
   app.add_option("--algorithm", options.algorithm, "Codec of the pages, or auto")
       ->capture_default_str();
+  app.add_option("--recompress", options.recompress,
+                 "Codec that pleat recompress tries on stored pages; default: none");
   add_size(app, "--mem-limit", options.mem_limit_bytes,
            "Most memory for stored pages; 0, the default, is no limit");
   app.add_option("--queues", options.queues,

@@ -39,6 +39,7 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("version", status.version);
   visit("isa", status.isa);
   visit("algorithm", status.algorithm);
+  visit("recomp_algorithm", status.recomp_algorithm);
   visit("queues", status.queues);
   visit("queue_depth", status.queue_depth);
   visit("block_bytes", status.block_bytes);
@@ -64,6 +65,8 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("corrupt_pages", status.corrupt_pages);
   visit("no_reserve_writes", status.no_reserve_writes);
   visit("over_limit_writes", status.over_limit_writes);
+  visit("pages_recompressed", status.pages_recompressed);
+  visit("recompress_saved", status.recompress_saved);
   visit("slot_table_bytes", status.slot_table_bytes);
   visit("metadata_bytes", status.metadata_bytes);
   visit("reserve_bytes", status.reserve_bytes);

@@ -48,6 +48,7 @@ struct DeviceStatus {
   std::string version;           // of the daemon
   std::string isa;               // the codec's tier
   std::string algorithm;
+  std::string recomp_algorithm;  // empty = none
   unsigned queues = 0;
   unsigned queue_depth = 0;
   unsigned block_bytes = 0;
@@ -77,6 +78,8 @@ struct DeviceStatus {
   std::uint64_t corrupt_pages = 0;
   std::uint64_t no_reserve_writes = 0;
   std::uint64_t over_limit_writes = 0;
+  std::uint64_t pages_recompressed = 0;
+  std::uint64_t recompress_saved = 0;  // bytes
   std::uint64_t slot_table_bytes = 0;
   std::uint64_t metadata_bytes = 0;
   std::uint64_t reserve_bytes = 0;

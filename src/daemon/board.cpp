@@ -89,6 +89,7 @@ Result<Board*> make_board(const Options& options, int memory_id) {
   set_text(board->runtime_directory, control::runtime_directory());
   set_text(board->name, options.name);
   set_text(board->algorithm, options.algorithm);
+  set_text(board->recompress, options.recompress);
   board->size_bytes = options.size_bytes;
   board->size_max_bytes = options.size_max_bytes;
   board->queues = options.queues;
@@ -130,6 +131,7 @@ Options options_of(const Board& board) {
   options.size_bytes = board.size_bytes;
   options.size_max_bytes = board.size_max_bytes;
   options.algorithm = board.algorithm;
+  options.recompress = board.recompress;
   options.mem_limit_bytes = board.mem_limit_bytes;
   options.queues = board.queues;
   options.depth = board.depth;

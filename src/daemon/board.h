@@ -66,6 +66,7 @@ struct alignas(64) Board {
   char name[64] = {};
 
   char algorithm[kTextBytes] = {};
+  char recompress[kTextBytes] = {};
   std::uint64_t size_bytes = 0;      // at the start
   std::uint64_t size_max_bytes = 0;  // as it was asked for
   unsigned queues = 0;

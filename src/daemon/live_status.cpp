@@ -77,6 +77,8 @@ void add_store(const store::StoreStats& store, control::DeviceStatus& status) {
   status.corrupt_pages = store.corrupt_pages;
   status.no_reserve_writes = store.no_reserve_writes;
   status.over_limit_writes = store.over_limit_writes;
+  status.pages_recompressed = store.pages_recompressed;
+  status.recompress_saved = store.recompress_saved;
   status.slot_table_bytes = store.slot_table_bytes;
   status.metadata_bytes = store.metadata_bytes;
   status.reserve_bytes = store.reserve_bytes;
@@ -99,6 +101,7 @@ control::DeviceStatus compose_status(const StatusSources& sources) {
   status.version = PLEAT_VERSION;
   status.isa = sources.isa;
   status.algorithm = sources.options.algorithm;
+  status.recomp_algorithm = sources.options.recompress;
   status.queues = sources.transport.queues;
   status.queue_depth = sources.transport.depth;
   status.block_bytes = sources.options.block_bytes;

@@ -12,6 +12,7 @@ struct Options {
   std::uint64_t size_bytes = 0;       // size of the device
   std::uint64_t size_max_bytes = 0;   // the largest it may be given; 0 = kSizeMaxFactor times that
   std::string algorithm = "auto";     // specification of the codec, or "auto"
+  std::string recompress;             // the same of recompression's codec; empty = none
   std::uint64_t mem_limit_bytes = 0;  // bound on pool memory, 0 = none
   unsigned queues = 0;                // 0 = one a processor, at most kQueuesByDefaultMax
   unsigned depth = 64;                // requests in flight a queue

@@ -30,6 +30,16 @@ using Json = nlohmann::json;
 constexpr unsigned kOpenersPatienceMs = 1500;
 // A slot word a page (store/store.h).
 constexpr std::uint64_t kSlotBytes = 8;
+// Recompression takes minutes where there is much; so long it keeps other requests waiting.
+constexpr std::uint64_t kRecompressSliceNs = 250'000'000;
+
+// A number that a request may have; 0 where it has none.
+Result<std::uint64_t> number_in(const Json& request, const char* key) {
+  const auto found = request.find(key);
+  if (found == request.end()) return 0;
+  if (found->is_number_unsigned()) return found->get<std::uint64_t>();
+  return Error{EINVAL, std::string(key) + " must be a number, of at least 0"};
+}
 
 }  // namespace
 
@@ -48,6 +58,7 @@ store::StoreOptions store_options_of(const Options& options, const codec::Kernel
                                   : std::min(options.size_bytes * kSizeMaxFactor, kSizeBytesMax);
   store_options.mem_limit_bytes = options.mem_limit_bytes;
   store_options.codec = options.algorithm;
+  store_options.recompress = options.recompress;
   store_options.kernels = &kernels;
   store_options.sessions_max = options.queues;
   store_options.lock_memory = true;
@@ -183,7 +194,8 @@ Result<void> Service::save_successor() {
 Result<Json> Service::handle(const Json& request) {
   const auto op = request.find("op");
   if (op == request.end() || !op->is_string()) {
-    return Error{EINVAL, "a request needs an op: stat, metrics, set, compact, idle or stop"};
+    return Error{EINVAL,
+                 "a request needs an op: stat, metrics, set, compact, idle, recompress or stop"};
   }
   const auto& name = op->get_ref<const std::string&>();
   if (name == "stat") return stat();
@@ -191,12 +203,13 @@ Result<Json> Service::handle(const Json& request) {
   if (name == "set") return set(request);
   if (name == "compact") return compact();
   if (name == "idle") return idle(request);
+  if (name == "recompress") return recompress(request);
   if (name == "stop") {
     if (auto stopped = stop(); !stopped) return stopped.error();
     return Json{{"ok", true}};
   }
-  return Error{EINVAL,
-               "unknown op " + name + "; the ops are stat, metrics, set, compact, idle and stop"};
+  return Error{EINVAL, "unknown op " + name +
+                           "; the ops are stat, metrics, set, compact, idle, recompress and stop"};
 }
 
 Result<Json> Service::stat() {
@@ -297,14 +310,45 @@ Result<Json> Service::compact() {
 }
 
 Result<Json> Service::idle(const Json& request) {
-  const auto age = request.find("age");
-  if (age != request.end() && !age->is_number_unsigned()) {
-    return Error{EINVAL, "an age is a number of seconds"};
-  }
+  const auto age_seconds = number_in(request, "age");
+  if (!age_seconds) return age_seconds.error();
   if (is_stopped()) return Error{ENODEV, "the device is gone"};
-  const auto pages = store_->mark_idle(age != request.end() ? age->get<std::uint64_t>() : 0);
+  const auto pages = store_->mark_idle(*age_seconds);
   if (!pages) return pages.error();
   return Json{{"ok", true}, {"pages_idle", *pages}};
+}
+
+Result<Json> Service::recompress(const Json& request) {
+  const auto type = request.value("type", std::string());
+  if (!type.empty() && type != "idle" && type != "huge" && type != "huge_idle") {
+    return Error{EINVAL, "unknown type " + type + "; the types are idle, huge and huge_idle"};
+  }
+  const std::string& own = setup_.options.recompress;
+  const auto algorithm = request.value("algorithm", own);
+  if (!own.empty() && algorithm != own) {
+    return Error{EINVAL, "the device was made to recompress with " + own + ", not " + algorithm};
+  }
+  store::RecompressRequest wanted;
+  wanted.only_idle = type == "idle" || type == "huge_idle";
+  wanted.only_huge = type == "huge" || type == "huge_idle";
+  wanted.duration_ns = kRecompressSliceNs;
+  for (const auto& [key, field] :
+       {std::pair("threshold", &wanted.bytes_min), std::pair("max_pages", &wanted.pages_max),
+        std::pair("first", &wanted.first_slot)}) {
+    const auto number = number_in(request, key);
+    if (!number) return number.error();
+    *field = *number;
+  }
+  if (is_stopped()) return Error{ENODEV, "the device is gone"};
+  const auto done = store_->recompress(wanted);
+  if (!done) return done.error();
+  if (done->no_memory) return Error{ENOMEM, "the pool had no memory for a smaller page"};
+  return Json{{"ok", true},
+              {"pages_recompressed", done->pages_recompressed},
+              {"pages_kept", done->pages_kept},
+              {"bytes_saved", done->bytes_saved},
+              {"next", done->next_slot},
+              {"done", done->done}};
 }
 
 Result<UniqueFd> Service::claim() {

@@ -94,6 +94,7 @@ class Service {
   Result<void> resize(std::uint64_t bytes);
   Result<nlohmann::json> compact();
   Result<nlohmann::json> idle(const nlohmann::json& request);
+  Result<nlohmann::json> recompress(const nlohmann::json& request);
   // Frees the device for removal, or says who uses it.
   Result<UniqueFd> claim();
 

@@ -57,6 +57,7 @@ std::vector<std::string> daemon_arguments(const std::string& program,
   add("--depth", options.depth);
   add("--block-size", options.block_bytes);
   add("--id", options.id);
+  if (options.recompress) argv.insert(argv.end(), {"--recompress", *options.recompress});
   return argv;
 }
 

@@ -29,6 +29,7 @@ struct DaemonOptions {
   std::optional<unsigned> block_bytes = std::nullopt;
   std::string transport = "auto";
   std::optional<int> id = std::nullopt;
+  std::optional<std::string> recompress = std::nullopt;  // a codec
 };
 
 // The command line of pleatd, without --ready-fd.

@@ -86,6 +86,11 @@ std::string page_section(const DeviceStatus& status) {
   text += line("Incompressible",
                fmt::format("{} pages, {}; {} since the start", status.huge_pages,
                            percent(status.huge_pages, pages), status.huge_pages_since));
+  if (!status.recomp_algorithm.empty()) {
+    text += line("Recompressed", fmt::format("{} pages with {}, {} saved since the start",
+                                             status.pages_recompressed, status.recomp_algorithm,
+                                             format_size(status.recompress_saved)));
+  }
   text += line("Discarded", fmt::format("{} pages", status.notify_free));
   text += line("Failed",
                fmt::format("{} reads, {} writes ({} for want of memory at that moment, "

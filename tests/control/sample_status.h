@@ -20,6 +20,7 @@ inline DeviceStatus sample_status() {
   status.version = "0.1.0";
   status.isa = "avx2";
   status.algorithm = "lz4";
+  status.recomp_algorithm = "lz4hc";
   status.queues = 2;
   status.queue_depth = 64;
   status.block_bytes = 512;
@@ -45,6 +46,8 @@ inline DeviceStatus sample_status() {
   status.corrupt_pages = 16;
   status.no_reserve_writes = 17;
   status.over_limit_writes = 18;
+  status.pages_recompressed = 19;
+  status.recompress_saved = 20;
   status.slot_table_bytes = std::uint64_t{8} << 20;
   status.metadata_bytes = 181'920;
   status.reserve_bytes = std::uint64_t{7} << 20;

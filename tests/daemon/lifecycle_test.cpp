@@ -131,7 +131,36 @@ TEST_F(Lifecycle, PagesAreMarkedIdleUpToTheAgesThatAreKnown) {
   EXPECT_EQ(call({{"op", "idle"}})["pages_idle"], 0);
   EXPECT_EQ(call({{"op", "idle"}, {"age", 103'680}})["pages_idle"], 0);
   EXPECT_THAT(refusal({{"op", "idle"}, {"age", 103'681}}), HasSubstr("103680 seconds"));
-  EXPECT_THAT(refusal({{"op", "idle"}, {"age", "1h"}}), HasSubstr("number of seconds"));
+  EXPECT_THAT(refusal({{"op", "idle"}, {"age", "1h"}}), HasSubstr("age must be a number"));
+}
+
+TEST_F(Lifecycle, RecompressesWithTheCodecThatItWasMadeWith) {
+  auto with_codec = arguments();
+  with_codec.insert(with_codec.end(), {"--recompress", "lz4hc"});
+  DaemonProcess daemon(with_codec);
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  EXPECT_EQ(status_of(call({{"op", "stat"}})).recomp_algorithm, "lz4hc");
+  const auto answer = call({{"op", "recompress"},
+                            {"type", "huge_idle"},
+                            {"threshold", 3000},
+                            {"max_pages", 5},
+                            {"algorithm", "lz4hc"},
+                            {"first", 1}});
+  EXPECT_EQ(answer["done"], true);
+  EXPECT_EQ(answer["next"], status_of(call({{"op", "stat"}})).disksize / 4096);
+  EXPECT_EQ(answer["pages_recompressed"], 0);
+  EXPECT_EQ(answer["bytes_saved"], 0);
+  EXPECT_EQ(answer["pages_kept"], 0);
+  EXPECT_THAT(refusal({{"op", "recompress"}, {"type", "cold"}}), HasSubstr("idle, huge and"));
+  EXPECT_THAT(refusal({{"op", "recompress"}, {"algorithm", "line"}}), HasSubstr("with lz4hc"));
+  EXPECT_THAT(refusal({{"op", "recompress"}, {"threshold", 4097}}), HasSubstr("at most 4096"));
+  EXPECT_THAT(refusal({{"op", "recompress"}, {"max_pages", -1}}), HasSubstr("max_pages"));
+}
+
+TEST_F(Lifecycle, RecompressesNothingWithoutACodec) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  EXPECT_THAT(refusal({{"op", "recompress"}}), HasSubstr("no codec for recompression"));
 }
 
 TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
@@ -147,7 +176,7 @@ TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_limit"}, {"value", -1}}),
               HasSubstr("number of bytes"));
   EXPECT_THAT(refusal({{"op", "fly"}}),
-              HasSubstr("the ops are stat, metrics, set, compact, idle and stop"));
+              HasSubstr("the ops are stat, metrics, set, compact, idle, recompress and stop"));
   EXPECT_THAT(refusal({{"no", "op"}}), HasSubstr("needs an op"));
 }
 

@@ -85,6 +85,8 @@ TEST_F(Status, EveryCounterOfTheStoreKeepsItsPlace) {
             .corrupt_pages = 13,
             .no_reserve_writes = 14,
             .over_limit_writes = 15,
+            .pages_recompressed = 21,
+            .recompress_saved = 22,
             .device_bytes = 16,
             .device_bytes_max = 20,
             .slot_table_bytes = 17,
@@ -98,6 +100,8 @@ TEST_F(Status, EveryCounterOfTheStoreKeepsItsPlace) {
   EXPECT_EQ(status.corrupt_pages, 13u);
   EXPECT_EQ(status.no_reserve_writes, 14u);
   EXPECT_EQ(status.over_limit_writes, 15u);
+  EXPECT_EQ(status.pages_recompressed, 21u);
+  EXPECT_EQ(status.recompress_saved, 22u);
   EXPECT_EQ(status.disksize, 16u);
   EXPECT_EQ(status.disksize_max, 20u);
   EXPECT_EQ(status.slot_table_bytes, 17u);

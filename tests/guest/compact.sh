@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Compaction frees nothing, or changes a page: `pleat compact` of a device of ours, and of kernel
-# zram, after discards that leave a page in four. Or `pleat idle` marks others than the unused pages.
+# zram, after discards that leave a page in four. Or `pleat idle` marks others than the unused
+# pages, or `pleat recompress` saves nothing or changes a page.
 # guest: memory=256M cpus=2 timeout=180
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
@@ -57,20 +58,37 @@ check_idle() {
   [ "$(idle "$1" --all)" = "$all" ] || fail "not all pages are idle again"
 }
 
+# check_recompress NAME ARGUMENT: all pages are idle, and become smaller by as much as is said.
+check_recompress() {
+  local before after said
+  before=$(stat_field "$1" compr_data_size)
+  said=$("$bin/pleat" recompress "$2" --type idle) || fail "pleat recompress $2: exit status $?"
+  after=$(stat_field "$1" compr_data_size)
+  echo "   $said; compr_data_size $before -> $after"
+  [ "$after" -lt "$before" ] || fail "recompression saved nothing"
+  [[ $said =~ ^$2:\ .*saved ]] || fail "pleat recompress said '$said'"
+  check "the pages are as they were" cmp -n $((pages * 4096)) "$expected" "$device"
+}
+
 for TRANSPORT in $TRANSPORT zram; do
   step "$TRANSPORT"
-  make_device dense 64M
+  make_device dense 64M --recompress lz4hc
   fill dense
   if [ "$TRANSPORT" = zram ]; then
     compact dense "$device"
     [ "$(stat_field dense pages_compacted)" -gt 0 ] || fail "kernel zram was not compacted"
     check "zram, all pages" "$bin/pleat" idle "$device" --all
+    check_recompress dense "$device"
     check "zram, old pages" "$bin/pleat" idle "${device#/dev/}" --age 3600
   else
     compact dense dense
     compact dense "$device"
     [ "$(stat_field dense pages_compacted)" -gt 0 ] || fail "nothing was compacted"
     check_idle dense
+    check_recompress dense dense
+    # None is tried again.
+    again=$("$bin/pleat" recompress dense)
+    [ "$again" = "dense: 0 pages recompressed (0B saved), 0 left as they are" ] || fail "again: $again"
   fi
   check blkdiscard blkdiscard "$device"
   [ "$(stat_field dense mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat dense)"

@@ -74,7 +74,7 @@ wait_until() {
 }
 
 # make_device NAME SIZE [OPTION...]: makes a device of TRANSPORT and sets `device` to its path.
-# Options are `pleat create`'s.
+# Options are `pleat create`'s; of them a zram has a second codec where there is --recompress.
 make_device() {
   local name=$1 size=$2
   shift 2
@@ -82,6 +82,7 @@ make_device() {
     local id
     id=$(cat /sys/class/zram-control/hot_add)
     echo lz4 >"/sys/block/zram$id/comp_algorithm"
+    [[ " $* " != *" --recompress "* ]] || echo "algo=zstd priority=1" >"/sys/block/zram$id/recomp_algorithm"
     echo "$size" >"/sys/block/zram$id/disksize"
     echo "$id" >"$work/zram.$name"
     device=/dev/zram$id

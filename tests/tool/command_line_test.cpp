@@ -51,6 +51,9 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
                                 "idle a",
                                 "idle a --all --age 60",
                                 "idle a --age 1h",
+                                "recompress",
+                                "recompress a --type cold",
+                                "recompress a --threshold x",
                                 "remove",
                                 "remove a --all",
                                 "help frob",
@@ -67,7 +70,7 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
 TEST_F(CommandLine, ARunErrorIsOneLineAndExitCodeOne) {
   for (const char* arguments :
        {"stat nobody", "list nobody", "remove nobody", "set nobody mem-limit=0", "compact nobody",
-        "idle nobody --all", "stat /dev/null", "remove .x"}) {
+        "idle nobody --all", "recompress nobody", "stat /dev/null", "remove .x"}) {
     const ProgramRun run = run_pleat(arguments);
     EXPECT_EQ(run.exit_code, 1) << arguments;
     EXPECT_EQ(run.output, "") << arguments;

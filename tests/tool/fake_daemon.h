@@ -42,7 +42,8 @@ class FakeDaemon {
   std::optional<Error> refusal;  // of everything but "stat"
   std::uint64_t pages_to_compact = 0;
   std::uint64_t idle_pages = 0;
-  std::function<void()> on_stop;  // on the server's thread
+  std::vector<nlohmann::json> recompressed;  // an answer a request
+  std::function<void()> on_stop;             // on the server's thread
 
  private:
   Result<nlohmann::json> handle(const nlohmann::json& request) {
@@ -57,6 +58,11 @@ class FakeDaemon {
     nlohmann::json answer{{"ok", true}};
     if (op == "compact") answer["pages_compacted"] = pages_to_compact;
     if (op == "idle") answer["pages_idle"] = idle_pages;
+    if (op == "recompress") {
+      if (recompressed.empty()) return Error{ENOMEM, "no more answers"};
+      answer.update(recompressed.front());
+      recompressed.erase(recompressed.begin());
+    }
     return answer;
   }
 

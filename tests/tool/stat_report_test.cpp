@@ -32,6 +32,7 @@ TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
   Ratio           3.12 (pages over the memory they take; 3.41 over their compressed bytes)
   Same-filled     1500 pages, 15.0%
   Incompressible  77 pages, 0.8%; 88 since the start
+  Recompressed    19 pages with lz4hc, 20B saved since the start
   Discarded       12345 pages
   Failed          9 reads, 10 writes (17 for want of memory at that moment, 18 at the memory limit), 11 invalid requests
   CORRUPT         16 pages failed their check when they were read; test this machine's memory

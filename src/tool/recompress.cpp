@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "tool/recompress.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "base/units.h"
+#include "control/socket.h"
+#include "tool/errors.h"
+#include "tool/names.h"
+#include "tool/zram_device.h"
+
+namespace pleat::tool {
+namespace {
+
+// The daemon answers after 250 ms of work, which gets the processor last.
+constexpr unsigned kSliceTimeout_ms = 60'000;
+
+Result<std::string> recompress_zram(const ZramDevice& device, const RecompressOptions& options) {
+  std::string text = fmt::format("threshold={}", options.threshold_bytes.value_or(0));
+  if (!options.type.empty()) text += " type=" + options.type;
+  if (options.pages_max) text += fmt::format(" max_pages={}", *options.pages_max);
+  if (options.algorithm) text += " algo=" + *options.algorithm;
+  // compr_data_size, the second number.
+  const auto compressed_bytes = [&device] { return device.number("mm_stat", 1); };
+  const Result<std::uint64_t> before = compressed_bytes();
+  auto written = device.write("recompress", text);
+  if (!written && written.error().code == EINVAL) {
+    return Error{EINVAL, device.name() + " does not recompress so; it needs a second algorithm, " +
+                             "written to recomp_algorithm before it had a size (" +
+                             written.error().message + ")"};
+  }
+  if (!written) return written.error();
+  if (!before) return before.error();
+  const Result<std::uint64_t> after = compressed_bytes();
+  if (!after) return after.error();
+  return format_size(*before - std::min(*before, *after)) + " saved";
+}
+
+// What one answer says.
+struct Slice {
+  std::uint64_t recompressed;
+  std::uint64_t kept;
+  std::uint64_t saved_bytes;
+  std::uint64_t next;
+  bool is_done;
+};
+
+Result<Slice> slice_of(const nlohmann::json& answer, const std::string& name) {
+  Slice slice{};
+  bool good = true;
+  for (const auto& [key, field] :
+       {std::pair("pages_recompressed", &slice.recompressed), std::pair("pages_kept", &slice.kept),
+        std::pair("bytes_saved", &slice.saved_bytes), std::pair("next", &slice.next)}) {
+    const auto found = answer.find(key);
+    good = good && found != answer.end() && found->is_number_unsigned();
+    if (good) *field = found->get<std::uint64_t>();
+  }
+  const auto done = answer.find("done");
+  if (!good || done == answer.end() || !done->is_boolean()) {
+    return Error{EBADMSG, "the daemon of " + name + " does not say what it has recompressed"};
+  }
+  slice.is_done = done->get<bool>();
+  return slice;
+}
+
+Result<std::string> recompress_pleat(const std::string& argument,
+                                     const RecompressOptions& options) {
+  const Result<std::string> name = resolve_name(argument);
+  if (!name) return name.error();
+  nlohmann::json request{{"op", "recompress"}};
+  if (!options.type.empty()) request["type"] = options.type;
+  if (options.threshold_bytes) request["threshold"] = *options.threshold_bytes;
+  if (options.algorithm) request["algorithm"] = *options.algorithm;
+  Slice sum{};
+  while (!sum.is_done && (!options.pages_max || sum.recompressed + sum.kept < *options.pages_max)) {
+    if (options.pages_max) request["max_pages"] = *options.pages_max - sum.recompressed - sum.kept;
+    if (sum.next != 0) request["first"] = sum.next;
+    const Result<nlohmann::json> answer = control::call(*name, request, kSliceTimeout_ms);
+    if (!answer) {
+      return with_context(answer.error(),
+                          fmt::format("{}: after {} pages", argument, sum.recompressed + sum.kept));
+    }
+    const Result<Slice> slice = slice_of(*answer, *name);
+    if (!slice) return slice.error();
+    sum = {sum.recompressed + slice->recompressed, sum.kept + slice->kept,
+           sum.saved_bytes + slice->saved_bytes, slice->next, slice->is_done};
+  }
+  return fmt::format("{} pages recompressed ({} saved), {} left as they are", sum.recompressed,
+                     format_size(sum.saved_bytes), sum.kept);
+}
+
+}  // namespace
+
+Result<void> recompress_devices(const RecompressOptions& options, const System& system,
+                                std::ostream& out) {
+  std::vector<Error> errors;
+  for (const std::string& name : options.names) {
+    const auto zram = ZramDevice::named(name, system);
+    const Result<std::string> done =
+        zram ? recompress_zram(*zram, options) : recompress_pleat(name, options);
+    if (done) {
+      out << name << ": " << *done << std::endl;
+    } else {
+      errors.push_back(done.error());
+    }
+  }
+  return all_of(std::move(errors));
+}
+
+}  // namespace pleat::tool
