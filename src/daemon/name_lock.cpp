@@ -17,7 +17,7 @@ namespace pleat::daemon {
 
 namespace {
 
-constexpr long kRetryNs = 10'000'000;
+constexpr long kLockRetryNs = 10'000'000;
 
 // Whether `path` still names the file that `file` is open on: its last owner may have removed it
 // between our open() and our flock().
@@ -46,7 +46,7 @@ Result<NameLock> NameLock::take(const std::string& name, unsigned patience_ms) {
                                    " is there already; choose another name, or run: pleat remove " +
                                    name};
     }
-    const timespec pause{0, kRetryNs};
+    const timespec pause{0, kLockRetryNs};
     nanosleep(&pause, nullptr);
   }
 }

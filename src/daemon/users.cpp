@@ -23,7 +23,7 @@ namespace pleat::daemon {
 
 namespace {
 
-constexpr long kRetryNs = 50'000'000;
+constexpr long kOpenersRetryNs = 50'000'000;
 
 // Names in a directory but "." and ".."; none where it cannot be read.
 std::vector<std::string> entries(const std::string& path) {
@@ -222,7 +222,7 @@ Result<UniqueFd> claim_device(const BlockDevice& device, const std::string& name
       return Error{EBUSY, describe_uses(device, uses)};
     }
     claim.reset();
-    const timespec pause{0, kRetryNs};
+    const timespec pause{0, kOpenersRetryNs};
     nanosleep(&pause, nullptr);
   }
 }
