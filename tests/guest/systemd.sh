@@ -52,7 +52,8 @@ must_be_served() {
 }
 device_of() { "$bin/pleat" list --noheadings --raw --output DEVICE "$1"; }
 nothing_is_left() {
-  [ "$(store_bytes) $(leftovers)" = "0 " ] || fail "left over: $(store_bytes) $(leftovers)"
+  wait_until 5 store_is_gone || fail "the store's memory is left over: $(cat /proc/sysvipc/shm)"
+  [ -z "$(leftovers)" ] || fail "left over: $(leftovers)"
   [ "$(show "$1" ActiveState)" = inactive ] || fail "after a stop: $(show "$1" ActiveState)"
 }
 
