@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "store/adoption.h"
+#include "store/recompressor.h"
+#include "store/wordy_page.h"
 
 namespace pleat::store {
 namespace {
@@ -338,6 +340,32 @@ TEST(AtEachInstruction, OfACompaction) {
     if (compactor.drain(size_class_of(object_bytes(before.length())), 3) == 0) _exit(4);
     if (StoreInspector::word(store, 0) == before) _exit(4);
   });
+}
+
+StoreOptions recompressing_store_in_steps() {
+  StoreOptions options = stepping_store();
+  options.recompress = "lz4";
+  return options;
+}
+
+TEST(AtEachInstruction, OfARecompression) {
+  // Old and new differ in nothing but the stored form, so the word tells them apart.
+  die_at_each_instruction(
+      recompressing_store_in_steps(),
+      [](const Memory& kept) {
+        const auto store =
+            full_store(recompressing_store_in_steps(), kept, wordy_page(1, kPageSize));
+        stop_here();
+        const RecompressResult result =
+            StoreInspector::state(*store).recompressor->work({.pages_max = 1});
+        _exit(result.pages_recompressed == 1 ? 0 : 4);
+      },
+      [](Store& store, Store::Session& session) {
+        const bool is_settled = StoreInspector::word(store, 0).settled();
+        if (!has_the_others(session)) return Side::kWrong;
+        if (read_page(session, 0) != wordy_page(1, kPageSize)) return Side::kWrong;
+        return is_settled ? Side::kNew : Side::kOld;
+      });
 }
 
 constexpr std::uint64_t kManySlots = 2000;  // of several pages of slot table
