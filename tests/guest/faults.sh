@@ -88,10 +88,12 @@ fault_kill_helpers() {
   await_stand_bys
 }
 fault_kill_all() {
+  local all
   await_stand_bys
-  kill -STOP "$(guardian_of swap0)"
-  # shellcheck disable=SC2046  # one word a process
-  kill -9 $(processes_of swap0)
+  # Who sees another die makes a new one.
+  mapfile -t all < <(processes_of swap0)
+  kill -STOP "${all[@]}"
+  kill -9 "${all[@]}"
   check "pleat recover" timeout 120 "$bin/pleat" recover swap0
 }
 fault_upgrade() { check "pleat upgrade" timeout 120 "$bin/pleat" upgrade swap0; }

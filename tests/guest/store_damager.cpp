@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Damages the store of a device that runs, from outside, as broken memory would.
 //
-//   store_damager NAME layout VERSION      writes another layout version into its header
-//   store_damager NAME flip PAGE SEED      flips a random bit of what is kept of the device's page
-//   store_damager NAME flip-any COUNT SEED flips one of as many random pages, of those that are
-//   kept
+//   store_damager NAME layout VERSION      writes another layout version into its header; 0 is the
+//   right one store_damager NAME flip PAGE SEED      flips a random bit of what is kept of the
+//   device's page store_damager NAME flip-any COUNT SEED flips one of as many random pages, of
+//   those that are kept
 //                                          in the pool
 //
 // Exit status: 0; 1 where there is no such device, or nothing of the page in the pool.
@@ -101,7 +101,8 @@ int run(const char* name, const std::string& what, std::uint64_t number, std::ui
   Damager damager(memory);
   std::mt19937_64 random(seed);
   if (what == "layout") {
-    damager.set_layout(static_cast<std::uint32_t>(number));
+    damager.set_layout(number == 0 ? store::StoreHeader::kVersion
+                                   : static_cast<std::uint32_t>(number));
     return 0;
   }
   if (what == "flip") {

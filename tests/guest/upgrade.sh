@@ -47,7 +47,7 @@ guardian=$(guardian_of swap0)
 check_refused "no program" 'pleatd ended before' env PLEATD=/bin/false "$bin/pleat" upgrade swap0
 "$helpers/store_damager" swap0 layout 99
 check_refused "another layout" 'layout version 99' "$bin/pleat" upgrade swap0
-"$helpers/store_damager" swap0 layout 3
+"$helpers/store_damager" swap0 layout 0
 [ "$(number pid)" = "$worker" ] || fail "another worker serves"
 check_refused "no such device" 'no device nobody' "$bin/pleat" upgrade nobody
 

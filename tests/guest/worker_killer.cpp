@@ -6,7 +6,8 @@
 //
 // With --steps a queue's thread of the worker is traced before each kill, so that it dies at a step
 // of a request and not, as nearly always otherwise, while it waits for one: N system calls later at
-// most, at entry or return, and as many instructions on.
+// most, at entry or return, and as many instructions on. With signal 0 nothing more is done: the
+// thread hangs there until somebody else ends the worker.
 //
 // The second form waits until another process than PID serves and kills that one, at once, and with
 // and-parent the process that made it.
