@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Damages the store of a device that runs, from outside, as broken memory would.
 //
-//   store_damager NAME layout VERSION      writes another layout version into its header; 0 is the
-//   right one store_damager NAME flip PAGE SEED      flips a random bit of what is kept of the
-//   device's page store_damager NAME flip-any COUNT SEED flips one of as many random pages, of
-//   those that are kept
-//                                          in the pool
+//   store_damager NAME layout VERSION       writes a version into its header; 0 is the right one
+//   store_damager NAME flip PAGE SEED       flips a random bit of what the pool has of the page
+//   store_damager NAME flip-any COUNT SEED  the same of so many random pages
 //
 // Exit status: 0; 1 where there is no such device, or nothing of the page in the pool.
 
