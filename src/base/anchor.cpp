@@ -34,8 +34,9 @@ int run_anchor(void*) {
   for (const MappedFile* file = mapped_files; file != nullptr; file = file->next) {
     syscall(SYS_munmap, file->address, file->bytes);
   }
+  // Not SCHED_IDLE: what gives memory back holds locks that a successor may wait for.
   const sched_param parameters{};
-  syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &parameters);
+  syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &parameters);
   syscall(SYS_exit_group, 0);
   return 0;
 }
