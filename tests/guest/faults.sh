@@ -258,7 +258,7 @@ end_checks() {
   [ "$(stat_field swap0 mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat swap0)"
   wait_until 15 is_small || fail "an empty store has $(store_bytes) bytes"
   remove_device swap0
-  [ "$(store_bytes)" = 0 ] || fail "the store's memory is left over: $(cat /proc/sysvipc/shm)"
+  wait_until 15 store_is_gone || fail "the store's memory is left over: $(cat /proc/sysvipc/shm)"
   [ "$(oom_kills)" = 0 ] || fail "the kernel killed a process for want of memory"
 }
 
