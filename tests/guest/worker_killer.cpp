@@ -69,7 +69,9 @@ std::string ask(const char* socket_path) {
   std::string answer;
   const char request[] = "{\"op\":\"stat\"}\n";
   if (file >= 0 && connect(file, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
-      write(file, request, sizeof(request) - 1) == static_cast<ssize_t>(sizeof(request) - 1)) {
+      // Who is asked may just have died.
+      send(file, request, sizeof(request) - 1, MSG_NOSIGNAL) ==
+          static_cast<ssize_t>(sizeof(request) - 1)) {
     std::array<char, 4096> part;
     ssize_t size = 0;
     while (answer.find('\n') == std::string::npos &&
