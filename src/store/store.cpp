@@ -32,9 +32,11 @@ std::uint64_t device_bytes_max_of(const StoreOptions& options) {
   return std::max(options.device_bytes, options.device_bytes_max);
 }
 
+// One for each session, then the recompressor's and the compactor's.
+unsigned counters_of(const StoreOptions& options) { return options.sessions_max + 2; }
+
 Layout layout_of(const StoreOptions& options) {
-  return make_layout(device_bytes_max_of(options), reserve_pages_of(options),
-                     options.sessions_max + 2);
+  return make_layout(device_bytes_max_of(options), reserve_pages_of(options), counters_of(options));
 }
 
 Result<void> check_device_bytes(std::uint64_t bytes) {
@@ -128,7 +130,7 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
       slots(reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + layout.slot_table_offset),
             reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + kSlotsOffset)),
       counters(reinterpret_cast<Counters*>(memory.base() + layout.counters_offset),
-               options.sessions_max + std::size_t{2}),
+               counters_of(options)),
       session_open(options.sessions_max + std::size_t{1}),
       pages({reinterpret_cast<RegionWords*>(memory.base() + layout.region_words_offset),
              layout.regions()},
