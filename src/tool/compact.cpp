@@ -4,16 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <nlohmann/json.hpp>
-#include <utility>
 
 #include "base/page.h"
 #include "base/units.h"
-#include "control/socket.h"
-#include "tool/errors.h"
-#include "tool/names.h"
-#include "tool/zram_device.h"
+#include "tool/either_device.h"
 
 namespace pleat::tool {
 namespace {
@@ -33,39 +27,27 @@ Result<std::uint64_t> compact_zram(const ZramDevice& device) {
   return *after - std::min(*before, *after);
 }
 
-Result<std::uint64_t> compact_pleat(const std::string& argument) {
-  const Result<std::string> name = resolve_name(argument);
-  if (!name) return name.error();
-  const Result<nlohmann::json> answer =
-      control::call(*name, {{"op", "compact"}}, kCompactTimeout_ms);
-  if (!answer) return answer.error();
-  const auto pages = answer->find("pages_compacted");
-  if (pages == answer->end() || !pages->is_number_unsigned()) {
-    return Error{EBADMSG, "the daemon of " + *name + " does not say what it has freed"};
-  }
-  return pages->get<std::uint64_t>();
-}
-
-Result<std::uint64_t> compact_device(const std::string& argument, const System& system) {
-  const auto zram = ZramDevice::named(argument, system);
-  return zram ? compact_zram(*zram) : compact_pleat(argument);
+std::string freed(std::uint64_t pages) {
+  return fmt::format("{} pages ({}) freed", pages, format_size(pages * kPageSize));
 }
 
 }  // namespace
 
 Result<void> compact_devices(const std::vector<std::string>& names, const System& system,
                              std::ostream& out) {
-  std::vector<Error> errors;
-  for (const std::string& name : names) {
-    const Result<std::uint64_t> pages = compact_device(name, system);
-    if (pages) {
-      out << fmt::format("{}: {} pages ({}) freed\n", name, *pages,
-                         format_size(*pages * kPageSize));
-    } else {
-      errors.push_back(pages.error());
-    }
-  }
-  return all_of(std::move(errors));
+  return for_either_device(
+      names, system, out,
+      [](const ZramDevice& device) -> Result<std::string> {
+        const auto pages = compact_zram(device);
+        if (!pages) return pages.error();
+        return freed(*pages);
+      },
+      [](const std::string& argument) -> Result<std::string> {
+        const auto pages = ask_for_number(argument, {{"op", "compact"}}, kCompactTimeout_ms,
+                                          "pages_compacted", "what it has freed");
+        if (!pages) return pages.error();
+        return freed(*pages);
+      });
 }
 
 }  // namespace pleat::tool

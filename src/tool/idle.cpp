@@ -8,10 +8,7 @@
 
 #include "base/page.h"
 #include "base/units.h"
-#include "control/socket.h"
-#include "tool/errors.h"
-#include "tool/names.h"
-#include "tool/zram_device.h"
+#include "tool/either_device.h"
 
 namespace pleat::tool {
 namespace {
@@ -32,35 +29,22 @@ Result<std::string> mark_zram(const ZramDevice& device, AgeSeconds age_seconds) 
 }
 
 Result<std::string> mark_pleat(const std::string& argument, AgeSeconds age_seconds) {
-  const Result<std::string> name = resolve_name(argument);
-  if (!name) return name.error();
   nlohmann::json request{{"op", "idle"}};
   if (age_seconds) request["age"] = *age_seconds;
-  const Result<nlohmann::json> answer = control::call(*name, request, kIdleTimeout_ms);
-  if (!answer) return answer.error();
-  const auto pages = answer->find("pages_idle");
-  if (pages == answer->end() || !pages->is_number_unsigned()) {
-    return Error{EBADMSG, "the daemon of " + *name + " does not say how many pages are idle"};
-  }
-  const auto count = pages->get<std::uint64_t>();
-  return fmt::format("{} pages ({}) are idle", count, format_size(count * kPageSize));
+  const auto pages =
+      ask_for_number(argument, request, kIdleTimeout_ms, "pages_idle", "how many pages are idle");
+  if (!pages) return pages.error();
+  return fmt::format("{} pages ({}) are idle", *pages, format_size(*pages * kPageSize));
 }
 
 }  // namespace
 
 Result<void> mark_idle(const IdleOptions& options, const System& system, std::ostream& out) {
-  std::vector<Error> errors;
-  for (const std::string& name : options.names) {
-    const auto zram = ZramDevice::named(name, system);
-    const Result<std::string> done =
-        zram ? mark_zram(*zram, options.age_seconds) : mark_pleat(name, options.age_seconds);
-    if (done) {
-      out << name << ": " << *done << '\n';
-    } else {
-      errors.push_back(done.error());
-    }
-  }
-  return all_of(std::move(errors));
+  const AgeSeconds age_seconds = options.age_seconds;
+  return for_either_device(
+      options.names, system, out,
+      [age_seconds](const ZramDevice& device) { return mark_zram(device, age_seconds); },
+      [age_seconds](const std::string& argument) { return mark_pleat(argument, age_seconds); });
 }
 
 }  // namespace pleat::tool

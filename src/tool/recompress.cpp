@@ -9,9 +9,8 @@
 
 #include "base/units.h"
 #include "control/socket.h"
-#include "tool/errors.h"
+#include "tool/either_device.h"
 #include "tool/names.h"
-#include "tool/zram_device.h"
 
 namespace pleat::tool {
 namespace {
@@ -97,18 +96,10 @@ Result<std::string> recompress_pleat(const std::string& argument,
 
 Result<void> recompress_devices(const RecompressOptions& options, const System& system,
                                 std::ostream& out) {
-  std::vector<Error> errors;
-  for (const std::string& name : options.names) {
-    const auto zram = ZramDevice::named(name, system);
-    const Result<std::string> done =
-        zram ? recompress_zram(*zram, options) : recompress_pleat(name, options);
-    if (done) {
-      out << name << ": " << *done << std::endl;
-    } else {
-      errors.push_back(done.error());
-    }
-  }
-  return all_of(std::move(errors));
+  return for_either_device(
+      options.names, system, out,
+      [&options](const ZramDevice& device) { return recompress_zram(device, options); },
+      [&options](const std::string& argument) { return recompress_pleat(argument, options); });
 }
 
 }  // namespace pleat::tool

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <fstream>
 #include <sstream>
 
 #include "control/runtime_directory.h"
@@ -22,10 +21,6 @@ class Compact : public ::testing::Test {
     fake_.write("/sys/block/" + name + "/mm_stat",
                 "    8192     4096    12288  0  12288  0  5  0  0\n");
     fake_.write("/sys/block/" + name + "/compact", "");
-  }
-  std::string written_to(const std::string& file) const {
-    std::ifstream stream(fake_.path(file));
-    return {std::istreambuf_iterator<char>(stream), {}};
   }
 
   control::RuntimeDirectory directory_;
@@ -46,11 +41,11 @@ TEST_F(Compact, WritesToTheAttributeOfKernelZram) {
   make_zram("zram0");
   make_zram("zram12");
   ASSERT_TRUE(compact_devices({"/dev/zram12"}, fake_.system(), out_).has_value());
-  EXPECT_EQ(written_to("/sys/block/zram12/compact"), "1");
-  EXPECT_EQ(written_to("/sys/block/zram0/compact"), "");
+  EXPECT_EQ(fake_.read("/sys/block/zram12/compact"), "1");
+  EXPECT_EQ(fake_.read("/sys/block/zram0/compact"), "");
   EXPECT_EQ(out_.str(), "/dev/zram12: 0 pages (0B) freed\n");
   ASSERT_TRUE(compact_devices({"zram0"}, fake_.system(), out_).has_value());
-  EXPECT_EQ(written_to("/sys/block/zram0/compact"), "1");
+  EXPECT_EQ(fake_.read("/sys/block/zram0/compact"), "1");
 }
 
 TEST_F(Compact, APleatDeviceOfZramsNameGoesFirst) {
@@ -58,7 +53,7 @@ TEST_F(Compact, APleatDeviceOfZramsNameGoesFirst) {
   FakeDaemon daemon(status_named("zram0"));
   ASSERT_TRUE(compact_devices({"zram0"}, fake_.system(), out_).has_value());
   EXPECT_EQ(daemon.requests().size(), 1u);
-  EXPECT_EQ(written_to("/sys/block/zram0/compact"), "");
+  EXPECT_EQ(fake_.read("/sys/block/zram0/compact"), "");
 }
 
 TEST_F(Compact, GoesOnAfterAFailureAndNamesAll) {

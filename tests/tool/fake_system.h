@@ -50,6 +50,11 @@ class FakeSystem {
     std::ofstream(root_ + file) << text;
   }
 
+  std::string read(const std::string& file) const {
+    std::ifstream stream(root_ + file);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+
   // /proc/swaps with the one device, or none.
   void set_swap(const std::string& device) const {
     std::string text = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <fstream>
 #include <sstream>
 
 #include "control/runtime_directory.h"
@@ -17,10 +16,6 @@ namespace {
 
 class Idle : public ::testing::Test {
  protected:
-  std::string written_to(const std::string& file) const {
-    std::ifstream stream(fake_.path(file));
-    return {std::istreambuf_iterator<char>(stream), {}};
-  }
   Result<void> mark(IdleOptions options) { return mark_idle(options, fake_.system(), out_); }
 
   control::RuntimeDirectory directory_;
@@ -42,10 +37,10 @@ TEST_F(Idle, AsksTheDaemonForAllPagesOrThoseOfAnAge) {
 TEST_F(Idle, WritesToTheAttributeOfKernelZram) {
   fake_.write("/sys/block/zram1/idle", "");
   ASSERT_TRUE(mark({{"/dev/zram1"}}).has_value());
-  EXPECT_EQ(written_to("/sys/block/zram1/idle"), "all");
+  EXPECT_EQ(fake_.read("/sys/block/zram1/idle"), "all");
   fake_.write("/sys/block/zram1/idle", "");
   ASSERT_TRUE(mark({{"zram1"}, 86'400}).has_value());
-  EXPECT_EQ(written_to("/sys/block/zram1/idle"), "86400");
+  EXPECT_EQ(fake_.read("/sys/block/zram1/idle"), "86400");
   EXPECT_EQ(out_.str(), "/dev/zram1: marked\nzram1: marked\n");
 }
 

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <fstream>
 #include <sstream>
 
 #include "control/runtime_directory.h"
@@ -32,8 +31,7 @@ class Recompress : public ::testing::Test {
     return recompress_devices(options, fake_.system(), out_);
   }
   std::string attribute(const std::string& name) const {
-    std::ifstream stream(fake_.path("/sys/block/zram0/" + name));
-    return {std::istreambuf_iterator<char>(stream), {}};
+    return fake_.read("/sys/block/zram0/" + name);
   }
 
   control::RuntimeDirectory directory_;
