@@ -244,7 +244,6 @@ check_that_all_run() {
   [ -d "/proc/$memory_checker" ] || fail "memory_checker has ended"
   [ -d "/proc/$block_checker" ] || fail "block_checker has ended: $(cat "$work/blocks.out")"
 }
-is_small() { [ "$(store_bytes)" -le $((14 << 20)) ]; }
 end_checks() {
   touch "$work/stop"
   wait "$memory_checker" || fail "memory_checker: exit status $?"
@@ -252,11 +251,7 @@ end_checks() {
   echo "   $(pages_swapped_out) pages swapped out; mm_stat $(mm_stat swap0)"
   [ "$(count_of failed_reads)" = 0 ] || fail "$(count_of failed_reads) reads have failed"
   remove_device blocks
-  check swapoff timeout 120 swapoff "$swap"
-  check blkdiscard blkdiscard "$swap"
-  [ "$(stat_field swap0 orig_data_size)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat swap0)"
-  [ "$(stat_field swap0 mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat swap0)"
-  wait_until 15 is_small || fail "an empty store has $(store_bytes) bytes"
+  end_swap swap0 "$swap"
   remove_device swap0
   wait_until 15 store_is_gone || fail "the store's memory is left over: $(cat /proc/sysvipc/shm)"
   [ "$(oom_kills)" = 0 ] || fail "the kernel killed a process for want of memory"

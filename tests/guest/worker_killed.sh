@@ -14,8 +14,6 @@ queues=${QUEUES:-1}
 make_cgroup limited 24M
 echo 0 >/proc/sys/vm/page-cluster
 
-# An empty store has a reserve of 8 MiB, up to half as much more, the slot table, and page map.
-store_is_small() { [ "$(store_bytes)" -le $((14 << 20)) ]; }
 # end_workers SIGNAL COUNT PAUSE_MS STEPS
 end_workers() {
   "$helpers/worker_killer" "$device" /run/pleat/swap0.sock --signal "$1" --kills "$2" --pause-ms "$3" --steps "$4" --seed "$2" || status=$?
@@ -49,11 +47,7 @@ churn_and_kill() {
   [ "$written" -ge "$swapped_out" ] || fail "$swapped_out pages were swapped out, but $written writes are counted"
   [ "$(metric swap0 pleat_take_overs_total)" -ge $((2 * kills + stops + 1)) ] ||
     fail "$(metric swap0 pleat_take_overs_total) take-overs are counted, not $((2 * kills + stops + 1))"
-  check swapoff timeout 120 swapoff "$device"
-  check blkdiscard blkdiscard "$device"
-  [ "$(stat_field swap0 orig_data_size)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat swap0)"
-  [ "$(stat_field swap0 mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat swap0)"
-  wait_until 15 store_is_small || fail "an empty store has $(store_bytes) bytes"
+  end_swap swap0 "$device"
   remove_device swap0
   wait_until 5 store_is_gone || fail "the store's memory is left over: $(cat /proc/sysvipc/shm)"
   [ "$(oom_kills)" = 0 ] || fail "the kernel killed a process for want of memory"
