@@ -153,6 +153,8 @@ WorkerSetup Guardian::worker_setup() {
 int Guardian::become_worker() { return run_worker(worker_setup()); }
 
 int Guardian::become_logger() {
+  // One that waits for a page which it has in swap would keep a frozen daemon from being frozen.
+  static_cast<void>(lock_memory());
   channel_.guardian.reset();
   if (lock_) lock_->forget();
   if (const auto self = process_id(getpid())) bulletin_->logger.store(*self);

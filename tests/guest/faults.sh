@@ -20,10 +20,14 @@ frozen_seconds=$([ -n "$long" ] && echo 30 || echo 3)
 groups=/sys/fs/cgroup
 checked=$((memory_mib / 8))M
 
-# What this script needs stays in memory: it has to act while nobody serves swap.
-make_cgroup script max
-echo 0 >"$groups/script/memory.swap.max"
-echo $$ >"$groups/script/cgroup.procs"
+# What this script needs stays in memory: it has to act while nobody serves swap. Pages of before it
+# was in the group are not the group's, so it begins anew there.
+if ! grep -q '/script$' /proc/self/cgroup; then
+  make_cgroup script max
+  echo 0 >"$groups/script/memory.swap.max"
+  echo $$ >"$groups/script/cgroup.procs"
+  exec "$BASH" "$0"
+fi
 echo 0 >/proc/sys/vm/page-cluster
 
 # limit GROUP high|max BYTES: programs above the first are slowed down, and not killed where swap
