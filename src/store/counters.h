@@ -34,10 +34,15 @@ struct alignas(64) Counters {
   Count compacted{0};
   Count recompressed{0};      // pages
   Count recompress_saved{0};  // bytes
+  Count written_back{0};      // pages that are so now
+  Count backing_reads{0};     // blocks, of kPageSize
+  Count backing_writes{0};    // blocks
+  Count backing_failures{0};  // reads and writes
 
   // Forgets what is counted anew where the slot table is taken over.
   void forget_stored() noexcept {
-    for (Count* const count : {&pages, &compressed_bytes, &same_filled, &raw, &objects}) {
+    for (Count* const count :
+         {&pages, &compressed_bytes, &same_filled, &raw, &objects, &written_back}) {
       count->store(0, std::memory_order_relaxed);
     }
   }
@@ -48,7 +53,7 @@ struct alignas(64) Counters {
   }
 };
 
-static_assert(sizeof(Counters) == 128 && Counters::Count::is_always_lock_free);
+static_assert(sizeof(Counters) == 192 && Counters::Count::is_always_lock_free);
 
 // What a slot word adds to the statistics, or, taken away again, subtracts.
 struct WordCounts {
@@ -57,6 +62,7 @@ struct WordCounts {
   std::int64_t same_filled = 0;
   std::int64_t raw = 0;
   std::int64_t objects = 0;
+  std::int64_t written_back = 0;
 
   void add(SlotWord word, std::int64_t sign) noexcept {
     switch (word.kind()) {
@@ -78,6 +84,9 @@ struct WordCounts {
         compressed_bytes += sign * static_cast<std::int64_t>(word.length());
         objects += sign;
         break;
+      case SlotWord::Kind::kWrittenBack:
+        written_back += sign;
+        break;
     }
     pages += sign;
   }
@@ -88,6 +97,7 @@ struct WordCounts {
     Counters::add(counters.same_filled, same_filled);
     Counters::add(counters.raw, raw);
     Counters::add(counters.objects, objects);
+    Counters::add(counters.written_back, written_back);
   }
 };
 

@@ -149,7 +149,7 @@ void Pool::free_page(std::uint64_t page) noexcept {
 }
 
 void Pool::adopt(SlotWord word) noexcept {
-  if (word.inlined() || !contains(word.location(), kGranule)) return;
+  if (!word.in_pool() || !contains(word.location(), kGranule)) return;
   if (word.kind() == SlotWord::Kind::kRaw) {
     if (map_entry(word.pool_page()).raw()) (void)pages_.adopt(word.pool_page(), 1);
     return;
@@ -168,7 +168,7 @@ void Pool::adopt(SlotWord word) noexcept {
 }
 
 void Pool::learn_span_of(SlotWord word) noexcept {
-  if (word.inlined() || word.kind() == SlotWord::Kind::kRaw) return;
+  if (!word.in_pool() || word.kind() == SlotWord::Kind::kRaw) return;
   if (!contains(word.location(), kGranule)) return;
   // Where the word is replaced meanwhile, its span is known, and may be another's already.
   const std::optional<SpanPlace> place = span_of(word.location());

@@ -5,10 +5,8 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "store/background_thread.h"
-#include "store/futex.h"
+#include "store/claim.h"
 #include "store/size_class.h"
-#include "store/slot_lock.h"
 
 namespace pleat::store {
 namespace {
@@ -40,38 +38,6 @@ std::size_t bytes_to_save(SlotWord word) {
 Store::Recompressor::Recompressor(State& state, codec::PageCodec codec)
     : state_(state), session_(state, state.options.sessions_max, std::move(codec)) {}
 
-Store::Recompressor::~Recompressor() {
-  if (!thread_.joinable()) return;
-  stop_.store(true, std::memory_order_release);
-  bell_.ring();
-  thread_.join();
-}
-
-Result<void> Store::Recompressor::start(bool io_flusher) {
-  auto started = start_background_thread("pleat-recompr", io_flusher, [this] { run(); });
-  if (!started) return std::move(started).error();
-  thread_ = *std::move(started);
-  return {};
-}
-
-RecompressResult Store::Recompressor::recompress(const RecompressRequest& request) noexcept {
-  request_ = request;
-  ++asked_;
-  bell_.ring();
-  while (answered_.load(std::memory_order_acquire) != asked_) futex_wait(answered_, asked_ - 1);
-  return result_;
-}
-
-void Store::Recompressor::run() noexcept {
-  while (true) {
-    bell_.wait();
-    if (stop_.load(std::memory_order_acquire)) return;
-    result_ = work(request_);
-    answered_.fetch_add(1, std::memory_order_release);
-    futex_wake(answered_, kFutexAll);
-  }
-}
-
 RecompressResult Store::Recompressor::work(const RecompressRequest& request) noexcept {
   BackgroundPriority priority;
   RecompressResult result;
@@ -84,7 +50,7 @@ RecompressResult Store::Recompressor::work(const RecompressRequest& request) noe
     const SlotWord seen(state_.slot_word(slot).load(std::memory_order_acquire));
     const bool is_wanted = wanted(request, seen);
     if (is_wanted || slot % kSlotsPerLook == 0) {
-      if (stop_.load(std::memory_order_relaxed) || monotonic_ns() >= end_ns) return result;
+      if (state_.errands.stopping() || monotonic_ns() >= end_ns) return result;
     }
     if (!is_wanted) continue;
     ++attempts;
@@ -116,31 +82,10 @@ bool Store::Recompressor::wanted(const RecompressRequest& request, SlotWord word
 }
 
 bool Store::Recompressor::claim(std::uint64_t slot, SlotWord seen, bool* sound) noexcept {
-  AtomicWord& word = state_.slot_word(slot);
-  if (!try_lock(word, seen)) return false;
-  const StoreStatus status = seen.kind() == Kind::kRaw
-                                 ? session_.decode_raw(slot, seen, page_.data())
-                                 : session_.decode_object(slot, seen, page_.data());
-  unlock(word, seen.with_age(SlotWord::kClaimed));
-  *sound = status == StoreStatus::kOk;
-  return true;
-}
-
-template <typename Replacement>
-std::optional<SlotWord> Store::Recompressor::replace_claimed(std::uint64_t slot,
-                                                             Replacement&& replacement) noexcept {
-  AtomicWord& word = state_.slot_word(slot);
-  SlotWord seen(word.load(std::memory_order_acquire));
-  while (seen.ages() && seen.age() == SlotWord::kClaimed && !seen.locked()) {
-    state_.pool.prepare_free(seen);
-    std::uint64_t expected = seen.bits();
-    if (word.compare_exchange_weak(expected, replacement(seen).bits(), std::memory_order_acq_rel,
-                                   std::memory_order_acquire)) {
-      return seen;
-    }
-    seen = SlotWord(expected);
-  }
-  return std::nullopt;
+  return claim_page(state_.slot_word(slot), seen, [&] {
+    const StoreStatus status = session_.decode(slot, seen, page_.data());
+    *sound = status == StoreStatus::kOk;
+  });
 }
 
 AllocateStatus Store::Recompressor::allocate(std::size_t bytes, std::uint64_t* location) noexcept {
@@ -175,8 +120,9 @@ Store::Recompressor::Outcome Store::Recompressor::recompress_page(std::uint64_t 
 }
 
 Store::Recompressor::Outcome Store::Recompressor::keep(std::uint64_t slot, unsigned age) noexcept {
-  const auto kept =
-      replace_claimed(slot, [age](SlotWord word) { return word.with_age(age).with_settled(true); });
+  const auto kept = replace_claimed(state_.slot_word(slot), state_.pool, [age](SlotWord word) {
+    return word.with_age(age).with_settled(true);
+  });
   return kept ? Outcome::kKept : Outcome::kInUse;
 }
 
@@ -185,14 +131,15 @@ Store::Recompressor::Outcome Store::Recompressor::replace(std::uint64_t slot, un
                                                           std::uint64_t* saved) noexcept {
   std::uint64_t location = 0;
   if (allocate(object_bytes(encoded.size), &location) != AllocateStatus::kOk) {
-    (void)replace_claimed(slot, [age](SlotWord word) { return word.with_age(age); });
+    (void)replace_claimed(state_.slot_word(slot), state_.pool,
+                          [age](SlotWord word) { return word.with_age(age); });
     return Outcome::kNoMemory;
   }
   const SlotWord fresh = SlotWord::compressed(encoded.id, location, encoded.size);
   session_.fill_object(slot, fresh, session_.compressed.data(), encoded.size);
-  const auto old = replace_claimed(slot, [fresh, age](SlotWord word) {
-    return fresh.with_age(age).with_settled(true).after(word);
-  });
+  const auto old = replace_claimed(
+      state_.slot_word(slot), state_.pool,
+      [fresh, age](SlotWord word) { return fresh.with_age(age).with_settled(true).after(word); });
   if (!old) {
     state_.pool.free(location);
     return Outcome::kInUse;

@@ -2,13 +2,8 @@
 // Recompression: a thread that makes stored pages smaller with a second codec, which may take its
 // time.
 //
-//   slot word locked -> object checked and decompressed -> slot word unlocked and claimed ->
-//   compressed -> object in the pool -> slot word published
-//
-// A claim is an age that the word has only meanwhile: every access ends it, since it leaves another
-// age there. So the word can be replaced by one compare-and-swap long after its bytes were read:
-// where it still is claimed nobody has used the page, and at most compaction has moved it. The page
-// is locked no longer than for a read.
+//   slot word locked -> object checked and decompressed -> slot word unlocked and claimed
+//   (store/claim.h) -> compressed -> object in the pool -> slot word published
 //
 // A page that does not become smaller by a size class stays, and is not tried again until it is
 // written anew: the word has a bit for it. So a pass that was cut short, by the death of the
@@ -17,21 +12,15 @@
 // The thread has the lowest priority but for the moments in which it holds a lock that a writer or
 // reader may wait for; then it has theirs.
 //
-// Thread safety: recompress() from one thread at a time; start() and the destructor once. Nothing
-// is allocated after construction.
+// Thread safety: the errand thread's alone. Nothing is allocated after construction.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <thread>
 
 #include "base/process.h"
-#include "base/result.h"
 #include "codec/page_codec.h"
-#include "store/doorbell.h"
 #include "store/page_allocator.h"
 #include "store/session.h"
 #include "store/slot_word.h"
@@ -43,22 +32,13 @@ namespace pleat::store {
 class Store::Recompressor {
  public:
   Recompressor(State& state, codec::PageCodec codec);
-  ~Recompressor();
-  Recompressor(const Recompressor&) = delete;
-  Recompressor& operator=(const Recompressor&) = delete;
 
-  // Starts the thread, which waits for requests. EPERM where `io_flusher` cannot be set.
-  Result<void> start(bool io_flusher);
-  // Has the thread do as Store::recompress() says.
-  RecompressResult recompress(const RecompressRequest& request) noexcept;
-
-  // What the thread does, for tests that do it on their own.
+  // As Store::recompress() says.
   RecompressResult work(const RecompressRequest& request) noexcept;
 
  private:
   enum class Outcome : std::uint8_t { kSmaller, kKept, kInUse, kNoMemory };
 
-  void run() noexcept;
   bool wanted(const RecompressRequest& request, SlotWord word) const noexcept;
   Outcome recompress_page(std::uint64_t slot, SlotWord seen, BackgroundPriority& priority,
                           std::uint64_t* saved) noexcept;
@@ -71,20 +51,10 @@ class Store::Recompressor {
   AllocateStatus allocate(std::size_t bytes, std::uint64_t* location) noexcept;
   // Replaces the slot's word by what `replacement` makes of it, if it still is claimed; what it
   // was.
-  template <typename Replacement>
-  std::optional<SlotWord> replace_claimed(std::uint64_t slot, Replacement&& replacement) noexcept;
 
   State& state_;
   Session::Impl session_;
   alignas(64) std::array<std::byte, kPageSize> page_{};
-  Doorbell bell_;
-  std::atomic<bool> stop_{false};
-  // recompress(): what was asked for, and what was done.
-  RecompressRequest request_;
-  RecompressResult result_;
-  std::atomic<std::uint32_t> answered_{0};
-  std::uint32_t asked_ = 0;
-  std::thread thread_;
 };
 
 }  // namespace pleat::store

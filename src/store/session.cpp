@@ -33,6 +33,13 @@ SlotWord publish(AtomicWord& word, SlotWord fresh, Pool& pool) noexcept {
   }
 }
 
+// Whether the word is what it was before what it leads to was read from the backing device, where
+// no lock keeps that: freed and filled anew meanwhile, it would be another's.
+bool still_is(const AtomicWord& word, SlotWord seen) noexcept {
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return SlotWord(word.load(std::memory_order_relaxed)).without_lock() == seen;
+}
+
 StoreStatus to_status(AllocateStatus status) noexcept {
   switch (status) {
     case AllocateStatus::kOk:
@@ -64,6 +71,7 @@ Store::Session::Impl::Impl(State& store_state, std::size_t session_index,
       codec.encode(partial.data(), compressed.data(), kCompressedBytesMax);
   (void)codec.decode(encoded.id, compressed.data(), encoded.size, partial.data());
   codec.kernels().fill(partial.data(), 0);
+  if (state.backing) blocks.emplace(kObjectBlocksMax);
 }
 
 Store::Session::Impl::~Impl() {
@@ -141,14 +149,18 @@ StoreStatus Store::Session::Impl::decode(std::uint64_t slot, SlotWord word,
     codec.kernels().fill(page, word.pattern());
   } else if (word.kind() == Kind::kRaw) {
     status = decode_raw(slot, word, page);
+  } else if (word.written_back()) {
+    status = decode_written_back(slot, word, page);
   } else {
     status = decode_object(slot, word, page);
   }
-  if (status == StoreStatus::kCorrupt) {
-    std::memset(page, 0, kPageSize);
-    Counters::add(counters.corrupt, 1);
-  }
   return status;
+}
+
+void Store::Session::Impl::note_damage(StoreStatus status, std::byte* page) noexcept {
+  if (status == StoreStatus::kOk) return;
+  std::memset(page, 0, kPageSize);
+  Counters::add(status == StoreStatus::kCorrupt ? counters.corrupt : counters.backing_failures, 1);
 }
 
 StoreStatus Store::Session::Impl::decode_object(std::uint64_t slot, SlotWord word,
@@ -156,11 +168,19 @@ StoreStatus Store::Session::Impl::decode_object(std::uint64_t slot, SlotWord wor
   const bool same = word.kind() == Kind::kSameObject;
   const std::size_t length = same ? sizeof(std::uint64_t) : word.length();
   if (!pool.contains(word.location(), sizeof(ObjectHeader) + length)) return StoreStatus::kCorrupt;
-  const std::byte* const object = pool.at(word.location());
+  return decode_bytes(slot, word, pool.at(word.location()), page);
+}
+
+StoreStatus Store::Session::Impl::decode_bytes(std::uint64_t slot, SlotWord word,
+                                               const std::byte* object, std::byte* page) noexcept {
+  const bool same = word.kind() == Kind::kSameObject;
+  const std::size_t length = same ? sizeof(std::uint64_t) : word.length();
   const std::byte* const data = object + sizeof(ObjectHeader);
   bool sound = true;
   if (same) {
     codec.kernels().fill(page, load_u64(data));
+  } else if (word.kind() == Kind::kRaw) {
+    std::memcpy(page, data, kPageSize);
   } else {
     sound = codec::decode_page(codec.kernels(), word.codec(), data, length, page);
   }
@@ -170,6 +190,17 @@ StoreStatus Store::Session::Impl::decode_object(std::uint64_t slot, SlotWord wor
   const auto check = static_cast<std::uint32_t>(data_check(data, length, slot, word));
   sound = sound && header.slot == slot && header.check == check;
   return sound ? StoreStatus::kOk : StoreStatus::kCorrupt;
+}
+
+StoreStatus Store::Session::Impl::decode_written_back(std::uint64_t slot, SlotWord word,
+                                                      std::byte* page) noexcept {
+  if (!state.backing) return StoreStatus::kCorrupt;
+  if (state.backing->read(word, blocks->data()) != 0) return StoreStatus::kBackingFailed;
+  Counters::add(counters.backing_reads, static_cast<std::int64_t>(Backing::blocks_of(word).count));
+  const SlotWord stored = word.before_write_back();
+  const bool is_raw = stored.kind() == Kind::kRaw && stored.length() == kPageSize;
+  if (!is_raw && stored.kind() != Kind::kCompressed) return StoreStatus::kCorrupt;
+  return decode_bytes(slot, stored, blocks->data() + Backing::offset_in_blocks(word), page);
 }
 
 StoreStatus Store::Session::Impl::decode_raw(std::uint64_t slot, SlotWord word,
@@ -186,6 +217,10 @@ StoreStatus Store::Session::Impl::decode_raw(std::uint64_t slot, SlotWord word,
 
 void Store::Session::Impl::free_object(SlotWord word) noexcept {
   if (word.inlined()) return;
+  if (word.written_back()) {
+    if (state.backing) state.backing->release(word);
+    return;
+  }
   // A word that was damaged may point anywhere; then the object is lost and nothing else.
   if (!pool.contains(word.location(), kGranule)) return;
   if (word.kind() == Kind::kRaw) {
@@ -226,11 +261,17 @@ StoreStatus Store::Session::write(std::uint64_t slot, const std::byte* page) noe
 
 StoreStatus Store::Session::read(std::uint64_t slot, std::byte* page) noexcept {
   AtomicWord& word = impl_->state.slot_word(slot);
-  SlotWord seen = wait_unlocked(word);
-  while (!seen.inlined() && !try_lock(word, seen)) seen = wait_unlocked(word);
-  const StoreStatus status = impl_->decode(slot, seen, page);
-  // The word is written for the lock anyway, so that a page which was used just now costs nothing.
-  if (!seen.inlined()) unlock(word, seen.with_age(0));
+  StoreStatus status = StoreStatus::kOk;
+  while (true) {
+    const SlotWord seen = wait_unlocked(word);
+    if (seen.in_pool() && !try_lock(word, seen)) continue;
+    status = impl_->decode(slot, seen, page);
+    // The word is written for the lock anyway, so that a page which was used just now costs
+    // nothing.
+    if (seen.in_pool()) unlock(word, seen.with_age(0));
+    if (!seen.written_back() || still_is(word, seen)) break;
+  }
+  impl_->note_damage(status, page);
   if (status != StoreStatus::kOk) Counters::add(impl_->counters.failed_reads, 1);
   return status;
 }
@@ -246,12 +287,13 @@ StoreStatus Store::Session::write_part(std::uint64_t slot, std::size_t offset,
   std::byte* const page = impl_->partial.data();
   SlotWord fresh;
   StoreStatus status = impl_->decode(slot, old, page);
+  impl_->note_damage(status, page);
   if (status == StoreStatus::kOk) {
     std::memcpy(page + offset, bytes, length);
     status = impl_->encode(slot, page, &fresh);
   }
   if (status != StoreStatus::kOk) {
-    unlock(word, old.with_age(0));
+    unlock(word, old.accessed());
     return impl_->failed_write(status);
   }
   impl_->pool.prepare_free(old);

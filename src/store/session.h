@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "codec/page_codec.h"
 #include "store/counters.h"
@@ -34,10 +35,16 @@ struct Store::Session::Impl {
   void fill_object(std::uint64_t slot, SlotWord word, const std::byte* data,
                    std::size_t length) noexcept;
 
-  // The page that a word says; the word is inlined or its lock held.
+  // The page that a word says; the word is inlined, or written back, or its lock held.
   StoreStatus decode(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
   StoreStatus decode_object(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
   StoreStatus decode_raw(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
+  StoreStatus decode_written_back(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
+  // The same of an object's bytes, header and all; of a raw page as well.
+  StoreStatus decode_bytes(std::uint64_t slot, SlotWord word, const std::byte* object,
+                           std::byte* page) noexcept;
+  // Counts what kept a page from being decoded, and zeroes it.
+  void note_damage(StoreStatus status, std::byte* page) noexcept;
 
   void free_object(SlotWord word) noexcept;
   // Counts that `fresh` has replaced `old`, and frees what `old` had.
@@ -52,6 +59,7 @@ struct Store::Session::Impl {
   alignas(
       64) std::array<std::byte, kPageSize> compressed;   // the first kCompressedBytesMax are used
   alignas(64) std::array<std::byte, kPageSize> partial;  // write_part()'s page
+  std::optional<BlockBuffer> blocks;                     // where there is a backing device
 };
 
 }  // namespace pleat::store

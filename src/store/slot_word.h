@@ -4,10 +4,9 @@
 //
 //   bits  0-35  location of the object, in granules of 16 bytes from the pool's start (1 TiB)
 //        36-47  length - 1 of the compressed page, in bytes
-//        48-51  kind: empty, same-filled, raw, or compressed by codec n
+//        48-51  kind: empty, same-filled, raw, compressed by codec n, or written back
 //        52-54  age: how long ago the page was read or written last (store/ager.h); of words
-//        without
-//               an object zero
+//               without an object zero
 //           55  settled: recompression has made the page smaller, or found that it cannot
 //        56-62  version: one more, modulo 128, at each publication
 //           63  lock
@@ -15,6 +14,8 @@
 // A raw page begins at a page of the pool, so the low 8 bits of its location and the 12 of its
 // length are free for part of its check. A same-filled page keeps its pattern in the low 48 bits
 // where it fits: as a sign-extended number, which every pointer is, or as a repeated 32-bit value.
+// The location of a page that is written back is on the backing device, in units of 64 bytes; bits
+// 52-55 are the kind that it had.
 //
 // Thread safety: a value type.
 #pragma once
@@ -34,16 +35,21 @@ inline constexpr std::size_t kGranulesPerPage = kPageSize / kGranule;
 inline constexpr unsigned kLocationBits = 36;
 inline constexpr std::uint64_t kPoolBytesMax = kGranule << kLocationBits;
 static_assert(kPoolBytesMax == std::uint64_t{1} << 40);
+// The backing device's.
+inline constexpr std::size_t kBackingUnit = 64;
+inline constexpr std::uint64_t kBackingBytesMax = kBackingUnit << kLocationBits;
+static_assert(kBackingBytesMax == std::uint64_t{4} << 40);
 
 class SlotWord {
  public:
   enum class Kind : std::uint8_t {
     kEmpty = 0,
-    kSameWord = 1,    // same-filled; the pattern is the low 48 bits, sign-extended
-    kSameHalf = 2,    // same-filled; the pattern is the low 32 bits, twice
-    kSameObject = 3,  // same-filled; the pattern is in an object of 8 bytes
-    kRaw = 4,         // an incompressible page, in a pool page of its own
-    kCompressed = 5,  // this and all above it: kCompressed + CodecId - 1
+    kSameWord = 1,      // same-filled; the pattern is the low 48 bits, sign-extended
+    kSameHalf = 2,      // same-filled; the pattern is the low 32 bits, twice
+    kSameObject = 3,    // same-filled; the pattern is in an object of 8 bytes
+    kRaw = 4,           // an incompressible page, in a pool page of its own
+    kCompressed = 5,    // this and those up to 14: kCompressed + CodecId - 1
+    kWrittenBack = 15,  // the object, of a raw or compressed page, is on the backing device
   };
   // Bits of a raw page's check that the word keeps.
   static constexpr unsigned kRawCheckBits = 20;
@@ -83,8 +89,16 @@ class SlotWord {
     return SlotWord(location | std::uint64_t{length - 1} << kLocationBits | kind << kKindShift);
   }
 
+  // This word, which ages, with its object on the backing device, at a location in its units.
+  constexpr SlotWord written_back_to(std::uint64_t location) const {
+    const std::size_t length = kind() == Kind::kRaw ? kPageSize : this->length();
+    return SlotWord(location | std::uint64_t{length - 1} << kLocationBits |
+                    kind_bits(Kind::kWrittenBack) | std::uint64_t{nibble()} << kAgeShift);
+  }
+
   constexpr std::uint64_t bits() const { return bits_; }
   constexpr Kind kind() const {
+    if (nibble() == static_cast<unsigned>(Kind::kWrittenBack)) return Kind::kWrittenBack;
     return nibble() < static_cast<unsigned>(Kind::kCompressed) ? static_cast<Kind>(nibble())
                                                                : Kind::kCompressed;
   }
@@ -92,15 +106,18 @@ class SlotWord {
   constexpr bool same_filled() const {
     return kind() >= Kind::kSameWord && kind() <= Kind::kSameObject;
   }
+  constexpr bool written_back() const { return kind() == Kind::kWrittenBack; }
   // Whether the word says all there is to say: no object, and so no lock needed to read the page.
   constexpr bool inlined() const { return kind() <= Kind::kSameHalf; }
+  // Whether the page is kept in an object or a page of the pool.
+  constexpr bool in_pool() const { return !inlined() && !written_back(); }
 
   // Of kSameWord and kSameHalf; 0 of kEmpty, which reads as zeros.
   constexpr std::uint64_t pattern() const {
     if (kind() == Kind::kSameHalf) return (bits_ & 0xFFFFFFFF) * 0x1'0000'0001;
     return kind() == Kind::kSameWord ? sign_extended(bits_ & kPayloadMask) : 0;
   }
-  // Of kSameObject and kCompressed, in granules.
+  // Of kSameObject and kCompressed in granules, of kWrittenBack in the backing device's units.
   constexpr std::uint64_t location() const { return bits_ & kLocationMask; }
   // Of kRaw, in pages of the pool.
   constexpr std::uint64_t pool_page() const { return location() / kGranulesPerPage; }
@@ -108,17 +125,23 @@ class SlotWord {
     return (bits_ & (kGranulesPerPage - 1)) |
            (bits_ >> kLocationBits & kLengthMask) * kGranulesPerPage;
   }
-  // Of kCompressed, in bytes.
+  // Of kCompressed and kWrittenBack, in bytes.
   constexpr std::size_t length() const {
     return static_cast<std::size_t>(bits_ >> kLocationBits & kLengthMask) + 1;
   }
   // Whether the page is kept in an object at `location`.
   constexpr bool has_object_at(std::uint64_t location) const {
-    return !inlined() && kind() != Kind::kRaw && this->location() == location;
+    return in_pool() && kind() != Kind::kRaw && this->location() == location;
   }
   // This word with its object at another place.
   constexpr SlotWord moved_to(std::uint64_t location) const {
     return SlotWord((bits_ & ~kLocationMask) | location);
+  }
+  // Of kWrittenBack: the word that its page's check was made with, but for the location. A damaged
+  // word may give any.
+  constexpr SlotWord before_write_back() const {
+    return SlotWord(std::uint64_t{length() - 1} << kLocationBits | (bits_ >> kAgeShift & 0xF)
+                                                                       << kKindShift);
   }
   constexpr codec::CodecId codec() const {
     return static_cast<codec::CodecId>(nibble() - static_cast<unsigned>(Kind::kCompressed) + 1);
@@ -126,11 +149,14 @@ class SlotWord {
 
   // Whether the word has an age: compressed and raw pages do, since only they can be made smaller
   // or be put elsewhere.
-  constexpr bool ages() const { return kind() >= Kind::kRaw; }
+  constexpr bool ages() const { return kind() >= Kind::kRaw && !written_back(); }
   constexpr unsigned age() const { return bits_ >> kAgeShift & kAgeMask; }
   constexpr SlotWord with_age(unsigned age) const {
     return SlotWord((bits_ & ~(kAgeMask << kAgeShift)) | std::uint64_t{age} << kAgeShift);
   }
+
+  // This word after an access.
+  constexpr SlotWord accessed() const { return ages() ? with_age(0) : *this; }
 
   constexpr bool settled() const { return (bits_ & kSettled) != 0; }
   constexpr SlotWord with_settled(bool settled) const {

@@ -4,13 +4,17 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <utility>
+
+#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/units.h"
 #include "store/recompressor.h"
 #include "store/session.h"
 #include "store/state.h"
+#include "store/writeback.h"
 
 namespace pleat::store {
 namespace {
@@ -32,11 +36,12 @@ std::uint64_t device_bytes_max_of(const StoreOptions& options) {
   return std::max(options.device_bytes, options.device_bytes_max);
 }
 
-// One for each session, then the recompressor's and the compactor's.
+// One for each session, then the errands' and the compactor's.
 unsigned counters_of(const StoreOptions& options) { return options.sessions_max + 2; }
 
 Layout layout_of(const StoreOptions& options) {
-  return make_layout(device_bytes_max_of(options), reserve_pages_of(options), counters_of(options));
+  return make_layout(device_bytes_max_of(options), reserve_pages_of(options), counters_of(options),
+                     options.backing.empty() ? 0 : options.backing_bytes);
 }
 
 Result<void> check_device_bytes(std::uint64_t bytes) {
@@ -74,9 +79,10 @@ Result<void> check_options(const StoreOptions& options) {
 
 // Asked before it is taken: past that point the system would kill programs to provide it.
 Result<void> check_available(const StoreOptions& options) {
-  const std::uint64_t first_bytes = layout_of(options).slot_table_offset +
-                                    options.device_bytes / kPageSize * sizeof(SlotWord) +
-                                    reserve_pages_of(options) * kPageSize;
+  const Layout layout = layout_of(options);
+  const std::uint64_t first_bytes =
+      layout.slot_table_offset + options.device_bytes / kPageSize * sizeof(SlotWord) +
+      layout.pool_offset - layout.block_counts_offset + reserve_pages_of(options) * kPageSize;
   const std::uint64_t available = available_memory();
   if (first_bytes <= available) return {};
   return Error{ENOMEM, "slot table and reserve of a device of " +
@@ -94,6 +100,7 @@ StoreHeader header_of(const Layout& layout, std::uint64_t magic = StoreHeader::k
           layout.slot_table_offset,
           layout.page_map_offset,
           layout.region_words_offset,
+          layout.block_counts_offset,
           layout.pool_offset,
           layout.pool_pages};
 }
@@ -117,6 +124,7 @@ int to_errno(StoreStatus status) noexcept {
     case StoreStatus::kNoReserve:
       return -ENOSPC;
     case StoreStatus::kCorrupt:
+    case StoreStatus::kBackingFailed:
       return -EIO;
   }
   return -EIO;
@@ -128,7 +136,7 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
       layout(store_layout),
       memory(std::move(store_memory)),
       slots(reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + layout.slot_table_offset),
-            reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + kSlotsOffset)),
+            &variables().slots),
       counters(reinterpret_cast<Counters*>(memory.base() + layout.counters_offset),
                counters_of(options)),
       session_open(options.sessions_max + std::size_t{1}),
@@ -143,6 +151,9 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
       compactor(slots, pool, compact_bell, counters.back().compacted),
       ager(slots) {
   pages.set_limit_pages(limit_pages_of(options.mem_limit_bytes));
+  if (layout.blocks == 0) return;
+  backing.emplace(std::span(
+      reinterpret_cast<BlockCount*>(memory.base() + layout.block_counts_offset), layout.blocks));
 }
 
 Result<std::unique_ptr<Store>> Store::create(const StoreOptions& options) {
@@ -159,6 +170,10 @@ Result<std::unique_ptr<Store>> Store::create(const StoreOptions& options) {
 Result<Memory> Store::make_memory(const StoreOptions& options) {
   if (auto checked = check_options(options); !checked) return std::move(checked).error();
   return Memory::create(layout_of(options).total_bytes, options.lock_memory);
+}
+
+Result<std::uint64_t> Store::backing_bytes(const std::string& path) {
+  return Backing::usable_bytes(path);
 }
 
 Result<void> Store::check_memory(const StoreOptions& options, const Memory& memory) {
@@ -193,14 +208,8 @@ Result<std::unique_ptr<Store>> Store::stand_by(const StoreOptions& options, Memo
   if (auto started = state->ager.start(options.io_flusher); !started) {
     return std::move(started).error();
   }
-  if (!options.recompress.empty()) {
-    auto codec = codec::PageCodec::open(options.recompress, *options.kernels);
-    if (!codec) return std::move(codec).error();
-    state->recompressor = std::make_unique<Recompressor>(*state, *std::move(codec));
-    if (auto started = state->recompressor->start(options.io_flusher); !started) {
-      return std::move(started).error();
-    }
-  }
+  if (auto opened = state->open_backing(); !opened) return std::move(opened).error();
+  if (auto prepared = state->prepare_errands(); !prepared) return std::move(prepared).error();
   return std::unique_ptr<Store>(new Store(std::move(state)));
 }
 
@@ -210,6 +219,9 @@ Result<void> Store::begin() {
   const std::atomic_ref<std::uint64_t> magic(header.magic);
   const bool is_new = magic.load(std::memory_order_acquire) == 0;
   if (!is_new && header != wanted) return unknown_layout(header);
+  if (is_new) {
+    if (auto begun = state_->begin_backing(); !begun) return begun;
+  }
   if (is_new) state_->slots.set_size(state_->options.device_bytes / kPageSize);
   if (auto provided = follow_size(); !provided) return provided;
   // Where the last process was killed before the magic was there, it has left memory all the same.
@@ -223,6 +235,45 @@ Result<void> Store::begin() {
   header = header_of(state_->layout, 0);
   magic.store(wanted.magic, std::memory_order_release);
   return {};
+}
+
+Result<void> Store::State::open_backing() {
+  if (!backing) return {};
+  if (const int code = memory.populate(layout.block_counts_offset,
+                                       layout.pool_offset - layout.block_counts_offset);
+      code != 0) {
+    return errno_error(code, "cannot get memory for the backing device's blocks");
+  }
+  backing_state = backing->open(options.backing);
+  const bool is_new =
+      std::atomic_ref(reinterpret_cast<StoreHeader*>(memory.base())->magic).load() == 0;
+  if (is_new) return backing_state;
+  if (backing_state) backing_state = backing->check(variables().backing_id);
+  return {};
+}
+
+Result<void> Store::State::begin_backing() {
+  if (!backing) return {};
+  BackingId& id = variables().backing_id;
+  if (getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
+    return errno_error("cannot make a label for the backing device");
+  }
+  return backing->begin(id);
+}
+
+Result<void> Store::State::prepare_errands() {
+  if (!options.recompress.empty()) {
+    auto codec = codec::PageCodec::open(options.recompress, *options.kernels);
+    if (!codec) return std::move(codec).error();
+    recompressor = std::make_unique<Recompressor>(*this, *std::move(codec));
+  }
+  if (backing) {
+    auto codec = codec::PageCodec::open(options.codec, *options.kernels);
+    if (!codec) return std::move(codec).error();
+    writeback = std::make_unique<Writeback>(*this, *std::move(codec));
+  }
+  if (!recompressor && !writeback) return {};
+  return errands.start("pleat-errands", options.io_flusher);
 }
 
 Result<void> Store::State::provide_slots(std::uint64_t count) {
@@ -245,12 +296,17 @@ Result<void> Store::State::adopt() {
   if (auto found = reserve.find_metadata(); !found) return found;
   reserve.visit_regions([this](std::uint64_t region) { pages.begin_adoption(region); });
   WordCounts counts;
+  if (backing) backing->begin_adoption();
   for (std::uint64_t slot = 0; slot < slots.size(); ++slot) {
     // Whoever held the lock is gone, and a locked word is always whole.
     const SlotWord word = SlotWord(slots[slot].load(std::memory_order_relaxed)).without_lock();
     slots[slot].store(word.bits(), std::memory_order_relaxed);
     counts.add(word, 1);
-    pool.adopt(word);
+    if (word.written_back()) {
+      if (backing) backing->take(word);
+    } else {
+      pool.adopt(word);
+    }
   }
   for (Counters& part : counters) part.forget_stored();
   counts.count_in(counters[0]);
@@ -343,7 +399,19 @@ StoreStats Store::stats() const noexcept {
     stats.over_limit_writes += read(part.over_limit);
     stats.pages_recompressed += read(part.recompressed);
     stats.recompress_saved += read(part.recompress_saved);
+    stats.pages_written_back += read(part.written_back);
+    stats.backing_reads += read(part.backing_reads);
+    stats.backing_writes += read(part.backing_writes);
+    stats.backing_failures += read(part.backing_failures);
     objects += part.objects.load(std::memory_order_relaxed);
+  }
+  if (const auto& backing = state_->backing) {
+    stats.backing_used = backing->used_blocks();
+    stats.backing_bytes = backing->blocks() * kPageSize;
+  }
+  const StoreVariables& variables = state_->variables();
+  if (variables.has_writeback_limit.load(std::memory_order_acquire) != 0) {
+    stats.writeback_limit = variables.writeback_limit.load(std::memory_order_relaxed) * kPageSize;
   }
   const PageAllocator& pages = state_->pages;
   stats.mem_used_total = pages.used_pages() * kPageSize;
@@ -357,7 +425,8 @@ StoreStats Store::stats() const noexcept {
   stats.metadata_bytes = static_cast<std::uint64_t>(objects) * sizeof(ObjectHeader) +
                          state_->pool.spans() * kSpanHeaderBytes +
                          state_->reserve.metadata_bytes() + pages.index_bytes() +
-                         state_->layout.slot_table_offset - state_->layout.counters_offset;
+                         state_->layout.slot_table_offset - state_->layout.counters_offset +
+                         state_->layout.blocks;
   return stats;
 }
 
@@ -386,8 +455,29 @@ Result<RecompressResult> Store::recompress(const RecompressRequest& request) {
     return Error{EINVAL, "no stored page has " + std::to_string(request.bytes_min) +
                              " bytes; choose a threshold of at most 4096"};
   }
-  return state_->recompressor->recompress(request);
+  RecompressResult result;
+  state_->errands.run([&] { result = state_->recompressor->work(request); });
+  return result;
 }
+
+Result<WritebackResult> Store::write_back(const WritebackRequest& request) {
+  if (!state_->writeback) {
+    return Error{EOPNOTSUPP, "the device has no backing device; it is chosen when it is made"};
+  }
+  if (!state_->backing_state) return state_->backing_state.error();
+  WritebackResult result;
+  state_->errands.run([&] { result = state_->writeback->work(request); });
+  return result;
+}
+
+void Store::set_writeback_limit(std::optional<std::uint64_t> bytes) noexcept {
+  StoreVariables& variables = state_->variables();
+  // Nobody else changes either but the errand thread, which somebody waits for.
+  variables.writeback_limit.store(bytes.value_or(0) / kPageSize, std::memory_order_relaxed);
+  variables.has_writeback_limit.store(bytes ? 1 : 0, std::memory_order_release);
+}
+
+const Result<void>& Store::backing_state() const noexcept { return state_->backing_state; }
 
 bool Store::settle(unsigned timeout_ms) noexcept {
   // What compaction frees is the reserve's to give back.

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/page.h"
@@ -38,9 +39,11 @@ enum class [[nodiscard]] StoreStatus : std::uint8_t{
     kNoReserve,
     // The stored object fails its check or does not decompress. Nothing is returned as data.
     kCorrupt,
+    // The page is written back, and the backing device cannot be read.
+    kBackingFailed,
 };
 
-// 0, -ENOSPC (kOverLimit, kNoReserve) or -EIO (kCorrupt).
+// 0, -ENOSPC (kOverLimit, kNoReserve) or -EIO (kCorrupt, kBackingFailed).
 int to_errno(StoreStatus status) noexcept;
 
 struct StoreOptions {
@@ -54,6 +57,9 @@ struct StoreOptions {
   std::string codec = "lz4";
   // Codec that recompress() tries; none where it is empty.
   std::string recompress = "";
+  // Block device or file for writeback, whose contents are lost; none where it is empty.
+  std::string backing = "";
+  std::uint64_t backing_bytes = 0;          // what Store::backing_bytes() says of it
   const codec::Kernels* kernels = nullptr;  // required
   // How many sessions will be opened at most.
   unsigned sessions_max = 1;
@@ -86,6 +92,35 @@ struct RecompressResult {
   bool no_memory = false;                // it ended since the pool had none
 };
 
+// What writeback is to work on.
+struct WritebackRequest {
+  bool only_idle = false;               // pages that are marked idle
+  bool only_huge = false;               // incompressible pages, stored raw
+  bool only_incompressible = false;     // of these, those that no codec of the device makes smaller
+  std::uint64_t pages_max = 0;          // so many are tried at most; 0 is all
+  std::uint64_t first_slot = 0;         // where to begin
+  std::uint64_t end_slot = UINT64_MAX;  // where to end, before it
+  std::uint64_t duration_ns = 0;        // it returns after about so long; 0 is no bound
+};
+
+enum class WritebackEnd : std::uint8_t {
+  kDone,    // nothing is left to be looked at
+  kPaused,  // pages_max or duration_ns
+  kLimit,   // the writeback limit is used up
+  kFull,    // no room on the backing device
+  kFailed,  // it could not be written; the pages are as they were
+};
+
+// What it came to.
+struct WritebackResult {
+  std::uint64_t pages_written = 0;
+  std::uint64_t blocks_written = 0;  // of 4096 bytes, to the backing device
+  std::uint64_t bytes_freed = 0;     // of compressed bytes in memory
+  std::uint64_t next_slot = 0;       // where to go on
+  WritebackEnd end = WritebackEnd::kDone;
+  int error = 0;  // errno of kFailed
+};
+
 // One moment's statistics, in zram's terms (Documentation/admin-guide/blockdev/zram.rst). While
 // operations run the fields are each recent but not of one instant; at rest they are exact.
 struct StoreStats {
@@ -103,8 +138,16 @@ struct StoreStats {
   std::uint64_t failed_reads = 0;
   std::uint64_t failed_writes = 0;
   std::uint64_t notify_free = 0;
+  // bd_stat
+  std::uint64_t backing_used = 0;    // blocks of 4096 bytes that hold pages (bd_count)
+  std::uint64_t backing_reads = 0;   // blocks (bd_reads)
+  std::uint64_t backing_writes = 0;  // blocks (bd_writes)
   // Ours
-  std::uint64_t corrupt_pages = 0;       // reads that failed their check
+  std::uint64_t backing_bytes = 0;       // size of the backing device; 0 = none
+  std::uint64_t backing_failures = 0;    // reads and writes that the backing device has failed
+  std::uint64_t pages_written_back = 0;  // of orig_data_size, on the backing device now
+  std::optional<std::uint64_t> writeback_limit;  // bytes that may still be written back
+  std::uint64_t corrupt_pages = 0;               // reads that failed their check
   std::uint64_t no_reserve_writes = 0;   // of failed_writes, those that found no memory ready
   std::uint64_t over_limit_writes = 0;   // of failed_writes, those that mem_limit kept out
   std::uint64_t pages_recompressed = 0;  // made smaller by recompression
@@ -126,6 +169,8 @@ class Store {
   //
   // Address space for a store with these options. It lasts until Memory::remove().
   static Result<Memory> make_memory(const StoreOptions& options);
+  // The size of a backing device: EBUSY and others where it cannot be one.
+  static Result<std::uint64_t> backing_bytes(const std::string& path);
   // Whether memory that was in use can be taken over with these options: EPROTO where it has
   // another layout.
   static Result<void> check_memory(const StoreOptions& options, const Memory& memory);
@@ -181,12 +226,23 @@ class Store {
   // exceed mem_limit by a span for a moment. EOPNOTSUPP without such a codec, EINVAL for more than
   // a page of bytes_min. By one thread at a time.
   Result<RecompressResult> recompress(const RecompressRequest& request);
+  // Moves pages to the backing device as they are, compressed, and frees their memory; a read gets
+  // them from there, and leaves them there. By the same thread, and as recompress(). EOPNOTSUPP
+  // without a backing device. Not at once with recompress().
+  Result<WritebackResult> write_back(const WritebackRequest& request);
+  // So many bytes may be written back from now on, rounded down to blocks; no bound where there is
+  // none. It lasts as long as the memory does.
+  void set_writeback_limit(std::optional<std::uint64_t> bytes) noexcept;
+  // For a successor: whether the backing device is to be had. Else pages that are written back
+  // cannot be read, and all others can.
+  const Result<void>& backing_state() const noexcept;
   // Waits until compaction rests, the reserve is at its target and all that another process has
   // left is worked out, at most `timeout_ms` for each; for tests and for statistics that are to be
   // exact. Whether they got there.
   bool settle(unsigned timeout_ms) noexcept;
 
   class Recompressor;  // store/recompressor.h
+  class Writeback;     // store/writeback.h
   struct State;        // shared with Session; store.cpp
 
  private:

@@ -57,7 +57,7 @@ class Damager {
   void set_layout(std::uint32_t version) { header_.version = version; }
 
   std::uint64_t pages() const {
-    return *reinterpret_cast<const std::uint64_t*>(memory_ + store::kSlotsOffset);
+    return *reinterpret_cast<const std::uint64_t*>(memory_ + store::kVariablesOffset);
   }
 
   // Whether the page is kept in the pool.

@@ -17,8 +17,10 @@
 #include <vector>
 
 #include "store/adoption.h"
+#include "store/backing_file.h"
 #include "store/recompressor.h"
 #include "store/wordy_page.h"
+#include "store/writeback.h"
 
 namespace pleat::store {
 namespace {
@@ -171,7 +173,8 @@ StoreOptions stepping_store() {
 // Has a child do `life` on the store's memory, one instruction at a time from its stop_here() on,
 // and takes the memory over in each of its states. `side_of` says what a successor finds: the state
 // before the operation, or that after it, but for what it does not change.
-void die_at_each_instruction(const StoreOptions& options, void (*life)(const Memory& kept),
+void die_at_each_instruction(const StoreOptions& options,
+                             const std::function<void(const Memory& kept)>& life,
                              const std::function<Side(Store&, Store::Session&)>& side_of) {
   const Memory kept = make_shared_memory(options);
   TracedChild child([&] { life(kept); });
@@ -365,6 +368,30 @@ TEST(AtEachInstruction, OfARecompression) {
         if (!has_the_others(session)) return Side::kWrong;
         if (read_page(session, 0) != wordy_page(1, kPageSize)) return Side::kWrong;
         return is_settled ? Side::kNew : Side::kOld;
+      });
+}
+
+TEST(AtEachInstruction, OfAWriteback) {
+  constexpr std::uint64_t kBlocks = 16;
+  const BackingFile file(kBlocks);
+  StoreOptions options = stepping_store();
+  options.backing = file.path();
+  options.backing_bytes = kBlocks * kPageSize;
+  die_at_each_instruction(
+      options,
+      [&options](const Memory& kept) {
+        const auto store = full_store(options, kept, any_page(1));
+        stop_here();
+        const WritebackResult result =
+            StoreInspector::state(*store).writeback->work({.pages_max = 1});
+        _exit(result.pages_written == 1 ? 0 : 4);
+      },
+      [](Store& store, Store::Session& session) {
+        const bool is_new = StoreInspector::word(store, 0).written_back();
+        if (!has_the_others(session) || read_page(session, 0) != any_page(1)) return Side::kWrong;
+        if (store.stats().pages_written_back != (is_new ? 1 : 0)) return Side::kWrong;
+        if ((store.stats().backing_used != 0) != is_new) return Side::kWrong;
+        return is_new ? Side::kNew : Side::kOld;
       });
 }
 

@@ -210,20 +210,21 @@ TEST(Create, HeaderSaysWhereEverythingIs) {
   StoreHeader header;
   std::memcpy(&header, state.memory.base(), sizeof(header));
   EXPECT_EQ(std::memcmp(&header.magic, "PLEATSTR", 8), 0);
-  EXPECT_EQ(header.version, 4u);
+  EXPECT_EQ(header.version, 5u);
   EXPECT_EQ(header.page_bytes, 4096u);
   EXPECT_EQ(header.device_bytes_max, 1000 * kPageSize);
   EXPECT_EQ(header.counters_offset, kPageSize);
   EXPECT_EQ(header.slot_table_offset, 2 * kPageSize);
   EXPECT_GE(header.page_map_offset, header.slot_table_offset + 8000);
   EXPECT_GE(header.region_words_offset, header.page_map_offset + 2 * header.pool_pages);
-  EXPECT_GE(header.pool_offset, header.region_words_offset + header.pool_pages / 4);
+  EXPECT_GE(header.block_counts_offset, header.region_words_offset + header.pool_pages / 4);
+  EXPECT_EQ(header.pool_offset, header.block_counts_offset);
   EXPECT_EQ(header.pool_offset % kPageSize, 0u);
   EXPECT_GE(header.pool_pages, 1000u);
 }
 
 TEST(Layout, LargestDeviceFitsItsAddresses) {
-  const Layout layout = make_layout(kDeviceBytesMax, 2048, 64);
+  const Layout layout = make_layout(kDeviceBytesMax, 2048, 64, 0);
   EXPECT_EQ(layout.pool_pages * kPageSize, kPoolBytesMax);
   EXPECT_EQ(layout.slots_max, std::uint64_t{1} << 32);
   EXPECT_LT(layout.total_bytes, std::uint64_t{1} << 46);

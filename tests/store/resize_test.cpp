@@ -124,7 +124,7 @@ TEST(Resize, ASizeThatTheMemoryCannotHaveIsRefused) {
     const auto store = Store::stand_by(options, *Memory::attach(kept->id()));
     ASSERT_TRUE(store && (*store)->begin());
   }
-  *reinterpret_cast<std::uint64_t*>(kept->base() + kSlotsOffset) = 2001;
+  *reinterpret_cast<std::uint64_t*>(kept->base() + kVariablesOffset) = 2001;
   const auto store = Store::stand_by(options, *Memory::attach(kept->id()));
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().code, EPROTO);

@@ -135,5 +135,27 @@ TEST(SlotWord, LockChangesNothingElse) {
   EXPECT_EQ(locked.codec(), word.codec());
 }
 
+TEST(SlotWord, OneThatIsWrittenBackKeepsWhatItsPageWas) {
+  const std::uint64_t location = (std::uint64_t{1} << kLocationBits) - 1;
+  for (const SlotWord before : {SlotWord::compressed(codec::CodecId::kLine, 77, 1234),
+                                SlotWord::raw(99, 0x1234'5678'9ABC'DEF0)}) {
+    const bool is_raw = before.kind() == SlotWord::Kind::kRaw;
+    const SlotWord aged = before.with_age(SlotWord::kClaimed).with_settled(true);
+    const SlotWord word = aged.written_back_to(location).after(aged);
+    EXPECT_EQ(word.kind(), SlotWord::Kind::kWrittenBack);
+    EXPECT_EQ(word.location(), location);
+    EXPECT_EQ(word.length(), is_raw ? kPageSize : 1234);
+    EXPECT_EQ(word.version(), before.version() + 1);
+    EXPECT_FALSE(word.ages() || word.inlined() || word.in_pool() || word.locked());
+    EXPECT_FALSE(word.has_object_at(location));
+    EXPECT_EQ(word.accessed(), word);
+    const SlotWord stored = word.before_write_back();
+    EXPECT_EQ(stored.kind(), before.kind());
+    EXPECT_EQ(stored.length(), word.length());
+    EXPECT_TRUE(is_raw || stored.codec() == codec::CodecId::kLine);
+    EXPECT_EQ(stored.age(), 0u);
+  }
+}
+
 }  // namespace
 }  // namespace pleat::store

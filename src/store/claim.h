@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Claims: how a background thread works on pages that others go on using.
+//
+// A claim is an age that the word has only meanwhile: every access ends it, since it leaves another
+// age there. So the word can be replaced by one compare-and-swap long after its bytes were read:
+// where it still is claimed nobody has used the page, and at most compaction has moved it. The page
+// is locked no longer than for a read.
+//
+// Thread safety: one thread claims, of whatever number use the slots.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+
+#include "store/pool.h"
+#include "store/slot_lock.h"
+#include "store/slot_word.h"
+
+namespace pleat::store {
+
+// Locks the word if it still is `seen`, calls `look`, which is to read what is stored, and gives
+// the lock back with a claim. Whether the word was claimed.
+template <typename Look>
+bool claim_page(AtomicWord& word, SlotWord seen, Look&& look) noexcept {
+  if (!try_lock(word, seen)) return false;
+  look();
+  unlock(word, seen.with_age(SlotWord::kClaimed));
+  return true;
+}
+
+// Replaces the word by what `replacement` makes of it, if it still is claimed; what it was.
+template <typename Replacement>
+std::optional<SlotWord> replace_claimed(AtomicWord& word, Pool& pool,
+                                        Replacement&& replacement) noexcept {
+  SlotWord seen(word.load(std::memory_order_acquire));
+  while (seen.ages() && seen.age() == SlotWord::kClaimed && !seen.locked()) {
+    pool.prepare_free(seen);
+    std::uint64_t expected = seen.bits();
+    if (word.compare_exchange_weak(expected, replacement(seen).bits(), std::memory_order_acq_rel,
+                                   std::memory_order_acquire)) {
+      return seen;
+    }
+    seen = SlotWord(expected);
+  }
+  return std::nullopt;
+}
+
+}  // namespace pleat::store

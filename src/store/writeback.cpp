@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "store/writeback.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "store/claim.h"
+#include "store/object.h"
+
+namespace pleat::store {
+namespace {
+
+using Kind = SlotWord::Kind;
+
+// How often the clock is looked at where nothing is to be done.
+constexpr std::uint64_t kSlotsPerLook = 4096;
+
+std::size_t stored_bytes(SlotWord word) {
+  return word.kind() == Kind::kRaw ? kPageSize : word.length();
+}
+
+}  // namespace
+
+Store::Writeback::Writeback(State& state, codec::PageCodec codec)
+    : state_(state),
+      session_(state, state.options.sessions_max, std::move(codec)),
+      entries_(std::make_unique<Entry[]>(kEntriesMax)) {}
+
+WritebackResult Store::Writeback::work(const WritebackRequest& request) noexcept {
+  BackgroundPriority priority;
+  priority_ = &priority;
+  WritebackResult result;
+  result.next_slot = request.first_slot;
+  // Its last owner in this daemon may have had it still when this one began.
+  (void)state_.backing->claim();
+  const std::uint64_t end_ns =
+      request.duration_ns != 0 ? monotonic_ns() + request.duration_ns : UINT64_MAX;
+  std::uint64_t attempts = 0;
+  for (bool is_more = true; is_more;) {
+    const auto run = next_run(&result.end);
+    if (!run) return result;
+    units_ = 0;
+    entries_count_ = 0;
+    is_more = fill(request, end_ns, *run, &attempts, &result);
+    if (entries_count_ == 0) continue;
+    result.error = write(*run, &result);
+    if (result.error != 0) {
+      give_up();
+      Counters::add(session_.counters.backing_failures, 1);
+      result.end = WritebackEnd::kFailed;
+      return result;
+    }
+    publish(&result);
+  }
+  return result;
+}
+
+bool Store::Writeback::wanted(const WritebackRequest& request, SlotWord word) const noexcept {
+  if (!word.ages() || word.locked()) return false;
+  if (request.only_idle && word.age() < SlotWord::kIdle) return false;
+  const bool is_raw = word.kind() == Kind::kRaw;
+  if ((request.only_huge || request.only_incompressible) && !is_raw) return false;
+  return !request.only_incompressible || word.settled() || !state_.recompressor;
+}
+
+std::optional<Backing::Run> Store::Writeback::next_run(WritebackEnd* end) noexcept {
+  const StoreVariables& variables = state_.variables();
+  std::uint64_t wanted = kBatchBlocks;
+  if (variables.has_writeback_limit.load(std::memory_order_acquire) != 0) {
+    wanted = std::min(wanted, variables.writeback_limit.load(std::memory_order_relaxed));
+  }
+  if (wanted == 0) {
+    *end = WritebackEnd::kLimit;
+    return std::nullopt;
+  }
+  const auto run = state_.backing->find_run(wanted);
+  if (!run) *end = WritebackEnd::kFull;
+  return run;
+}
+
+bool Store::Writeback::fill(const WritebackRequest& request, std::uint64_t end_ns, Backing::Run run,
+                            std::uint64_t* attempts, WritebackResult* result) noexcept {
+  std::uint64_t& slot = result->next_slot;
+  for (; slot < std::min(request.end_slot, state_.slots.size()); ++slot) {
+    const SlotWord seen(state_.slot_word(slot).load(std::memory_order_acquire));
+    const bool is_wanted = wanted(request, seen);
+    if (is_wanted || slot % kSlotsPerLook == 0) {
+      const bool is_enough = request.pages_max != 0 && *attempts == request.pages_max;
+      if (is_enough || state_.errands.stopping() || monotonic_ns() >= end_ns) {
+        result->end = WritebackEnd::kPaused;
+        return false;
+      }
+    }
+    if (!is_wanted) continue;
+    if (copy(slot, seen, run) == Copy::kNoRoom) return true;
+    ++*attempts;
+  }
+  result->end = WritebackEnd::kDone;
+  return false;
+}
+
+Store::Writeback::Copy Store::Writeback::copy(std::uint64_t slot, SlotWord seen,
+                                              Backing::Run run) noexcept {
+  const std::size_t bytes = stored_bytes(seen);
+  const std::size_t units = backing_units(bytes);
+  if ((units_ + units) * kBackingUnit > run.count * kPageSize) return Copy::kNoRoom;
+  std::byte* const object = batch_.data() + units_ * kBackingUnit;
+  bool sound = false;
+  priority_->raise();
+  const bool is_claimed =
+      claim_page(state_.slot_word(slot), seen, [&] { sound = copy_object(slot, seen, object); });
+  priority_->lower();
+  if (!is_claimed) return Copy::kLeft;
+  const unsigned age = std::min(seen.age(), SlotWord::kIdle);
+  if (!sound) {
+    // Whoever reads it finds out.
+    (void)replace_claimed(state_.slot_word(slot), state_.pool,
+                          [age](SlotWord word) { return word.with_age(age); });
+    return Copy::kLeft;
+  }
+  const std::size_t used = sizeof(ObjectHeader) + bytes;
+  std::memset(object + used, 0, units * kBackingUnit - used);
+  entries_[entries_count_++] = {
+      slot, seen.written_back_to(run.first * (kPageSize / kBackingUnit) + units_),
+      static_cast<std::uint8_t>(age)};
+  units_ += units;
+  return Copy::kCopied;
+}
+
+bool Store::Writeback::copy_object(std::uint64_t slot, SlotWord seen, std::byte* object) noexcept {
+  std::byte* const data = object + sizeof(ObjectHeader);
+  if (seen.kind() == Kind::kRaw) {
+    if (session_.decode_raw(slot, seen, data) != StoreStatus::kOk) return false;
+    const auto check = static_cast<std::uint32_t>(data_check(data, kPageSize, slot, seen));
+    put(object, ObjectHeader{static_cast<std::uint32_t>(slot), check});
+    return true;
+  }
+  const std::size_t bytes = sizeof(ObjectHeader) + seen.length();
+  if (!state_.pool.contains(seen.location(), bytes)) return false;
+  std::memcpy(object, state_.pool.at(seen.location()), bytes);
+  const auto header = load<ObjectHeader>(object);
+  return header.slot == slot &&
+         header.check == static_cast<std::uint32_t>(data_check(data, seen.length(), slot, seen));
+}
+
+int Store::Writeback::write(Backing::Run run, WritebackResult* result) noexcept {
+  const std::size_t bytes = units_ * kBackingUnit;
+  run.count = (bytes + kPageSize - 1) / kPageSize;
+  std::memset(batch_.data() + bytes, 0, run.count * kPageSize - bytes);
+  StoreVariables& variables = state_.variables();
+  if (variables.has_writeback_limit.load(std::memory_order_acquire) != 0) {
+    variables.writeback_limit.fetch_sub(run.count, std::memory_order_relaxed);
+  }
+  if (const int code = state_.backing->write(run, batch_.data()); code != 0) return code;
+  result->blocks_written += run.count;
+  Counters::add(session_.counters.backing_writes, static_cast<std::int64_t>(run.count));
+  return 0;
+}
+
+void Store::Writeback::publish(WritebackResult* result) noexcept {
+  priority_->raise();
+  for (std::size_t i = 0; i < entries_count_; ++i) {
+    const Entry& entry = entries_[i];
+    state_.backing->take(entry.word);
+    const auto old = replace_claimed(state_.slot_word(entry.slot), state_.pool,
+                                     [&](SlotWord word) { return entry.word.after(word); });
+    if (!old) {
+      state_.backing->release(entry.word);
+      continue;
+    }
+    session_.replaced(*old, entry.word);
+    ++result->pages_written;
+    result->bytes_freed += stored_bytes(*old);
+  }
+  priority_->lower();
+}
+
+void Store::Writeback::give_up() noexcept {
+  priority_->raise();
+  for (std::size_t i = 0; i < entries_count_; ++i) {
+    (void)replace_claimed(state_.slot_word(entries_[i].slot), state_.pool,
+                          [&](SlotWord word) { return word.with_age(entries_[i].age); });
+  }
+  priority_->lower();
+}
+
+}  // namespace pleat::store
