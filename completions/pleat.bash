@@ -15,16 +15,17 @@ _pleat_columns() {
 _pleat_words() {
   case $1 in
     create)
-      echo --help --size --size-max --algorithm --recompress --mem-limit --queues --depth --block-size --transport \
+      echo --help --size --size-max --algorithm --recompress --writeback-device --mem-limit --queues --depth --block-size --transport \
         --id --swap --priority --discard --no-discard --foreground
       ;;
     list | ls) echo --help --output --output-all --bytes --raw --noheadings --json && _pleat_devices ;;
     stat) echo --help --json --mm-stat --io-stat --bd-stat && _pleat_devices ;;
     metrics) echo --help --output && _pleat_devices ;;
-    set) echo --help --size mem-limit= mem-used-max=0 && _pleat_devices ;;
+    set) echo --help --size mem-limit= mem-used-max=0 writeback-limit= && _pleat_devices ;;
     compact) echo --help && _pleat_devices ;;
     idle) echo --help --all --age && _pleat_devices ;;
     recompress) echo --help --type --threshold --max-pages --algorithm && _pleat_devices ;;
+    writeback) echo --help --type --pages --max-pages && _pleat_devices ;;
     remove | rm) echo --help --all --swapoff && _pleat_devices ;;
     upgrade | recover) echo --help --all && _pleat_devices ;;
     bench)
@@ -32,18 +33,18 @@ _pleat_words() {
         --zram --json
       ;;
     capture) echo --help --pid --output --max-pages --seed --groups --no-stop --after ;;
-    help) echo create list stat metrics set compact idle recompress remove upgrade bench capture ;;
+    help) echo create list stat metrics set compact idle recompress writeback remove upgrade bench capture ;;
   esac
 }
 
 _pleat() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
   if ((COMP_CWORD == 1)); then
-    words="create list stat metrics set compact idle recompress remove upgrade bench capture help --help --version"
+    words="create list stat metrics set compact idle recompress writeback remove upgrade bench capture help --help --version"
   else
     case $previous in
       --age) words="60 720 8640 103680" ;;
-      --type) words="idle huge huge_idle" ;;
+      --type) words="idle huge huge_idle" && [[ ${COMP_WORDS[1]} != writeback ]] || words+=" incompressible" ;;
       --recompress) words="lz4hc lz4 line" ;;
       --transport) words="auto ublk loop" ;;
       --block-size) words="512 4096" ;;
@@ -51,7 +52,8 @@ _pleat() {
       --codec) words="lz4 lz4hc line line,fallback=lz4" ;;
       --isa) words="scalar avx2 avx512 neon all" ;;
       --size | -s | --size-max | --mem-limit | -m) words="ram/2 ram/4 1G 2G 4G" ;;
-      --pages | --output | -o)
+      --pages | --output | -o | --writeback-device)
+        [[ ${COMP_WORDS[1]} != writeback ]] || return
         if [[ ${COMP_WORDS[1]} == list || ${COMP_WORDS[1]} == ls ]]; then
           words=$(_pleat_columns)
         else

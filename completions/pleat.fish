@@ -5,7 +5,7 @@ function __pleat_devices
     pleat list --raw --noheadings --output NAME 2>/dev/null
 end
 
-set -l commands create list ls stat metrics set compact idle recompress remove rm upgrade recover bench capture help
+set -l commands create list ls stat metrics set compact idle recompress writeback remove rm upgrade recover bench capture help
 set -l sizes 'ram/2 ram/4 1G 2G 4G'
 complete -c pleat -f
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -l help -d 'Show the help'
@@ -18,6 +18,7 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a set -d 'Chan
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a compact -d 'Free memory between stored pages'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a idle -d 'Mark pages that nobody has used for a while'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a recompress -d 'Compress stored pages anew with a slower codec'
+complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a writeback -d 'Move stored pages to the writeback device'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a remove -d 'Remove devices that nothing uses'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a upgrade -d 'Serve devices by new processes'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure this machine'
@@ -25,13 +26,14 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a capture -d '
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
 
 complete -c pleat -n "__fish_seen_subcommand_from $commands" -l help -d 'Show the help'
-complete -c pleat -n '__fish_seen_subcommand_from list ls stat metrics set compact idle recompress remove rm upgrade recover' -a '(__pleat_devices)'
+complete -c pleat -n '__fish_seen_subcommand_from list ls stat metrics set compact idle recompress writeback remove rm upgrade recover' -a '(__pleat_devices)'
 
 complete -c pleat -n '__fish_seen_subcommand_from create' -s s -l size -x -a $sizes -d 'Size of the device'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l size-max -x -a $sizes -d 'Largest size it may be set to'
 complete -c pleat -n '__fish_seen_subcommand_from set' -s s -l size -x -a $sizes -d 'New size of the device'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 lz4:fast lz4hc line line,fallback=lz4' -d 'Codec of written pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l recompress -x -a 'lz4hc lz4 line' -d 'Codec of recompression'
+complete -c pleat -n '__fish_seen_subcommand_from create' -l writeback-device -r -d 'Where pleat writeback writes to'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s m -l mem-limit -x -a $sizes -d 'Most memory for stored pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l queues -x -d 'Hardware queues'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l depth -x -d 'Requests in flight a queue'
@@ -54,13 +56,16 @@ complete -c pleat -n '__fish_seen_subcommand_from metrics' -s o -l output -r -F 
 complete -c pleat -n '__fish_seen_subcommand_from stat' -l mm-stat -d 'The line of mm_stat'
 complete -c pleat -n '__fish_seen_subcommand_from stat' -l io-stat -d 'The line of io_stat'
 complete -c pleat -n '__fish_seen_subcommand_from stat' -l bd-stat -d 'The line of bd_stat'
-complete -c pleat -n '__fish_seen_subcommand_from set' -a 'mem-limit= mem-used-max=0'
+complete -c pleat -n '__fish_seen_subcommand_from set' -a 'mem-limit= mem-used-max=0 writeback-limit='
 complete -c pleat -n '__fish_seen_subcommand_from idle' -l all -d 'All pages'
 complete -c pleat -n '__fish_seen_subcommand_from idle' -l age -x -a '60 720 8640 103680' -d 'Not used for so many seconds'
 complete -c pleat -n '__fish_seen_subcommand_from recompress' -l type -x -a 'idle huge huge_idle' -d 'Which pages'
 complete -c pleat -n '__fish_seen_subcommand_from recompress' -l threshold -x -d 'Least stored bytes'
 complete -c pleat -n '__fish_seen_subcommand_from recompress' -l max-pages -x -d 'Pages at most'
 complete -c pleat -n '__fish_seen_subcommand_from recompress' -s a -l algorithm -x -a lz4hc -d 'Codec'
+complete -c pleat -n '__fish_seen_subcommand_from writeback' -l type -x -a 'idle huge huge_idle incompressible' -d 'Which pages'
+complete -c pleat -n '__fish_seen_subcommand_from writeback' -l pages -x -d 'Only these'
+complete -c pleat -n '__fish_seen_subcommand_from writeback' -l max-pages -x -d 'Pages at most'
 complete -c pleat -n '__fish_seen_subcommand_from remove rm' -l all -d 'All devices'
 complete -c pleat -n '__fish_seen_subcommand_from upgrade recover' -l all -d 'All devices'
 complete -c pleat -n '__fish_seen_subcommand_from remove rm' -l swapoff -d 'Take them out of swap first'
@@ -84,4 +89,4 @@ complete -c pleat -n '__fish_seen_subcommand_from capture' -l groups -d 'Aligned
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l no-stop -d 'Let the process run'
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l after -x -d 'Seconds after the start'
 
-complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat metrics set compact idle recompress remove upgrade bench capture'
+complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat metrics set compact idle recompress writeback remove upgrade bench capture'

@@ -22,6 +22,7 @@ void add_set_command(CLI::App& app, Action* action);
 void add_compact_command(CLI::App& app, Action* action);
 void add_idle_command(CLI::App& app, Action* action);
 void add_recompress_command(CLI::App& app, Action* action);
+void add_writeback_command(CLI::App& app, Action* action);
 void add_remove_command(CLI::App& app, Action* action);
 void add_upgrade_command(CLI::App& app, Action* action);
 void add_bench_command(CLI::App& app, Action* action);

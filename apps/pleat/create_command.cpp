@@ -63,6 +63,10 @@ void add_device_options(CLI::App& command, CreateArguments& arguments) {
                   "Codec that pleat recompress tries on stored pages; default: none")
       ->type_name("SPEC");
   command
+      .add_option("--writeback-device", daemon.writeback_device,
+                  "Block device or file for pleat writeback, whose contents are lost")
+      ->type_name("PATH");
+  command
       .add_option("-m,--mem-limit", arguments.mem_limit,
                   "Most memory that stored pages may take, as a size; default: no limit")
       ->type_name("SIZE")

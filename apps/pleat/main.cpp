@@ -57,6 +57,7 @@ void add_commands(CLI::App& app, Action* action) {
   add_compact_command(app, action);
   add_idle_command(app, action);
   add_recompress_command(app, action);
+  add_writeback_command(app, action);
   add_remove_command(app, action);
   add_upgrade_command(app, action);
   add_bench_command(app, action);

@@ -50,7 +50,8 @@ void add_set_command(CLI::App& app, Action* action) {
   command->footer(
       "Keys:\n"
       "  mem-limit=SIZE     most memory that stored pages may take; 0 = no limit\n"
-      "  mem-used-max=0     makes the recorded peak the current use\n\n"
+      "  mem-used-max=0     makes the recorded peak the current use\n"
+      "  writeback-limit=SIZE  pleat writeback may write so much from now on; none = no limit\n\n"
       "A limit below what is stored frees nothing: writes fail until enough is discarded.\n"
       "A ublk device can be resized from Linux 6.16 on, a loop device on all; not while it is "
       "swap.\n\n"

@@ -55,6 +55,9 @@ void add_arguments(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--recompress", options.recompress,
                  "Codec that pleat recompress tries on stored pages; default: none");
+  app.add_option(
+      "--writeback-device", options.writeback_device,
+      "Block device or file for pleat writeback, whose contents are lost; default: none");
   add_size(app, "--mem-limit", options.mem_limit_bytes,
            "Most memory for stored pages; 0, the default, is no limit");
   app.add_option("--queues", options.queues,

@@ -9,6 +9,7 @@
 //   {"op":"idle"}                              -> {"ok":true,"pages_idle":N}
 //   {"op":"idle","age":SECONDS}                -> {"ok":true,"pages_idle":N}
 //   {"op":"recompress",...}                    -> {"ok":true,...}, see docs/control.md
+//   {"op":"writeback",...}                     -> {"ok":true,...}, see docs/control.md
 //   {"op":"stop"}                              -> {"ok":true} once the device is gone
 //   anything that fails                        -> {"ok":false,"code":16,"error":"..."}
 #pragma once

@@ -40,6 +40,8 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("isa", status.isa);
   visit("algorithm", status.algorithm);
   visit("recomp_algorithm", status.recomp_algorithm);
+  visit("backing_dev", status.backing_dev);
+  visit("backing_error", status.backing_error);
   visit("queues", status.queues);
   visit("queue_depth", status.queue_depth);
   visit("block_bytes", status.block_bytes);
@@ -67,6 +69,11 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("over_limit_writes", status.over_limit_writes);
   visit("pages_recompressed", status.pages_recompressed);
   visit("recompress_saved", status.recompress_saved);
+  visit("backing_bytes", status.backing_bytes);
+  visit("backing_failures", status.backing_failures);
+  visit("pages_written_back", status.pages_written_back);
+  visit("writeback_limit", status.writeback_limit);
+  visit("writeback_limit_enable", status.writeback_limit_enable);
   visit("slot_table_bytes", status.slot_table_bytes);
   visit("metadata_bytes", status.metadata_bytes);
   visit("reserve_bytes", status.reserve_bytes);

@@ -49,6 +49,8 @@ struct DeviceStatus {
   std::string isa;               // the codec's tier
   std::string algorithm;
   std::string recomp_algorithm;  // empty = none
+  std::string backing_dev;       // block device or file for writeback; empty = none
+  std::string backing_error;     // why it is not to be had; empty where it is
   unsigned queues = 0;
   unsigned queue_depth = 0;
   unsigned block_bytes = 0;
@@ -79,7 +81,12 @@ struct DeviceStatus {
   std::uint64_t no_reserve_writes = 0;
   std::uint64_t over_limit_writes = 0;
   std::uint64_t pages_recompressed = 0;
-  std::uint64_t recompress_saved = 0;  // bytes
+  std::uint64_t recompress_saved = 0;        // bytes
+  std::uint64_t backing_bytes = 0;           // size of the backing device
+  std::uint64_t backing_failures = 0;        // reads and writes that it has failed
+  std::uint64_t pages_written_back = 0;      // now
+  std::uint64_t writeback_limit = 0;         // blocks of 4096 bytes that may still be written
+  std::uint64_t writeback_limit_enable = 0;  // 1 where the limit is in force
   std::uint64_t slot_table_bytes = 0;
   std::uint64_t metadata_bytes = 0;
   std::uint64_t reserve_bytes = 0;

@@ -90,6 +90,8 @@ Result<Board*> make_board(const Options& options, int memory_id) {
   set_text(board->name, options.name);
   set_text(board->algorithm, options.algorithm);
   set_text(board->recompress, options.recompress);
+  set_text(board->writeback_device, options.writeback_device);
+  board->writeback_bytes = options.writeback_bytes;
   board->size_bytes = options.size_bytes;
   board->size_max_bytes = options.size_max_bytes;
   board->queues = options.queues;
@@ -132,6 +134,8 @@ Options options_of(const Board& board) {
   options.size_max_bytes = board.size_max_bytes;
   options.algorithm = board.algorithm;
   options.recompress = board.recompress;
+  options.writeback_device = board.writeback_device;
+  options.writeback_bytes = board.writeback_bytes;
   options.mem_limit_bytes = board.mem_limit_bytes;
   options.queues = board.queues;
   options.depth = board.depth;

@@ -55,7 +55,7 @@ class Seat {
 
 struct alignas(64) Board {
   static constexpr std::uint64_t kMagic = 0x4452414f42454c50;  // "PLEBOARD" in memory
-  static constexpr std::uint32_t kVersion = 3;
+  static constexpr std::uint32_t kVersion = 4;
   static constexpr std::size_t kTextBytes = 256;
 
   // Up to the name the same in every version.
@@ -67,6 +67,8 @@ struct alignas(64) Board {
 
   char algorithm[kTextBytes] = {};
   char recompress[kTextBytes] = {};
+  char writeback_device[kTextBytes] = {};
+  std::uint64_t writeback_bytes = 0;
   std::uint64_t size_bytes = 0;      // at the start
   std::uint64_t size_max_bytes = 0;  // as it was asked for
   unsigned queues = 0;

@@ -79,6 +79,14 @@ void add_store(const store::StoreStats& store, control::DeviceStatus& status) {
   status.over_limit_writes = store.over_limit_writes;
   status.pages_recompressed = store.pages_recompressed;
   status.recompress_saved = store.recompress_saved;
+  status.bd_count = store.backing_used;
+  status.bd_reads = store.backing_reads;
+  status.bd_writes = store.backing_writes;
+  status.backing_bytes = store.backing_bytes;
+  status.backing_failures = store.backing_failures;
+  status.pages_written_back = store.pages_written_back;
+  status.writeback_limit = store.writeback_limit.value_or(0) / kPageSize;
+  status.writeback_limit_enable = store.writeback_limit ? 1 : 0;
   status.slot_table_bytes = store.slot_table_bytes;
   status.metadata_bytes = store.metadata_bytes;
   status.reserve_bytes = store.reserve_bytes;
@@ -102,6 +110,8 @@ control::DeviceStatus compose_status(const StatusSources& sources) {
   status.isa = sources.isa;
   status.algorithm = sources.options.algorithm;
   status.recomp_algorithm = sources.options.recompress;
+  status.backing_dev = sources.options.writeback_device;
+  if (!sources.backing_state) status.backing_error = sources.backing_state.error().message;
   status.queues = sources.transport.queues;
   status.queue_depth = sources.transport.depth;
   status.block_bytes = sources.options.block_bytes;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "control/status.h"
 #include "daemon/options.h"
 #include "device/queue_stats.h"
@@ -21,6 +22,7 @@ struct StatusSources {
   const std::vector<std::string>& notes;  // what is not as it should be, shown with the features
   std::vector<const device::QueueStats*> queues;
   store::StoreStats store;
+  const Result<void>& backing_state;
   std::string isa;
   unsigned stand_bys = 0;
   std::uint64_t take_overs = 0;

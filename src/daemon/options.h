@@ -13,6 +13,8 @@ struct Options {
   std::uint64_t size_max_bytes = 0;   // the largest it may be given; 0 = kSizeMaxFactor times that
   std::string algorithm = "auto";     // specification of the codec, or "auto"
   std::string recompress;             // the same of recompression's codec; empty = none
+  std::string writeback_device;       // block device or file to write back to; empty = none
+  std::uint64_t writeback_bytes = 0;  // its size, once it was looked at
   std::uint64_t mem_limit_bytes = 0;  // bound on pool memory, 0 = none
   unsigned queues = 0;                // 0 = one a processor, at most kQueuesByDefaultMax
   unsigned depth = 64;                // requests in flight a queue

@@ -5,10 +5,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/page.h"
 #include "control/socket.h"
+#include "daemon/board.h"
+#include "store/store.h"
 
 namespace pleat::daemon {
 
@@ -44,6 +50,24 @@ Result<void> check_options(const Options& options) {
   if (options.ready_fd >= 0 && fcntl(options.ready_fd, F_SETFD, FD_CLOEXEC) != 0) {
     return errno_error("cannot use --ready-fd " + std::to_string(options.ready_fd));
   }
+  return {};
+}
+
+Result<void> resolve_writeback_device(Options& options) {
+  if (options.writeback_device.empty()) return {};
+  char path[PATH_MAX];
+  if (realpath(options.writeback_device.c_str(), path) == nullptr) {
+    return errno_error("cannot use the writeback device " + options.writeback_device);
+  }
+  if (std::strlen(path) >= Board::kTextBytes) {
+    return Error{ENAMETOOLONG,
+                 "the path of the writeback device is too long: " + std::string(path) +
+                     "; it may have " + std::to_string(Board::kTextBytes - 1) + " bytes"};
+  }
+  options.writeback_device = path;
+  auto bytes = store::Store::backing_bytes(options.writeback_device);
+  if (!bytes) return std::move(bytes).error();
+  options.writeback_bytes = *bytes;
   return {};
 }
 

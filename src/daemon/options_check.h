@@ -13,4 +13,8 @@ Result<void> check_options(const Options& options);
 // EPERM for anybody but root.
 Result<void> check_root();
 
+// Looks at the writeback device, where there is one: its path becomes absolute, its size is
+// written down.
+Result<void> resolve_writeback_device(Options& options);
+
 }  // namespace pleat::daemon

@@ -30,8 +30,25 @@ using Json = nlohmann::json;
 constexpr unsigned kOpenersPatienceMs = 1500;
 // A slot word a page (store/store.h).
 constexpr std::uint64_t kSlotBytes = 8;
-// Recompression takes minutes where there is much; so long it keeps other requests waiting.
-constexpr std::uint64_t kRecompressSliceNs = 250'000'000;
+// Recompression and writeback take minutes where there is much; so long they keep other requests
+// waiting.
+constexpr std::uint64_t kSliceNs = 250'000'000;
+
+const char* name_of(store::WritebackEnd end) {
+  switch (end) {
+    case store::WritebackEnd::kDone:
+      return "done";
+    case store::WritebackEnd::kPaused:
+      return "paused";
+    case store::WritebackEnd::kLimit:
+      return "limit";
+    case store::WritebackEnd::kFull:
+      return "full";
+    case store::WritebackEnd::kFailed:
+      break;
+  }
+  return "failed";
+}
 
 // A number that a request may have; 0 where it has none.
 Result<std::uint64_t> number_in(const Json& request, const char* key) {
@@ -59,6 +76,8 @@ store::StoreOptions store_options_of(const Options& options, const codec::Kernel
   store_options.mem_limit_bytes = options.mem_limit_bytes;
   store_options.codec = options.algorithm;
   store_options.recompress = options.recompress;
+  store_options.backing = options.writeback_device;
+  store_options.backing_bytes = options.writeback_bytes;
   store_options.kernels = &kernels;
   store_options.sessions_max = options.queues;
   store_options.lock_memory = true;
@@ -92,8 +111,9 @@ device::TransportOptions transport_options_of(const Service::Setup& setup) {
 }  // namespace
 
 Result<void> check_memory(const Options& options, const KernelRoots& roots) {
-  const std::uint64_t needed_bytes =
-      options.size_bytes / kPageSize * kSlotBytes + store::StoreOptions{}.reserve_bytes;
+  const std::uint64_t needed_bytes = options.size_bytes / kPageSize * kSlotBytes +
+                                     options.writeback_bytes / kPageSize +
+                                     store::StoreOptions{}.reserve_bytes;
   const auto available_bytes = available_memory_bytes(roots);
   if (!available_bytes || needed_bytes <= *available_bytes) return {};
   return Error{ENOMEM, "not enough memory: a device of " + format_size(options.size_bytes) +
@@ -195,7 +215,8 @@ Result<Json> Service::handle(const Json& request) {
   const auto op = request.find("op");
   if (op == request.end() || !op->is_string()) {
     return Error{EINVAL,
-                 "a request needs an op: stat, metrics, set, compact, idle, recompress or stop"};
+                 "a request needs an op: stat, metrics, set, compact, idle, recompress, writeback "
+                 "or stop"};
   }
   const auto& name = op->get_ref<const std::string&>();
   if (name == "stat") return stat();
@@ -204,12 +225,15 @@ Result<Json> Service::handle(const Json& request) {
   if (name == "compact") return compact();
   if (name == "idle") return idle(request);
   if (name == "recompress") return recompress(request);
+  if (name == "writeback") return writeback(request);
   if (name == "stop") {
     if (auto stopped = stop(); !stopped) return stopped.error();
     return Json{{"ok", true}};
   }
-  return Error{EINVAL, "unknown op " + name +
-                           "; the ops are stat, metrics, set, compact, idle, recompress and stop"};
+  return Error{
+      EINVAL,
+      "unknown op " + name +
+          "; the ops are stat, metrics, set, compact, idle, recompress, writeback and stop"};
 }
 
 Result<Json> Service::stat() {
@@ -242,6 +266,7 @@ Result<control::DeviceStatus> Service::status() {
                               setup_.notes,
                               transport_->queue_stats(),
                               store_->stats(),
+                              store_->backing_state(),
                               isa_,
                               setup_.bulletin->stand_bys_ready(),
                               setup_.board->take_overs,
@@ -266,10 +291,20 @@ Result<Json> Service::set(const Json& request) {
     // As zram has it: 0 starts the peak anew, anything else is refused.
     if (value->get<std::uint64_t>() != 0) return Error{EINVAL, "mem_used_max can only be set to 0"};
     store_->reset_mem_used_max();
+  } else if (name == "writeback_limit") {
+    store_->set_writeback_limit(value->get<std::uint64_t>());
+  } else if (name == "writeback_limit_enable") {
+    // As zram has it, but that a limit is in force once it is set.
+    if (value->get<std::uint64_t>() != 0) {
+      return Error{EINVAL, "writeback_limit_enable can only be set to 0; set writeback_limit"};
+    }
+    store_->set_writeback_limit(std::nullopt);
   } else if (name == "size") {
     if (auto resized = resize(value->get<std::uint64_t>()); !resized) return resized.error();
   } else {
-    return Error{EINVAL, "unknown key " + name + "; the keys are mem_limit, mem_used_max and size"};
+    return Error{EINVAL, "unknown key " + name +
+                             "; the keys are mem_limit, mem_used_max, writeback_limit, "
+                             "writeback_limit_enable and size"};
   }
   return Json{{"ok", true}};
 }
@@ -331,7 +366,7 @@ Result<Json> Service::recompress(const Json& request) {
   store::RecompressRequest wanted;
   wanted.only_idle = type == "idle" || type == "huge_idle";
   wanted.only_huge = type == "huge" || type == "huge_idle";
-  wanted.duration_ns = kRecompressSliceNs;
+  wanted.duration_ns = kSliceNs;
   for (const auto& [key, field] :
        {std::pair("threshold", &wanted.bytes_min), std::pair("max_pages", &wanted.pages_max),
         std::pair("first", &wanted.first_slot)}) {
@@ -349,6 +384,37 @@ Result<Json> Service::recompress(const Json& request) {
               {"bytes_saved", done->bytes_saved},
               {"next", done->next_slot},
               {"done", done->done}};
+}
+
+Result<Json> Service::writeback(const Json& request) {
+  const auto type = request.value("type", std::string());
+  if (!type.empty() && type != "idle" && type != "huge" && type != "huge_idle" &&
+      type != "incompressible") {
+    return Error{EINVAL, "unknown type " + type +
+                             "; the types are idle, huge, huge_idle and incompressible"};
+  }
+  store::WritebackRequest wanted;
+  wanted.only_idle = type == "idle" || type == "huge_idle";
+  wanted.only_huge = type == "huge" || type == "huge_idle";
+  wanted.only_incompressible = type == "incompressible";
+  wanted.duration_ns = kSliceNs;
+  for (const auto& [key, field] :
+       {std::pair("max_pages", &wanted.pages_max), std::pair("first", &wanted.first_slot),
+        std::pair("end", &wanted.end_slot)}) {
+    const auto number = number_in(request, key);
+    if (!number) return number.error();
+    if (request.contains(key)) *field = *number;
+  }
+  if (is_stopped()) return Error{ENODEV, "the device is gone"};
+  const auto done = store_->write_back(wanted);
+  if (!done) return done.error();
+  return Json{{"ok", true},
+              {"pages_written", done->pages_written},
+              {"blocks_written", done->blocks_written},
+              {"bytes_freed", done->bytes_freed},
+              {"next", done->next_slot},
+              {"end", name_of(done->end)},
+              {"error", done->error}};
 }
 
 Result<UniqueFd> Service::claim() {

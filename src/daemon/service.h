@@ -95,6 +95,7 @@ class Service {
   Result<nlohmann::json> compact();
   Result<nlohmann::json> idle(const nlohmann::json& request);
   Result<nlohmann::json> recompress(const nlohmann::json& request);
+  Result<nlohmann::json> writeback(const nlohmann::json& request);
   // Frees the device for removal, or says who uses it.
   Result<UniqueFd> claim();
 

@@ -237,6 +237,7 @@ int run_daemon(const Options& asked) {
   options.algorithm = codec::codec_or_default(asked.algorithm, **kernels);
   options.queues = queues_of(asked);
   if (auto good = check_options(options); !good) return failed(good.error());
+  if (auto good = resolve_writeback_device(options); !good) return failed(good.error());
   auto signals = begin_process();
   if (!signals) return failed(signals.error());
   auto lock = take_name(options.name);

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,6 +56,12 @@ Result<OpenFile> open_direct(const std::string& path) {
   }
   if (!file) return errno_error("cannot open the backing device " + path);
   auto bytes = static_cast<std::uint64_t>(status.st_size);
+  struct statfs system {};
+  if (S_ISREG(status.st_mode) && fstatfs(file.get(), &system) == 0 &&
+      system.f_type == TMPFS_MAGIC) {
+    // Its pages may be swapped out, to the device that writes to them.
+    return Error{EINVAL, path + " is in memory (tmpfs); choose a file on a disk"};
+  }
   if (S_ISBLK(status.st_mode) && ioctl(file.get(), BLKGETSIZE64, &bytes) != 0) {
     return errno_error("cannot tell the size of " + path);
   }

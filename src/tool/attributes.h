@@ -15,8 +15,8 @@ struct Assignment {
   std::uint64_t value = 0;
 };
 
-// "mem-limit=SIZE" (a size expression; 0 = no limit) or "mem-used-max=0". EINVAL says what there
-// is.
+// "mem-limit=SIZE" (a size expression; 0 = no limit), "mem-used-max=0", or "writeback-limit=SIZE"
+// (0 = none may be written; none = no limit). EINVAL says what there is.
 Result<Assignment> parse_assignment(const std::string& text);
 
 // Sends the assignments in their order and stops at the first that the daemon refuses.

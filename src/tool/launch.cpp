@@ -58,6 +58,9 @@ std::vector<std::string> daemon_arguments(const std::string& program,
   add("--block-size", options.block_bytes);
   add("--id", options.id);
   if (options.recompress) argv.insert(argv.end(), {"--recompress", *options.recompress});
+  if (options.writeback_device) {
+    argv.insert(argv.end(), {"--writeback-device", *options.writeback_device});
+  }
   return argv;
 }
 

@@ -29,7 +29,8 @@ struct DaemonOptions {
   std::optional<unsigned> block_bytes = std::nullopt;
   std::string transport = "auto";
   std::optional<int> id = std::nullopt;
-  std::optional<std::string> recompress = std::nullopt;  // a codec
+  std::optional<std::string> recompress = std::nullopt;        // a codec
+  std::optional<std::string> writeback_device = std::nullopt;  // a path
 };
 
 // The command line of pleatd, without --ready-fd.

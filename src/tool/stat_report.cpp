@@ -65,11 +65,32 @@ std::string memory_limit(const DeviceStatus& status) {
 
 std::string ratio(const DeviceStatus& status) {
   if (status.mem_used_total == 0) return "- (nothing takes memory)";
+  // Counters are not of one instant.
+  const std::uint64_t elsewhere = status.pages_written_back * kPageSize;
+  const auto in_memory =
+      static_cast<double>(status.orig_data_size - std::min(elsewhere, status.orig_data_size));
   return fmt::format(
       "{:.2f} (pages over the memory they take; {:.2f} over their compressed bytes)",
-      static_cast<double>(status.orig_data_size) / static_cast<double>(status.mem_used_total),
-      static_cast<double>(status.orig_data_size) /
-          static_cast<double>(std::max<std::uint64_t>(status.compr_data_size, 1)));
+      in_memory / static_cast<double>(status.mem_used_total),
+      in_memory / static_cast<double>(std::max<std::uint64_t>(status.compr_data_size, 1)));
+}
+
+std::string writeback_line(const DeviceStatus& status) {
+  if (!status.backing_error.empty()) {
+    return line("WRITEBACK", fmt::format("{} pages cannot be read: {}", status.pages_written_back,
+                                         status.backing_error));
+  }
+  const std::string limit =
+      status.writeback_limit_enable == 0
+          ? "no limit"
+          : format_size(status.writeback_limit * kPageSize) + " may still be written";
+  return line(
+      "Written back",
+      fmt::format("{} pages in {} of {} ({}), {} read, {} written, {} failures, {}",
+                  status.pages_written_back, format_size(status.bd_count * kPageSize),
+                  format_size(status.backing_bytes), status.backing_dev,
+                  format_size(status.bd_reads * kPageSize),
+                  format_size(status.bd_writes * kPageSize), status.backing_failures, limit));
 }
 
 std::string page_section(const DeviceStatus& status) {
@@ -91,6 +112,7 @@ std::string page_section(const DeviceStatus& status) {
                                              status.pages_recompressed, status.recomp_algorithm,
                                              format_size(status.recompress_saved)));
   }
+  if (!status.backing_dev.empty()) text += writeback_line(status);
   text += line("Discarded", fmt::format("{} pages", status.notify_free));
   text += line("Failed",
                fmt::format("{} reads, {} writes ({} for want of memory at that moment, "

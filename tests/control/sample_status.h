@@ -48,6 +48,13 @@ inline DeviceStatus sample_status() {
   status.over_limit_writes = 18;
   status.pages_recompressed = 19;
   status.recompress_saved = 20;
+  status.backing_dev = "/dev/sdb1";
+  status.backing_error = "the backing device has not the label that the store has written";
+  status.backing_bytes = std::uint64_t{256} << 20;
+  status.backing_failures = 51;
+  status.pages_written_back = 52;
+  status.writeback_limit = 53;
+  status.writeback_limit_enable = 54;
   status.slot_table_bytes = std::uint64_t{8} << 20;
   status.metadata_bytes = 181'920;
   status.reserve_bytes = std::uint64_t{7} << 20;

@@ -18,6 +18,7 @@
 #include "control/status.h"
 #include "daemon/board.h"
 #include "daemon/daemon_process.h"
+#include "store/backing_file.h"
 
 namespace pleat::daemon {
 namespace {
@@ -161,6 +162,45 @@ TEST_F(Lifecycle, RecompressesNothingWithoutACodec) {
   DaemonProcess daemon(arguments());
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
   EXPECT_THAT(refusal({{"op", "recompress"}}), HasSubstr("no codec for recompression"));
+  EXPECT_THAT(refusal({{"op", "writeback"}}), HasSubstr("no backing device"));
+}
+
+TEST_F(Lifecycle, WritesBackToTheDeviceThatItWasMadeWith) {
+  const store::BackingFile file(64);
+  auto with_device = arguments();
+  with_device.insert(with_device.end(), {"--writeback-device", file.path()});
+  DaemonProcess daemon(with_device);
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  const auto stat = [this] { return status_of(call({{"op", "stat"}})); };
+  EXPECT_TRUE(stat().backing_dev.ends_with("/" + file.path()));
+  EXPECT_EQ(stat().backing_bytes, 64u * 4096);
+  const auto answer = call(
+      {{"op", "writeback"}, {"type", "huge_idle"}, {"max_pages", 5}, {"first", 1}, {"end", 9}});
+  EXPECT_EQ(answer["end"], "done");
+  EXPECT_EQ(answer["next"], 9);
+  EXPECT_EQ(answer["pages_written"], 0);
+  EXPECT_EQ(answer["blocks_written"], 0);
+  EXPECT_EQ(answer["bytes_freed"], 0);
+  EXPECT_EQ(answer["error"], 0);
+  EXPECT_THAT(refusal({{"op", "writeback"}, {"type", "cold"}}), HasSubstr("and incompressible"));
+  EXPECT_THAT(refusal({{"op", "writeback"}, {"end", -1}}), HasSubstr("end"));
+  call({{"op", "set"}, {"key", "writeback_limit"}, {"value", 8192}});
+  EXPECT_EQ(stat().writeback_limit, 2u);
+  EXPECT_EQ(stat().writeback_limit_enable, 1u);
+  call({{"op", "set"}, {"key", "writeback_limit_enable"}, {"value", 0}});
+  EXPECT_EQ(stat().writeback_limit_enable, 0u);
+  EXPECT_THAT(refusal({{"op", "set"}, {"key", "writeback_limit_enable"}, {"value", 1}}),
+              HasSubstr("only be set to 0"));
+}
+
+TEST_F(Lifecycle, AWritebackDeviceThatIsNoneIsRefused) {
+  for (const auto& [path, text] : {std::pair("/is/not/there", "cannot use the writeback device"),
+                                   std::pair("/dev/null", "neither a block device nor a file")}) {
+    auto with_device = arguments();
+    with_device.insert(with_device.end(), {"--writeback-device", path});
+    DaemonProcess daemon(with_device);
+    EXPECT_THAT(daemon.ready().value("error", ""), HasSubstr(text));
+  }
 }
 
 TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
@@ -172,11 +212,13 @@ TEST_F(Lifecycle, LimitsChangeWhileItRuns) {
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_used_max"}, {"value", 1}}),
               HasSubstr("only be set to 0"));
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "colour"}, {"value", 1}}),
-              HasSubstr("the keys are mem_limit, mem_used_max and size"));
+              HasSubstr("the keys are mem_limit, mem_used_max, writeback_limit, "
+                        "writeback_limit_enable and size"));
   EXPECT_THAT(refusal({{"op", "set"}, {"key", "mem_limit"}, {"value", -1}}),
               HasSubstr("number of bytes"));
   EXPECT_THAT(refusal({{"op", "fly"}}),
-              HasSubstr("the ops are stat, metrics, set, compact, idle, recompress and stop"));
+              HasSubstr("the ops are stat, metrics, set, compact, idle, recompress, writeback and "
+                        "stop"));
   EXPECT_THAT(refusal({{"no", "op"}}), HasSubstr("needs an op"));
 }
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/clock.h"
+#include "base/page.h"
 
 namespace pleat::daemon {
 namespace {
@@ -32,6 +33,7 @@ class Status : public testing::Test {
                            notes_,
                            {&first_, &second_},
                            store_,
+                           backing_state_,
                            "avx2",
                            2,
                            3,
@@ -47,6 +49,7 @@ class Status : public testing::Test {
   device::QueueStats first_;
   device::QueueStats second_;
   store::StoreStats store_;
+  Result<void> backing_state_;
   std::uint64_t pss_bytes_ = 0;
 };
 
@@ -82,6 +85,13 @@ TEST_F(Status, EveryCounterOfTheStoreKeepsItsPlace) {
             .failed_reads = 10,
             .failed_writes = 11,
             .notify_free = 12,
+            .backing_used = 31,
+            .backing_reads = 32,
+            .backing_writes = 33,
+            .backing_bytes = 34,
+            .backing_failures = 35,
+            .pages_written_back = 36,
+            .writeback_limit = 37 * kPageSize,
             .corrupt_pages = 13,
             .no_reserve_writes = 14,
             .over_limit_writes = 15,
@@ -102,11 +112,29 @@ TEST_F(Status, EveryCounterOfTheStoreKeepsItsPlace) {
   EXPECT_EQ(status.over_limit_writes, 15u);
   EXPECT_EQ(status.pages_recompressed, 21u);
   EXPECT_EQ(status.recompress_saved, 22u);
+  EXPECT_EQ(control::bd_stat_line(status), "      31       32       33\n");
+  EXPECT_EQ(status.backing_bytes, 34u);
+  EXPECT_EQ(status.backing_failures, 35u);
+  EXPECT_EQ(status.pages_written_back, 36u);
+  EXPECT_EQ(status.writeback_limit, 37u);
+  EXPECT_EQ(status.writeback_limit_enable, 1u);
   EXPECT_EQ(status.disksize, 16u);
   EXPECT_EQ(status.disksize_max, 20u);
   EXPECT_EQ(status.slot_table_bytes, 17u);
   EXPECT_EQ(status.metadata_bytes, 18u);
   EXPECT_EQ(status.reserve_bytes, 19u);
+}
+
+TEST_F(Status, ABackingDeviceThatIsNotThereIsSaid) {
+  options_.writeback_device = "/dev/sdb1";
+  EXPECT_EQ(compose().backing_dev, "/dev/sdb1");
+  EXPECT_EQ(compose().backing_error, "");
+  backing_state_ = Error{ENOENT, "no such device"};
+  EXPECT_EQ(compose().backing_error, "no such device");
+  store_.writeback_limit = 0;
+  EXPECT_EQ(compose().writeback_limit_enable, 1u);
+  store_.writeback_limit.reset();
+  EXPECT_EQ(compose().writeback_limit_enable, 0u);
 }
 
 TEST_F(Status, QueuesAreSummed) {

@@ -74,7 +74,8 @@ wait_until() {
 }
 
 # make_device NAME SIZE [OPTION...]: makes a device of TRANSPORT and sets `device` to its path.
-# Options are `pleat create`'s; of them a zram has a second codec where there is --recompress.
+# Options are `pleat create`'s; of them a zram has a second codec where there is --recompress, and
+# a backing device where --writeback-device is the last.
 make_device() {
   local name=$1 size=$2
   shift 2
@@ -83,6 +84,7 @@ make_device() {
     id=$(cat /sys/class/zram-control/hot_add)
     echo lz4 >"/sys/block/zram$id/comp_algorithm"
     [[ " $* " != *" --recompress "* ]] || echo "algo=zstd priority=1" >"/sys/block/zram$id/recomp_algorithm"
+    [[ " $* " != *" --writeback-device "* ]] || echo "${@: -1}" >"/sys/block/zram$id/backing_dev"
     echo "$size" >"/sys/block/zram$id/disksize"
     echo "$id" >"$work/zram.$name"
     device=/dev/zram$id

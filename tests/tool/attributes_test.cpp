@@ -17,11 +17,17 @@ TEST(Assignment, TakesSizesAndZero) {
   EXPECT_EQ(parse_assignment("mem-limit=1G + 1G").value().value, 2ull << 30);
   EXPECT_EQ(parse_assignment("mem-limit=0").value().value, 0u);
   EXPECT_EQ(parse_assignment("mem-used-max=0").value().key, "mem_used_max");
+  EXPECT_EQ(parse_assignment("writeback-limit=1G").value().key, "writeback_limit");
+  EXPECT_EQ(parse_assignment("writeback-limit=1G").value().value, 1ull << 30);
+  EXPECT_EQ(parse_assignment("writeback-limit=0").value().key, "writeback_limit");
+  EXPECT_EQ(parse_assignment("writeback-limit=none").value().key, "writeback_limit_enable");
+  EXPECT_EQ(parse_assignment("writeback-limit=none").value().value, 0u);
 }
 
 TEST(Assignment, RefusesEverythingElse) {
-  for (const char* text : {"", "=", "mem-limit", "mem-limit=", "mem-limit=x", "mem-limit=-1",
-                           "mem-used-max=1", "mem-used-max=", "disksize=4G", "mem_limit=1G"}) {
+  for (const char* text :
+       {"", "=", "mem-limit", "mem-limit=", "mem-limit=x", "mem-limit=-1", "mem-used-max=1",
+        "mem-used-max=", "mem-limit=none", "writeback-limit=x", "disksize=4G", "mem_limit=1G"}) {
     const auto assignment = parse_assignment(text);
     ASSERT_FALSE(assignment.has_value()) << text;
     EXPECT_EQ(assignment.error().code, EINVAL) << text;

@@ -54,6 +54,11 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
                                 "recompress",
                                 "recompress a --type cold",
                                 "recompress a --threshold x",
+                                "writeback --type idle",
+                                "writeback a",
+                                "writeback a --type cold",
+                                "writeback a --pages 5-3",
+                                "writeback a --type idle --max-pages 0",
                                 "remove",
                                 "remove a --all",
                                 "help frob",
@@ -70,7 +75,8 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
 TEST_F(CommandLine, ARunErrorIsOneLineAndExitCodeOne) {
   for (const char* arguments :
        {"stat nobody", "list nobody", "remove nobody", "set nobody mem-limit=0", "compact nobody",
-        "idle nobody --all", "recompress nobody", "stat /dev/null", "remove .x"}) {
+        "idle nobody --all", "recompress nobody", "writeback nobody --type huge", "stat /dev/null",
+        "remove .x"}) {
     const ProgramRun run = run_pleat(arguments);
     EXPECT_EQ(run.exit_code, 1) << arguments;
     EXPECT_EQ(run.output, "") << arguments;

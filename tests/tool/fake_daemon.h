@@ -43,6 +43,7 @@ class FakeDaemon {
   std::uint64_t pages_to_compact = 0;
   std::uint64_t idle_pages = 0;
   std::vector<nlohmann::json> recompressed;  // an answer a request
+  std::vector<nlohmann::json> written;       // an answer a request
   std::function<void()> on_stop;             // on the server's thread
 
  private:
@@ -58,10 +59,11 @@ class FakeDaemon {
     nlohmann::json answer{{"ok", true}};
     if (op == "compact") answer["pages_compacted"] = pages_to_compact;
     if (op == "idle") answer["pages_idle"] = idle_pages;
-    if (op == "recompress") {
-      if (recompressed.empty()) return Error{ENOMEM, "no more answers"};
-      answer.update(recompressed.front());
-      recompressed.erase(recompressed.begin());
+    if (op == "recompress" || op == "writeback") {
+      auto& answers = op == "recompress" ? recompressed : written;
+      if (answers.empty()) return Error{ENOMEM, "no more answers"};
+      answer.update(answers.front());
+      answers.erase(answers.begin());
     }
     return answer;
   }

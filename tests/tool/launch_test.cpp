@@ -145,12 +145,14 @@ TEST(DaemonArguments, LeaveWhatIsNotSetToTheDaemon) {
 
 TEST(DaemonArguments, CarryEveryOption) {
   const auto argv = daemon_arguments(
-      "pleatd", {"a", 8192, 16384, "lz4:fast", 4096, 2, 32, 512, "loop", 5, "lz4hc"});
-  EXPECT_EQ(argv, (std::vector<std::string>{
-                      "pleatd",   "--name",      "a",    "--size",       "8192", "--algorithm",
-                      "lz4:fast", "--mem-limit", "4096", "--transport",  "loop", "--size-max",
-                      "16384",    "--queues",    "2",    "--depth",      "32",   "--block-size",
-                      "512",      "--id",        "5",    "--recompress", "lz4hc"}));
+      "pleatd", {"a", 8192, 16384, "lz4:fast", 4096, 2, 32, 512, "loop", 5, "lz4hc", "/dev/sdb1"});
+  EXPECT_EQ(argv,
+            (std::vector<std::string>{
+                "pleatd",   "--name",      "a",    "--size",       "8192",  "--algorithm",
+                "lz4:fast", "--mem-limit", "4096", "--transport",  "loop",  "--size-max",
+                "16384",    "--queues",    "2",    "--depth",      "32",    "--block-size",
+                "512",      "--id",        "5",    "--recompress", "lz4hc", "--writeback-device",
+                "/dev/sdb1"}));
 }
 
 }  // namespace

@@ -29,10 +29,11 @@ TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
 
   Pages stored    10000, 39.1M
   Memory          12.5M for them (11.4M compressed), at most 13.4M so far, limit 1G
-  Ratio           3.12 (pages over the memory they take; 3.41 over their compressed bytes)
+  Ratio           3.11 (pages over the memory they take; 3.40 over their compressed bytes)
   Same-filled     1500 pages, 15.0%
   Incompressible  77 pages, 0.8%; 88 since the start
   Recompressed    19 pages with lz4hc, 20B saved since the start
+  WRITEBACK       52 pages cannot be read: the backing device has not the label that the store has written
   Discarded       12345 pages
   Failed          9 reads, 10 writes (17 for want of memory at that moment, 18 at the memory limit), 11 invalid requests
   CORRUPT         16 pages failed their check when they were read; test this machine's memory
@@ -63,6 +64,25 @@ TEST_F(Stat, OfAnEmptyDeviceDividesByNothing) {
   EXPECT_EQ(text.find("nan"), std::string::npos);
   EXPECT_EQ(text.find("inf"), std::string::npos);
   EXPECT_EQ(text.find("CORRUPT"), std::string::npos);
+  EXPECT_EQ(text.find("ritten back"), std::string::npos);
+}
+
+TEST_F(Stat, SaysWhatIsOnTheWritebackDevice) {
+  control::DeviceStatus status = status_named("new");
+  status.backing_error = "";
+  status.writeback_limit_enable = 0;
+  FakeDaemon daemon(status);
+  EXPECT_NE(
+      stat({.name = "new"})
+          .find("  Written back    52 pages in 52K of 256M (/dev/sdb1), 56K read, 60K written, "
+                "51 failures, no limit\n"),
+      std::string::npos)
+      << stat({.name = "new"});
+  daemon.status.writeback_limit_enable = 1;
+  EXPECT_NE(stat({.name = "new"}).find("212K may still be written\n"), std::string::npos);
+  daemon.status.backing_error = "it is gone";
+  EXPECT_NE(stat({.name = "new"}).find("  WRITEBACK       52 pages cannot be read: it is gone\n"),
+            std::string::npos);
 }
 
 TEST_F(Stat, ExplainsMissingZeroPagesOnlyWhereTheyAreMissing) {
