@@ -6,6 +6,9 @@
 #
 # and then makes devices, uses them and checks. TRANSPORT says what devices are made of: ublk
 # (default), loop, or zram: the kernel's own device, which shows whether a failure is the guest's.
+#
+# A new process costs a guest 50 ms of a processor, a subshell too: what is asked often is asked without
+# them where bash can, and without `timeout` (a question to a daemon has a deadline of its own).
 set -euo pipefail
 
 TRANSPORT=${TRANSPORT:-ublk}
@@ -15,6 +18,9 @@ long=${PLEAT_LONG:+1}
 work=/tmp/work
 memory_mib=$(awk '$1 == "MemTotal:" { print int($2 / 1024) }' /proc/meminfo)
 mkdir -p "$work"
+# Nobody writes there: to read from it is to wait, without a process.
+mkfifo "$work/nobody"
+exec {nobody}<>"$work/nobody"
 
 step() { echo "== $*"; }
 
@@ -69,9 +75,10 @@ wait_until() {
   end=$((SECONDS + seconds))
   until "$@" >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$end" ] || return 1
-    sleep 0.1
+    pause 0.1
   done
 }
+pause() { read -rt "$1" -u "$nobody" || true; }
 
 # make_device NAME SIZE [OPTION...]: makes a device of TRANSPORT and sets `device` to its path.
 # Options are `pleat create`'s; of them a zram has a second codec where there is --recompress, and
@@ -115,25 +122,26 @@ mm_stat() {
   if [ "$TRANSPORT" = zram ]; then
     cat "/sys/block/zram$(cat "$work/zram.$1")/mm_stat"
   else
-    timeout 30 "$bin/pleat" stat "$1" --mm-stat
+    "$bin/pleat" stat "$1" --mm-stat
   fi
 }
 io_stat() {
   if [ "$TRANSPORT" = zram ]; then
     cat "/sys/block/zram$(cat "$work/zram.$1")/io_stat"
   else
-    timeout 30 "$bin/pleat" stat "$1" --io-stat
+    "$bin/pleat" stat "$1" --io-stat
   fi
 }
 
 # field_of LINE FIELD: one number of a line of mm_stat, by the name that zram's documentation gives it.
+mm_stat_fields=(orig_data_size compr_data_size mem_used_total mem_limit mem_used_max same_pages
+  pages_compacted huge_pages huge_pages_since)
 field_of() {
-  local names=(orig_data_size compr_data_size mem_used_total mem_limit mem_used_max same_pages
-    pages_compacted huge_pages huge_pages_since) index
+  local index
   # shellcheck disable=SC2206  # the line is numbers and spaces
   local numbers=($1)
-  for index in "${!names[@]}"; do
-    [ "${names[index]}" != "$2" ] || { echo "${numbers[index]}"; return; }
+  for index in "${!mm_stat_fields[@]}"; do
+    [ "${mm_stat_fields[index]}" != "$2" ] || { echo "${numbers[index]}"; return; }
   done
   fail "no statistic $2"
 }
@@ -176,19 +184,51 @@ in_cgroup() {
 
 # metric NAME METRIC [LABELS]: one number of `pleat metrics`; LABELS as they stand there, as op="write".
 metric() {
-  timeout 30 "$bin/pleat" metrics "$1" |
-    awk -v metric="$2{" -v labels="${3:-}" 'index($0, metric) == 1 && index($0, labels) && !seen++ { print $NF }'
+  local line
+  while read -r line; do
+    [[ $line != "$2{"*"${3:-}"* ]] || { echo "${line##* }"; return; }
+  done <<<"$("$bin/pleat" metrics "$1")"
 }
 
+# json_number NAME KEY: one number of `pleat stat --json`.
+json_number() {
+  local said
+  said=$("$bin/pleat" stat "$1" --json) && [[ $said =~ \"$2\":\ *([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
+}
 # worker_of NAME and guardian_of NAME: process ids of a device's daemon.
-worker_of() { timeout 30 "$bin/pleat" stat "$1" --json | grep -Eo '"pid": *[0-9]+' | grep -Eo '[0-9]+'; }
-guardian_of() { awk '$1 == "PPid:" { print $2 }' "/proc/$(worker_of "$1")/status"; }
+worker_of() { json_number "$1" pid; }
+# process_stat PID: sets `stat` to what stands behind the name in /proc/PID/stat: state, parent, ...
+process_stat() {
+  local line
+  # Without a number it would be /proc/stat.
+  [ -n "$1" ] && { read -r line <"/proc/$1/stat"; } 2>/dev/null || return
+  read -ra stat <<<"${line##*) }"
+}
+guardian_of() {
+  local stat
+  process_stat "$(worker_of "$1")" && echo "${stat[1]}"
+}
 # children_of PID
-children_of() { awk -v parent="$1" '$1 == "Pid:" { pid = $2 } $1 == "PPid:" && $2 == parent { print pid }' /proc/[0-9]*/status 2>/dev/null; }
-process_gone() { ! grep -Eq '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/null; }
+children_of() {
+  local process stat
+  for process in /proc/[0-9]*; do
+    process_stat "${process#/proc/}" && [ "${stat[1]}" = "$1" ] && echo "${process#/proc/}"
+  done
+  return 0
+}
+process_gone() {
+  local stat
+  ! process_stat "$1" || [[ ${stat[0]} = [ZX] ]]
+}
 
 # Bytes of memory that the stores of all daemons take: System V shared memory.
-store_bytes() { awk 'NR > 1 { sum += $15 } END { print sum + 0 }' /proc/sysvipc/shm; }
+store_bytes() {
+  local words sum=0
+  while read -ra words; do
+    [ "${words[0]}" = key ] || sum=$((sum + words[14]))
+  done </proc/sysvipc/shm
+  echo "$sum"
+}
 # An empty store has a reserve of 8 MiB, up to half as much more, the slot table, and page map.
 store_is_small() { [ "$(store_bytes)" -le $((14 << 20)) ]; }
 # end_swap NAME DEVICE: takes it out of use; all that it held must be free again.

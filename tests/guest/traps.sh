@@ -17,17 +17,17 @@ has_stand_bys() { [ "$(metric frail pleat_stand_bys)" = 2 ]; }
 await_stand_bys() { wait_until 60 has_stand_bys || fail "frail has no stand-bys"; }
 await_take_over() { wait_until 15 has_more take_overs "$1" || fail "nobody took over: $2"; }
 pages_are_there() { check "$1: the pages are there" timeout 20 cmp -n $((mib << 20)) "$work/data" "$device"; }
-threads_of() { local tasks=("/proc/$1/task/"*); echo ${#tasks[@]}; }
+has_one_thread() { local tasks=("/proc/$1/task/"*); [ ${#tasks[@]} = 1 ]; }
 # Children of the guardian that have one thread: its spawner and its logger.
 helpers_of() {
   local process
-  for process in $(children_of "$1"); do [ "$(threads_of "$process")" != 1 ] || echo "$process"; done
+  for process in $(children_of "$1"); do ! has_one_thread "$process" || echo "$process"; done
 }
 stand_bys_of() {
   local process worker
   worker=$(worker_of frail)
   for process in $(children_of "$1"); do
-    [ "$process" = "$worker" ] || [ "$(threads_of "$process")" = 1 ] || echo "$process"
+    [ "$process" = "$worker" ] || has_one_thread "$process" || echo "$process"
   done
 }
 
@@ -47,12 +47,12 @@ for process in "$worker" $(stand_bys_of "$guardian"); do
   locked=$(awk '$1 == "VmLck:" { print $2 }' "/proc/$process/status")
   [ "$locked" -gt 0 ] || fail "process $process has not locked its memory"
   for thread in "/proc/$process/task/"*; do
-    # Behind the name, which may hold anything: flags are field 9, the policy field 41.
-    read -r -a fields < <(sed 's/.*) //' "$thread/stat")
+    # Of /proc/PID/stat the flags are field 9, the policy field 41; the first here is field 3.
+    process_stat "${thread#/proc/}" || fail "a thread of $process has ended"
     # PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE, which PR_SET_IO_FLUSHER sets.
-    [ $((fields[6] & 0x180000)) = $((0x180000)) ] || fail "$(cat "$thread/comm") of $process is no I/O flusher"
+    [ $((stat[6] & 0x180000)) = $((0x180000)) ] || fail "$(cat "$thread/comm") of $process is no I/O flusher"
     # SCHED_RR
-    [ "${fields[38]}" = 2 ] || fail "$(cat "$thread/comm") of $process has policy ${fields[38]}"
+    [ "${stat[38]}" = 2 ] || fail "$(cat "$thread/comm") of $process has policy ${stat[38]}"
   done
 done
 

@@ -11,10 +11,16 @@ upgrades=$([ -n "$long" ] && echo 15 || echo 4)
 make_cgroup limited 24M
 echo 0 >/proc/sys/vm/page-cluster
 
-number() { timeout 30 "$bin/pleat" stat swap0 --json | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | head -n 1; }
-has_daemons() { [ "$(cat /proc/[0-9]*/comm 2>/dev/null | grep -cx pleatd)" = "$1" ]; }
+number() { json_number swap0 "$1"; }
+has_daemons() {
+  local process name count=0
+  for process in /proc/[0-9]*; do
+    { read -r name <"$process/comm"; } 2>/dev/null && [ "$name" = pleatd ] && count=$((count + 1))
+  done
+  [ "$count" = "$1" ]
+}
 log=/run/pleat/swap0.log
-served_by_old() { local pid; pid=$(number pid) && [ -n "$pid" ] && children_of "$guardian" | grep -qx "$pid"; }
+served_by_old() { local pid stat; pid=$(number pid) && process_stat "$pid" && [ "${stat[1]}" = "$guardian" ]; }
 stand_bys_are_ready() { [ "$(number stand_bys)" = 2 ]; }
 
 make_device swap0 256M
