@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Random writes, reads, discards and write-zeroes against a model of the device, whole pages and
 # parts of pages.
-# guest: memory=256M cpus=2 timeout=180
+# guest: memory=256M cpus=2 timeout=180 kernel=6.12
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 

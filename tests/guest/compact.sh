@@ -3,7 +3,7 @@
 # Compaction frees nothing, or changes a page: `pleat compact` of a device of ours, and of kernel
 # zram, after discards that leave a page in four. Or `pleat idle` marks others than the unused
 # pages, or `pleat recompress` saves nothing or changes a page.
-# guest: memory=256M cpus=2 timeout=180
+# guest: memory=256M cpus=2 timeout=180 kernel=6.12
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 

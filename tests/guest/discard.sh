@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # What is discarded gives its memory back to the system: by blkdiscard, by a file system that
 # discards as it deletes, and by write-zeroes.
-# guest: memory=256M cpus=2 timeout=120
+# guest: memory=256M cpus=2 timeout=120 kernel=6.12
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 

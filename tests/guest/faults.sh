@@ -4,7 +4,7 @@
 # SOAK_SECONDS, a mix of all for so long, at random from the seed SOAK_SEED; FAULTS names others. The
 # programs keep every byte, a flipped bit costs its page alone, and at the end no memory and no count
 # is lost.
-# guest: memory=128M cpus=1 timeout=300
+# guest: memory=128M cpus=1 timeout=300 kernel=6.12
 # Writes that are refused, and reads of damaged pages.
 # expect-kernel: I/O error|critical (space allocation|target) error|Write-error on swap|Read-error on swap
 # expect-kernel: memory_checker\[[0-9]+\]: segfault at

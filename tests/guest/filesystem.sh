@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # A file system on the device survives all that file systems do: what was written is read back,
 # also after a remount, fsck finds nothing, and trimmed blocks give their memory back.
-# guest: memory=256M cpus=2 timeout=120
+# guest: memory=256M cpus=2 timeout=120 kernel=7.3
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # fio writes with checksums and reads back: request sizes from one block to 512 KiB, one to 32
 # requests in flight, several engines, trims among the writes, one queue and two.
-# guest: memory=256M cpus=2 timeout=240
+# guest: memory=256M cpus=2 timeout=240 kernel=7.3
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 

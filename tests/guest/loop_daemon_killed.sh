@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # daemon_killed.sh over the loop transport: a loop device on a FUSE file.
-# guest: memory=256M cpus=1 timeout=400
+# guest: memory=256M cpus=1 timeout=400 kernel=7.3
 # expect-kernel: I/O error|EXT4-fs (error|warning)|JBD2|Read-error on swap|Write-error on swap|lost a?sync page write
 # expect-kernel: memory_checker\[[0-9]+\]: segfault at
 TRANSPORT=loop

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # What cannot be done is refused with one line that says why, exit status 1, and nothing left
 # behind.
-# guest: memory=256M cpus=1 timeout=240
+# guest: memory=256M cpus=1 timeout=240 kernel=6.12
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 

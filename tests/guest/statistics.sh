@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # The same operations on a kernel zram device and on ours give the same statistics: every count
 # exactly, sizes that codec and pool decide within bounds.
-# guest: memory=256M cpus=2 timeout=240
+# guest: memory=256M cpus=2 timeout=240 kernel=7.3
 # expect-kernel: I/O error|critical space allocation error
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"

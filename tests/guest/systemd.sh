@@ -3,7 +3,7 @@
 # The units under systemd: whatever it does to the service of a device in use, programs keep every
 # byte in swap, and the unit is active in the end; a device that nothing uses goes with its unit; a
 # shutdown takes the swap away before the daemon.
-# guest: memory=192M cpus=1 timeout=300 init=systemd
+# guest: memory=192M cpus=1 timeout=300 init=systemd kernel=7.3
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 

@@ -3,7 +3,7 @@
 # What once kept a dead worker's device from being served again, each alone: requests on every tag,
 # helpers that do not run, stand-bys that die too, descriptors that others hold, memory that was
 # swapped out or is gone, and marks that some thread lacks.
-# guest: memory=192M cpus=1 timeout=180
+# guest: memory=192M cpus=1 timeout=180 kernel=6.12
 # The device of the store that is gone.
 # expect-kernel: I/O error
 # shellcheck source-path=SCRIPTDIR source=lib.sh
