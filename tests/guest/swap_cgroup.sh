@@ -8,14 +8,14 @@
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 rounds=$([ -n "$long" ] && echo 30 || echo 1)
-make_cgroup limited 24M
+make_cgroup limited 16M
 
 for page_cluster in 3 0; do
-  step "page-cluster $page_cluster: 64 MiB of checked memory in 24 MiB ($TRANSPORT)"
+  step "page-cluster $page_cluster: 32 MiB of checked memory in 16 MiB ($TRANSPORT)"
   echo "$page_cluster" >/proc/sys/vm/page-cluster
   make_device swap0 128M
   swap_on "$device"
-  in_cgroup limited "$helpers/memory_checker" --mib 64 --processes 2 --rounds "$rounds" --seed "$page_cluster" ||
+  in_cgroup limited "$helpers/memory_checker" --mib 32 --processes 2 --rounds "$rounds" --seed "$page_cluster" ||
     fail "memory_checker: exit status $?"
   echo "   mm_stat $(mm_stat swap0)"
   [ "$(stat_field swap0 mem_used_max)" -gt $((4 << 20)) ] || fail "little was swapped out: this tested nothing"
@@ -31,7 +31,7 @@ make_device swap2 64M
 second=$device
 swap_on "$first" -p 10
 swap_on "$second" -p 10
-in_cgroup limited "$helpers/memory_checker" --mib 64 --processes 2 --rounds "$rounds" --seed 7 ||
+in_cgroup limited "$helpers/memory_checker" --mib 32 --processes 2 --rounds "$rounds" --seed 7 ||
   fail "memory_checker: exit status $?"
 for name in swap1 swap2; do
   echo "   $name: mm_stat $(mm_stat $name)"

@@ -7,7 +7,7 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
-upgrades=$([ -n "$long" ] && echo 15 || echo 4)
+upgrades=$([ -n "$long" ] && echo 15 || echo 2)
 make_cgroup limited 24M
 echo 0 >/proc/sys/vm/page-cluster
 
