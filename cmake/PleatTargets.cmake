@@ -52,6 +52,21 @@ endfunction()
 # What the tests of a configuration need, and nothing else.
 add_custom_target(pleat_tests)
 
+# For code that only tests: the compiler takes longer for it than it runs, but where it runs over every
+# page of a codec or all operations of the store.
+function(pleat_test_flags target)
+  pleat_flags(${target})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  if(CMAKE_BUILD_TYPE STREQUAL Release)
+    get_target_property(folder ${target} SOURCE_DIR)
+    if(folder MATCHES "/(codec|store|fuzz)$")
+      target_compile_options(${target} PRIVATE -O1)
+    else()
+      target_compile_options(${target} PRIVATE -O0)
+    endif()
+  endif()
+endfunction()
+
 # One GoogleTest program whose cases CTest runs one by one:
 # pleat_test(store_test SOURCES ... LINKS store [LIBRARIES ...] [LABELS ...] [TIMEOUT seconds] [SERIAL]).
 # SERIAL: it uses something that the machine has once, so no other test runs beside it.
@@ -61,12 +76,8 @@ function(pleat_test name)
     set(arg_TIMEOUT 400)
   endif()
   add_executable(${name} ${arg_SOURCES})
-  pleat_flags(${name})
-  if(PLEAT_UNITY_TESTS)
-    set_target_properties(${name} PROPERTIES UNITY_BUILD ON)
-  endif()
+  pleat_test_flags(${name})
   add_dependencies(pleat_tests ${name})
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   foreach(link ${arg_LINKS})
     target_link_libraries(${name} PRIVATE pleat_${link})
   endforeach()
