@@ -68,10 +68,10 @@ function(pleat_test_flags target)
 endfunction()
 
 # One GoogleTest program whose cases CTest runs one by one:
-# pleat_test(store_test SOURCES ... LINKS store [LIBRARIES ...] [LABELS ...] [TIMEOUT seconds] [SERIAL]).
-# SERIAL: it uses something that the machine has once, so no other test runs beside it.
+# pleat_test(store_test SOURCES ... LINKS store [LIBRARIES ...] [LABELS ...] [TIMEOUT seconds] [LOCK name]).
+# LOCK: it uses something that the machine has once, and runs beside no other test of that lock.
 function(pleat_test name)
-  cmake_parse_arguments(arg "SERIAL" "TIMEOUT" "SOURCES;LINKS;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "" "TIMEOUT;LOCK" "SOURCES;LINKS;LIBRARIES;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 400)
   endif()
@@ -87,8 +87,8 @@ function(pleat_test name)
   add_test(NAME ${PLEAT_TEST_PREFIX}${name} COMMAND ${name} --gtest_brief=1)
   set_tests_properties(${PLEAT_TEST_PREFIX}${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "unit;${arg_LABELS}"
                        SKIP_RETURN_CODE 77)
-  if(arg_SERIAL)
-    set_tests_properties(${PLEAT_TEST_PREFIX}${name} PROPERTIES RUN_SERIAL ON)
+  if(arg_LOCK)
+    set_tests_properties(${PLEAT_TEST_PREFIX}${name} PROPERTIES RESOURCE_LOCK ${arg_LOCK})
   endif()
 endfunction()
 
