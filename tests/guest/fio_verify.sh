@@ -8,24 +8,22 @@
 
 size=$([ -n "$long" ] && echo 128M || echo 12M)
 
-# fio_run NAME OPTION...: one job on `device`.
-fio_run() {
-  local name=$1
-  shift
-  timeout 200 fio --name="$name" --filename="$device" --size="$size" --direct=1 --thread \
-    --verify=crc32c --verify_fatal=1 --verify_state_save=0 --randrepeat=1 --eta=never --output="$work/fio.out" "$@" ||
-    { cat "$work/fio.out"; fail "fio $name: exit status $?"; }
-  grep -Eq 'err= 0' "$work/fio.out" || { cat "$work/fio.out"; fail "fio $name reports an error"; }
-  echo "   $name: $(grep -Eo '(WRITE|READ|TRIM): bw=[^ ]*' "$work/fio.out" | tr '\n' ' ')"
-}
-
-# The jobs that every shape of device has to pass. The first argument is the block size.
+# The jobs that every shape of device has to pass, one after the other; one process, since fio takes longer to
+# start than for any of them. The first argument is the block size.
 fio_jobs() {
-  fio_run mixed-sizes --ioengine=libaio --iodepth=32 --rw=randwrite --bsrange="$1-512k" --blockalign="$1"
-  fio_run depth-1 --ioengine=psync --iodepth=1 --rw=randwrite --bs=4k --io_size=4M
-  fio_run depth-8 --ioengine=io_uring --iodepth=8 --rw=randrw --bs=4k,4k --io_size=8M
-  fio_run large --ioengine=libaio --iodepth=8 --rw=write --bs=512k
-  fio_run trims --ioengine=libaio --iodepth=8 --rw=randtrimwrite --bs=4k --io_size=4M
+  local jobs=(
+    --name=mixed-sizes --ioengine=libaio --iodepth=32 --rw=randwrite --bsrange="$1-512k" --blockalign="$1"
+    --name=depth-1 --ioengine=psync --iodepth=1 --rw=randwrite --bs=4k --io_size=4M
+    --name=depth-8 --ioengine=io_uring --iodepth=8 --rw=randrw "--bs=4k,4k" --io_size=8M
+    --name=large --ioengine=libaio --iodepth=8 --rw=write --bs=512k
+    --name=trims --ioengine=libaio --iodepth=8 --rw=randtrimwrite --bs=4k --io_size=4M
+  ) status=0
+  timeout 200 fio --filename="$device" --size="$size" --direct=1 --thread --stonewall \
+    --verify=crc32c --verify_fatal=1 --verify_state_save=0 --randrepeat=1 --eta=never --output="$work/fio.out" "${jobs[@]}" ||
+    status=$?
+  [ "$status" = 0 ] && [ "$(grep -Ec '^[a-z0-9-]+: \(groupid=.*err= 0:' "$work/fio.out")" = 5 ] ||
+    { cat "$work/fio.out"; fail "fio: exit status $status, or not five jobs without an error"; }
+  grep -Eo '^[a-z0-9-]+: \(groupid|(WRITE|READ|TRIM): bw=[^ ]*' "$work/fio.out"
 }
 
 for queues in $([ "$(nproc)" -gt 1 ] && echo 1 2 || echo 1); do
