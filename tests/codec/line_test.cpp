@@ -13,6 +13,7 @@
 #include "codec/line/line_format.h"
 #include "codec/sample_pages.h"
 #include "reference/line_reference.h"
+#include "repetitions.h"
 
 namespace pleat::codec {
 namespace {
@@ -199,7 +200,7 @@ TEST_F(Line, DamagedBlocksAreJudgedAsTheReferenceJudgesThem) {
 
 TEST_F(Line, RandomBytesAreJudgedAsTheReferenceJudgesThem) {
   std::mt19937_64 random(8);
-  for (int turn = 0; turn < 4000; ++turn) {
+  for (unsigned turn = 0; turn < test::repetitions(4000); ++turn) {
     Block block(random() % 5000);
     for (std::byte& byte : block) byte = static_cast<std::byte>(random());
     if (turn % 2 == 0 && block.size() >= 24) {

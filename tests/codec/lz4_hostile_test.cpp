@@ -12,6 +12,7 @@
 #include "codec/lz4/format.h"
 #include "codec/sample_pages.h"
 #include "reference/lz4_reference.h"
+#include "repetitions.h"
 
 namespace pleat::codec {
 namespace {
@@ -256,13 +257,13 @@ TEST_F(Lz4Hostile, DamagedBlocksAreDecodedAsTheReferenceDoesOrRefused) {
 
 TEST_F(Lz4Hostile, RandomBytesAndRandomSequences) {
   std::mt19937 random(2);
-  for (int round = 0; round < 20'000; ++round) {
+  for (unsigned round = 0; round < test::repetitions(20'000); ++round) {
     Block block(random() % 200);
     for (std::byte& byte : block) byte = static_cast<std::byte>(random());
     expect_as_reference(block, in_, out_);
     if (HasFatalFailure()) return;
   }
-  for (int round = 0; round < 5'000; ++round) {
+  for (unsigned round = 0; round < test::repetitions(5'000); ++round) {
     BlockBuilder builder;
     std::size_t room = kPageSize - 5;
     // Mostly right, so that the decoder gets far; one match in a thousand is not.

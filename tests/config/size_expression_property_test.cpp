@@ -10,6 +10,7 @@
 #include <string>
 
 #include "config/size_expression.h"
+#include "repetitions.h"
 
 namespace pleat::config {
 namespace {
@@ -90,7 +91,7 @@ class Generator {
 TEST(SizeExpressionProperty, RandomExpressionsHaveTheValueOfTheirTree) {
   Generator generator(20240607);
   unsigned sizes = 0;
-  for (unsigned i = 0; i < 20'000; ++i) {
+  for (unsigned i = 0; i < test::repetitions(20'000); ++i) {
     const Sample sample = generator.expression(3);
     const auto size = evaluate_size(sample.text, kMemory);
     if (!std::isfinite(sample.value)) {
@@ -106,14 +107,14 @@ TEST(SizeExpressionProperty, RandomExpressionsHaveTheValueOfTheirTree) {
     }
   }
   // The comparison above must have been reached often to mean anything.
-  EXPECT_GT(sizes, 2000u);
+  EXPECT_GT(sizes, test::repetitions(2000));
 }
 
 TEST(SizeExpressionProperty, AnyTextEndsInASizeOrAnError) {
   Generator generator(77);
   const std::string alphabet =
       std::string("0123456789.kKMGTB+-*/(),ramminax \t%-e_'\"\\\n\x7f\xff") + '\0';
-  for (unsigned i = 0; i < 50'000; ++i) {
+  for (unsigned i = 0; i < test::repetitions(50'000); ++i) {
     std::string text;
     for (unsigned length = generator.below(24); length > 0; --length) {
       text += alphabet[generator.below(static_cast<unsigned>(alphabet.size()))];

@@ -11,6 +11,7 @@
 #include <random>
 #include <thread>
 
+#include "repetitions.h"
 #include "store/adoption.h"
 #include "store/wordy_page.h"
 
@@ -264,7 +265,7 @@ TEST(Adoption, AProcessMayBeKilledAtAnyTimeAgainAndAgain) {
       mmap(nullptr, sizeof(Journal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(journal, MAP_FAILED);
   std::mt19937_64 random(11);
-  for (unsigned round = 0; round < 60; ++round) {
+  for (unsigned round = 0; round < test::repetitions(60); ++round) {
     const std::uint64_t before = journal->operations;
     const pid_t child = fork();
     ASSERT_GE(child, 0);

@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "repetitions.h"
 #include "store/object.h"
 
 namespace pleat::store {
@@ -54,7 +55,7 @@ TEST(Check, SeveralFlippedBitsAreFound) {
   std::mt19937_64 random(11);
   const std::vector<std::byte> sound = random_bytes(1300, 1);
   const auto check = static_cast<std::uint32_t>(check_bytes(sound.data(), sound.size(), 0));
-  for (int round = 0; round < 20'000; ++round) {
+  for (unsigned round = 0; round < test::repetitions(20'000); ++round) {
     std::vector<std::byte> bytes = sound;
     const unsigned flips = 2 + static_cast<unsigned>(random() % 15);
     for (unsigned i = 0; i < flips; ++i) flip(bytes, random() % (bytes.size() * 8));

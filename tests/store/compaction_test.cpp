@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "repetitions.h"
 #include "store/compactor.h"
 #include "store/stamped_page.h"
 #include "store/store_inspector.h"
@@ -195,7 +196,7 @@ TEST_F(Compaction, MakesRoomWhereThePoolIsUsedUp) {
 
 TEST_F(Compaction, SurplusIsWhatTheClassesHaveTooMuch) {
   std::mt19937_64 random(5);
-  for (int step = 0; step < 40'000; ++step) {
+  for (unsigned step = 0; step < test::repetitions(40'000); ++step) {
     const std::uint64_t slot = random() % kSlots;
     if (random() % 3 == 0) {
       session_->discard(slot, 1);

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "repetitions.h"
 #include "store/pages.h"
 #include "store/store_inspector.h"
 
@@ -68,7 +69,7 @@ TEST_F(Corruption, SeveralFlippedBitsAreFound) {
   std::byte* const object = StoreInspector::object(*store_, 5);
   const std::size_t bytes = sizeof(ObjectHeader) + StoreInspector::word(*store_, 5).length();
   std::mt19937_64 random(2);
-  for (int round = 0; round < 5000; ++round) {
+  for (unsigned round = 0; round < test::repetitions(5000); ++round) {
     TestPage sound;
     std::memcpy(sound.data(), object, bytes);
     const unsigned flips = 2 + static_cast<unsigned>(random() % 30);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "repetitions.h"
 
 namespace pleat::store {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 // finds the bell rung and about to be taken back. Its store waits behind others that miss the
 // cache, as after a page is written, so that a ring that only looks at the bell looks too early.
 TEST(Doorbell, NoRingIsLostBetweenTwoRingersAndOneSleeper) {
-  constexpr std::uint64_t kRings = 300'000;
+  constexpr std::uint64_t kRings = test::repetitions(300'000);
   constexpr std::uint64_t kPatience_ns = 20'000'000'000;
   alignas(64) std::atomic<std::uint64_t> wanted{0};
   alignas(64) std::atomic<std::uint64_t> done{0};

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "repetitions.h"
 #include "store/compacting_thread.h"
 #include "store/stamped_page.h"
 
@@ -90,7 +91,7 @@ class SharedSlot : public testing::TestWithParam<unsigned> {};
 
 TEST_P(SharedSlot, OneSlotBehavesLikeOnePage) {
   const unsigned thread_count = GetParam();
-  constexpr std::uint64_t kSteps = 4000;
+  constexpr std::uint64_t kSteps = test::repetitions(4000);
   StoreOptions options = small_store(64);
   options.reserve_bytes = 1 << 20;
   const auto store = make_store(options);

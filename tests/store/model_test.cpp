@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "repetitions.h"
 #include "store/compacting_thread.h"
 #include "store/stamped_page.h"
 #include "store/store_inspector.h"
@@ -41,8 +42,8 @@ class ModelledSlots {
         stride_(stride),
         random_(seed + writer) {}
 
-  void run(int steps) {
-    for (int step = 0; step < steps && !testing::Test::HasFailure(); ++step) {
+  void run(unsigned steps) {
+    for (unsigned step = 0; step < steps && !testing::Test::HasFailure(); ++step) {
       const std::uint64_t slot = random_slot();
       switch (random_() % 8) {
         case 0:
@@ -157,7 +158,7 @@ void expect_stats(const StoreStats& actual, const StoreStats& expected) {
 struct Size {
   unsigned threads;
   std::uint64_t slots;
-  int steps;
+  unsigned steps;
 };
 
 class OwnSlots : public testing::TestWithParam<Size> {};
@@ -166,7 +167,7 @@ TEST_P(OwnSlots, AgreeWithTheMapAndTheCountersWithTheSum) {
   // Not a structured binding: clang-14 does not capture those.
   const unsigned threads = GetParam().threads;
   const std::uint64_t slots = GetParam().slots;
-  const int steps = GetParam().steps;
+  const unsigned steps = test::repetitions(GetParam().steps);
   const std::uint64_t seed = test_seed();
   StoreOptions options = small_store(slots);
   options.reserve_bytes = 1 << 20;  // small, so that memory comes and goes all the time
@@ -212,7 +213,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, OwnSlots,
 TEST(SameSlots, NoSectorIsTornOrInvented) {
   constexpr unsigned kThreads = 4;
   constexpr std::uint64_t kSlots = 3;
-  constexpr int kSteps = 6000;
+  constexpr unsigned kSteps = test::repetitions(6000);
   const std::uint64_t seed = test_seed();
   StoreOptions options = small_store(kSlots + 60);
   options.reserve_bytes = 1 << 20;
@@ -224,7 +225,7 @@ TEST(SameSlots, NoSectorIsTornOrInvented) {
     const auto session = make_session(*store);
     std::mt19937_64 random(seed + writer);
     TestPage page;
-    for (int step = 0; step < kSteps; ++step) {
+    for (unsigned step = 0; step < kSteps; ++step) {
       const std::uint64_t slot = random() % kSlots;
       const Stamp stamp =
           make_stamp(writer, static_cast<std::uint64_t>(step) + 1, random_shape(random));
@@ -271,7 +272,7 @@ TEST(SameSlots, NoSectorIsTornOrInvented) {
 // Each thread owns one sector of one page and counts in it: with a lost update a count goes back.
 TEST(SameSlots, PartsOfOnePageAreNeverUndone) {
   constexpr unsigned kThreads = 4;
-  constexpr std::uint64_t kSteps = 1500;
+  constexpr std::uint64_t kSteps = test::repetitions(1500);
   const auto store = make_store(small_store(1));
   std::atomic<std::uint64_t> bad{0};
   const auto work = [&](unsigned writer) {

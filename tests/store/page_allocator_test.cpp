@@ -9,6 +9,8 @@
 #include <random>
 #include <vector>
 
+#include "repetitions.h"
+
 namespace pleat::store {
 namespace {
 
@@ -54,7 +56,7 @@ TEST_F(Pages, RandomUseGivesEachPageOneOwner) {
   std::map<std::uint64_t, unsigned> runs;
   std::uint64_t used = 0;
   std::vector<bool> owned(kRegions * kRegionPages);
-  for (int step = 0; step < 200'000; ++step) {
+  for (unsigned step = 0; step < test::repetitions(200'000); ++step) {
     const bool filling = step / 4000 % 2 == 0;
     if (random() % 100 < (filling ? 60 : 40)) {
       const unsigned count = 1 + static_cast<unsigned>(random() % kSpanPagesMax);

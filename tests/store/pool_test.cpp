@@ -8,6 +8,8 @@
 #include <random>
 #include <vector>
 
+#include "repetitions.h"
+
 namespace pleat::store {
 namespace {
 
@@ -54,7 +56,7 @@ TEST_F(PoolTest, RandomObjectsKeepTheirBytes) {
     objects[index] = objects.back();
     objects.pop_back();
   };
-  for (int step = 0; step < 60'000; ++step) {
+  for (unsigned step = 0; step < test::repetitions(60'000); ++step) {
     const bool growing = step / 6000 % 2 == 0;
     if (random() % 100 < (growing ? 70 : 30)) {
       const std::size_t bytes = kGranule * (1 + random() % (kObjectBytesMax / kGranule));
