@@ -20,7 +20,7 @@ struct ObjectHeader {
   std::uint32_t slot;
   std::uint32_t check;
 };
-static_assert(sizeof(ObjectHeader) == 8);
+static_assert(sizeof(ObjectHeader) == 8 && alignof(ObjectHeader) <= kGranule);
 
 // The first word of an object: its slot, or, while it is free, what the pool keeps there. Atomic,
 // because compaction looks for the slots of a span's objects while writers fill and free some.
@@ -41,8 +41,7 @@ constexpr std::size_t object_bytes(std::size_t length) {
 // say. It covers all of these.
 inline std::uint64_t data_check(const std::byte* data, std::size_t length, std::uint64_t slot,
                                 SlotWord word) noexcept {
-  constexpr std::uint64_t kKindBits = std::uint64_t{0xF} << 48;
-  return check_bytes(data, length, slot ^ (word.bits() & kKindBits));
+  return check_bytes(data, length, slot ^ (word.bits() & SlotWord::kKindMask));
 }
 
 }  // namespace pleat::store

@@ -2,20 +2,20 @@
 // The slot word: all that the store knows of one page of the device, in 64 bits
 // (docs/formats/store.md).
 //
-//   bits  0-35  location of the object, in granules of 16 bytes from the pool's start (1 TiB)
-//        36-47  length - 1 of the compressed page, in bytes
-//        48-51  kind: empty, same-filled, raw, compressed by codec n, or written back
-//        52-54  age: how long ago the page was read or written last (store/ager.h); of words
+//   bits  0-37  location of the object, in granules of 4 bytes from the pool's start (1 TiB)
+//        38-49  length - 1 of the compressed page, in bytes
+//        50-53  kind: empty, same-filled, raw, compressed by codec n, or written back
+//        54-56  age: how long ago the page was read or written last (store/ager.h); of words
 //               without an object zero
-//           55  settled: recompression has made the page smaller, or found that it cannot
-//        56-62  version: one more, modulo 128, at each publication
+//           57  settled: recompression has made the page smaller, or found that it cannot
+//        58-62  version: one more, modulo 32, at each publication
 //           63  lock
 //
-// A raw page begins at a page of the pool, so the low 8 bits of its location and the 12 of its
-// length are free for part of its check. A same-filled page keeps its pattern in the low 48 bits
+// A raw page begins at a page of the pool, so the low 10 bits of its location and the 12 of its
+// length are free for part of its check. A same-filled page keeps its pattern in the low 50 bits
 // where it fits: as a sign-extended number, which every pointer is, or as a repeated 32-bit value.
 // The location of a page that is written back is on the backing device, in units of 64 bytes; bits
-// 52-55 are the kind that it had.
+// 54-57 are the kind that it had.
 //
 // Thread safety: a value type.
 #pragma once
@@ -29,22 +29,22 @@
 
 namespace pleat::store {
 
-// The pool's unit of allocation and of locations.
-inline constexpr std::size_t kGranule = 16;
+// The pool's unit of allocation and of locations: what an object's header is aligned to.
+inline constexpr std::size_t kGranule = 4;
 inline constexpr std::size_t kGranulesPerPage = kPageSize / kGranule;
-inline constexpr unsigned kLocationBits = 36;
+inline constexpr unsigned kLocationBits = 38;
 inline constexpr std::uint64_t kPoolBytesMax = kGranule << kLocationBits;
 static_assert(kPoolBytesMax == std::uint64_t{1} << 40);
 // The backing device's.
 inline constexpr std::size_t kBackingUnit = 64;
 inline constexpr std::uint64_t kBackingBytesMax = kBackingUnit << kLocationBits;
-static_assert(kBackingBytesMax == std::uint64_t{4} << 40);
+static_assert(kBackingBytesMax == std::uint64_t{16} << 40);
 
 class SlotWord {
  public:
   enum class Kind : std::uint8_t {
     kEmpty = 0,
-    kSameWord = 1,      // same-filled; the pattern is the low 48 bits, sign-extended
+    kSameWord = 1,      // same-filled; the pattern is the low 50 bits, sign-extended
     kSameHalf = 2,      // same-filled; the pattern is the low 32 bits, twice
     kSameObject = 3,    // same-filled; the pattern is in an object of 8 bytes
     kRaw = 4,           // an incompressible page, in a pool page of its own
@@ -52,12 +52,15 @@ class SlotWord {
     kWrittenBack = 15,  // the object, of a raw or compressed page, is on the backing device
   };
   // Bits of a raw page's check that the word keeps.
-  static constexpr unsigned kRawCheckBits = 20;
+  static constexpr unsigned kRawCheckBits = 22;
   // Ages: 0 to kAgeMax grow by themselves, and kIdle is a mark that stays until the next access.
   static constexpr unsigned kAgeMax = 5;
   static constexpr unsigned kIdle = 6;
   // Idle, and being recompressed.
   static constexpr unsigned kClaimed = 7;
+
+  static constexpr unsigned kKindShift = 50;
+  static constexpr std::uint64_t kKindMask = std::uint64_t{0xF} << kKindShift;
 
   constexpr SlotWord() = default;  // empty
   explicit constexpr SlotWord(std::uint64_t bits) : bits_(bits) {}
@@ -183,21 +186,21 @@ class SlotWord {
  private:
   static constexpr std::uint64_t kLocationMask = (std::uint64_t{1} << kLocationBits) - 1;
   static constexpr std::uint64_t kLengthMask = 0xFFF;
-  static constexpr std::uint64_t kPayloadMask = (std::uint64_t{1} << 48) - 1;
-  static constexpr unsigned kKindShift = 48;
-  static constexpr unsigned kAgeShift = 52;
+  static constexpr std::uint64_t kPayloadMask = (std::uint64_t{1} << kKindShift) - 1;
+  static constexpr unsigned kAgeShift = 54;
   static constexpr std::uint64_t kAgeMask = 7;
-  static constexpr std::uint64_t kSettled = std::uint64_t{1} << 55;
-  static constexpr unsigned kVersionShift = 56;
-  static constexpr std::uint64_t kVersionMask = 0x7F;
+  static constexpr std::uint64_t kSettled = std::uint64_t{1} << 57;
+  static constexpr unsigned kVersionShift = 58;
+  static constexpr std::uint64_t kVersionMask = 0x1F;
   static constexpr std::uint64_t kLock = std::uint64_t{1} << 63;
-  static_assert(kLengthMask + 1 == kPageSize);
+  static_assert(kLengthMask + 1 == kPageSize && kLocationBits + 12 == kKindShift);
 
   static constexpr std::uint64_t kind_bits(Kind kind) {
     return static_cast<std::uint64_t>(kind) << kKindShift;
   }
   static constexpr std::uint64_t sign_extended(std::uint64_t low) {
-    return static_cast<std::uint64_t>(static_cast<std::int64_t>(low << 16) >> 16);
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(low << (64 - kKindShift)) >>
+                                      (64 - kKindShift));
   }
   constexpr unsigned nibble() const { return bits_ >> kKindShift & 0xF; }
 
@@ -205,7 +208,7 @@ class SlotWord {
 };
 
 static_assert(sizeof(SlotWord) == 8);
-// The word's 20 bits are the 8 of the location below a page and the 12 of the length.
+// The word's 22 bits are the 10 of the location below a page and the 12 of the length.
 static_assert(kGranulesPerPage * 4096 == 1u << SlotWord::kRawCheckBits);
 
 }  // namespace pleat::store

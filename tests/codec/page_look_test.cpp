@@ -65,7 +65,7 @@ TEST(PageLook, WhatRepeatsIsNotNoise) {
 }
 
 // What wrong guesses cost on real pages: next to nothing, on every program's, beside choosing by
-// the blocks' sizes alone. A page over 3624 bytes is kept raw by the store.
+// the blocks' sizes alone. A page over 3632 bytes is kept raw by the store.
 TEST(PageLook, GuessesCostNoBytesOnRealPages) {
   const Kernels& kernels = *available_kernels().back();
   auto line = PageCodec::open("line", kernels);
@@ -80,7 +80,7 @@ TEST(PageLook, GuessesCostNoBytesOnRealPages) {
   std::map<std::string, Bytes> programs;
   for (const auto& sample : test::real_pages(512)) {
     const std::byte* const page = sample.bytes.data();
-    std::byte block[3624];
+    std::byte block[3632];
     const auto stored = [&](PageCodec& codec) {
       const std::size_t size = codec.encode(page, block, sizeof(block)).size;
       return size == 0 ? kPageSize : size;

@@ -148,7 +148,7 @@ TEST_F(Compaction, DamagedWordsAndHeadersDoNoHarmToOthers) {
     StoreInspector::object(*store_, slot)[random() % 4] ^= std::byte{0x11};
     // A length that the object's place cannot have.
     const SlotWord word = StoreInspector::word(*store_, slot + 8);
-    StoreInspector::set_word(*store_, slot + 8, SlotWord(word.bits() | std::uint64_t{0xFFF} << 36));
+    StoreInspector::set_word(*store_, slot + 8, SlotWord(word.bits() | std::uint64_t{0xFFF} << 38));
   }
   for (std::uint64_t slot = 0; slot < kSlots; slot += 4) session_->discard(slot + 1, 3);
   EXPECT_GT(store_->compact() + store_->stats().pages_compacted, 0u);

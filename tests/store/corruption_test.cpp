@@ -109,7 +109,7 @@ TEST_F(Corruption, DamagedLocationOrLengthIsFound) {
   put(50, random_page(50));
   for (const std::uint64_t slot : {std::uint64_t{7}, std::uint64_t{50}}) {
     const SlotWord sound = StoreInspector::word(*store_, slot);
-    for (unsigned bit = 0; bit < 48; ++bit) {
+    for (unsigned bit = 0; bit < SlotWord::kKindShift; ++bit) {
       StoreInspector::set_word(*store_, slot, SlotWord(sound.bits() ^ std::uint64_t{1} << bit));
       EXPECT_TRUE(found(slot)) << "slot " << slot << " bit " << bit;
     }
@@ -121,7 +121,7 @@ TEST_F(Corruption, DamagedLocationOrLengthIsFound) {
 TEST_F(Corruption, UnknownCodecIsFound) {
   put(7, mixed_page(7, 500));
   const SlotWord sound = StoreInspector::word(*store_, 7);
-  StoreInspector::set_word(*store_, 7, SlotWord(sound.bits() | std::uint64_t{15} << 48));
+  StoreInspector::set_word(*store_, 7, SlotWord(sound.bits() | SlotWord::kKindMask));
   EXPECT_TRUE(found(7));
   StoreInspector::set_word(*store_, 7, sound);
 }

@@ -7,7 +7,7 @@
 namespace pleat::store {
 namespace {
 
-constexpr std::uint64_t kLocationMax = (std::uint64_t{1} << 36) - 1;
+constexpr std::uint64_t kLocationMax = (std::uint64_t{1} << 38) - 1;
 
 TEST(SlotWord, ZeroIsEmpty) {
   EXPECT_TRUE(SlotWord(0).empty());
@@ -18,7 +18,7 @@ TEST(SlotWord, ZeroIsEmpty) {
 
 TEST(SlotWord, CompressedKeepsItsFieldsAtTheirExtremes) {
   for (const std::uint64_t location : {std::uint64_t{0}, std::uint64_t{1}, kLocationMax}) {
-    for (const std::size_t length : {1, 2, 255, 256, 3624, 4095, 4096}) {
+    for (const std::size_t length : {1, 2, 255, 256, 3632, 4095, 4096}) {
       const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, location, length);
       EXPECT_EQ(word.kind(), SlotWord::Kind::kCompressed);
       EXPECT_EQ(word.codec(), codec::CodecId::kLz4);
@@ -33,18 +33,19 @@ TEST(SlotWord, CompressedKeepsItsFieldsAtTheirExtremes) {
 
 TEST(SlotWord, BitsAreWhereTheFormatSays) {
   const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, 3, 2);
-  EXPECT_EQ(word.bits(), 3 | std::uint64_t{1} << 36 | std::uint64_t{5} << 48);
+  EXPECT_EQ(word.bits(), 3 | std::uint64_t{1} << 38 | std::uint64_t{5} << 50);
   EXPECT_EQ(word.with_lock().bits(), word.bits() | std::uint64_t{1} << 63);
-  EXPECT_EQ(word.after(SlotWord()).bits(), word.bits() | std::uint64_t{1} << 56);
+  EXPECT_EQ(word.after(SlotWord()).bits(), word.bits() | std::uint64_t{1} << 58);
 }
 
-TEST(SlotWord, RawKeepsPageAndTwentyBitsOfCheck) {
-  for (const std::uint64_t page : {std::uint64_t{0}, std::uint64_t{1}, kLocationMax / 256}) {
-    for (const std::uint64_t check : {0ull, 1ull, 0xFFull, 0x100ull, 0xFFFFFull, ~0ull}) {
+TEST(SlotWord, RawKeepsPageAndItsBitsOfCheck) {
+  for (const std::uint64_t page :
+       {std::uint64_t{0}, std::uint64_t{1}, kLocationMax / kGranulesPerPage}) {
+    for (const std::uint64_t check : {0ull, 1ull, 0x3FFull, 0x400ull, 0x3FFFFFull, ~0ull}) {
       const SlotWord word = SlotWord::raw(page, check);
       EXPECT_EQ(word.kind(), SlotWord::Kind::kRaw);
       EXPECT_EQ(word.pool_page(), page);
-      EXPECT_EQ(word.raw_check(), check & 0xFFFFF);
+      EXPECT_EQ(word.raw_check(), check & 0x3FFFFF);
       EXPECT_FALSE(word.locked());
       EXPECT_EQ(word.version(), 0);
     }
@@ -55,8 +56,8 @@ TEST(SlotWord, PatternsComeBackOrAreRefused) {
   const std::uint64_t fits[] = {0,
                                 1,
                                 ~0ull,
-                                0x0000'7FFF'FFFF'FFFF,
-                                0xFFFF'8000'0000'0000,
+                                0x0001'FFFF'FFFF'FFFF,
+                                0xFFFE'0000'0000'0000,
                                 0x1234'5678'1234'5678,
                                 0x8000'0000'8000'0000,
                                 0xFFFF'FFFE'FFFF'FFFE,
@@ -71,7 +72,7 @@ TEST(SlotWord, PatternsComeBackOrAreRefused) {
     EXPECT_FALSE(word->empty());
     EXPECT_FALSE(word->locked());
   }
-  for (const std::uint64_t pattern : {0x0000'8000'0000'0000ull, 0xFFFF'7FFF'FFFF'FFFFull,
+  for (const std::uint64_t pattern : {0x0002'0000'0000'0000ull, 0xFFFD'FFFF'FFFF'FFFFull,
                                       0x0123'4567'89AB'CDEFull, 0x8000'0000'0000'0000ull}) {
     EXPECT_FALSE(SlotWord::same_filled(pattern)) << std::hex << pattern;
   }
@@ -91,7 +92,7 @@ TEST(SlotWord, VersionRunsThroughEveryKindAndWraps) {
                            : step % 3 == 1 ? *SlotWord::same_filled(~0ull)
                                            : SlotWord::raw(5, 7);
     word = fresh.after(word);
-    ASSERT_EQ(word.version(), step % 128);
+    ASSERT_EQ(word.version(), step % 32);
     ASSERT_EQ(word.kind(), fresh.kind());
     ASSERT_FALSE(word.locked());
   }
@@ -103,7 +104,7 @@ TEST(SlotWord, SettledChangesNothingElse) {
     EXPECT_TRUE(word.with_settled(true).settled());
     EXPECT_FALSE(word.with_settled(false).settled());
     EXPECT_EQ(word.with_settled(true).bits() ^ word.with_settled(false).bits(),
-              std::uint64_t{1} << 55);
+              std::uint64_t{1} << 57);
     EXPECT_EQ(word.with_settled(bits != 0), word);
     EXPECT_EQ(word.after(word).settled(), word.settled());
   }
@@ -114,7 +115,7 @@ TEST(SlotWord, AgeChangesNothingElse) {
     for (unsigned age = 0; age < 8; ++age) {
       const SlotWord word = SlotWord(bits).with_age(age);
       EXPECT_EQ(word.age(), age);
-      EXPECT_EQ(word.bits() & ~(std::uint64_t{7} << 52), bits & ~(std::uint64_t{7} << 52));
+      EXPECT_EQ(word.bits() & ~(std::uint64_t{7} << 54), bits & ~(std::uint64_t{7} << 54));
     }
   }
   EXPECT_TRUE(SlotWord::compressed(codec::CodecId::kLz4, 1, 1).ages());
@@ -126,10 +127,10 @@ TEST(SlotWord, AgeChangesNothingElse) {
 
 TEST(SlotWord, LockChangesNothingElse) {
   const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, kLocationMax, 4096)
-                            .after(SlotWord(std::uint64_t{0x7E} << 56));
+                            .after(SlotWord(std::uint64_t{0x1E} << 58));
   const SlotWord locked = word.with_lock();
   EXPECT_TRUE(locked.locked());
-  EXPECT_EQ(locked.version(), 0x7F);
+  EXPECT_EQ(locked.version(), 0x1F);
   EXPECT_EQ(locked.location(), word.location());
   EXPECT_EQ(locked.length(), word.length());
   EXPECT_EQ(locked.codec(), word.codec());

@@ -312,9 +312,7 @@ TEST_F(WritebackTest, ADamagedWordFailsItsPage) {
   std::mt19937_64 random(2);
   TestPage page;
   for (int round = 0; round < 2000; ++round) {
-    const std::uint64_t bits =
-        random() & ~(std::uint64_t{0x8000} << 48) & ~(std::uint64_t{0xF} << 48);
-    const SlotWord damaged(bits | std::uint64_t{15} << 48);
+    const SlotWord damaged = SlotWord(random() | SlotWord::kKindMask).without_lock();
     ASSERT_TRUE(damaged.written_back());
     StoreInspector::set_word(*store_, 0, damaged);
     ASSERT_NE(session_->read(0, page.data()), StoreStatus::kOk);
