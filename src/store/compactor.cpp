@@ -160,8 +160,8 @@ Compactor::Move Compactor::move(std::uint64_t location, unsigned size_class,
   // A damaged word's length may be anything.
   if (bytes > kSizeClasses.classes[size_class].bytes) return Move::kDone;
   const unsigned own_class = size_class_of(bytes);
-  const unsigned last_class = std::min<unsigned>(std::max(size_class, own_class + reach),
-                                                 static_cast<unsigned>(kSizeClasses.count) - 1);
+  const unsigned last_class =
+      std::min<unsigned>(size_class + reach, static_cast<unsigned>(kSizeClasses.count) - 1);
   std::uint64_t target = 0;
   unsigned target_class = own_class;
   while (target_class <= last_class && !pool_.allocate_free(target_class, &target)) ++target_class;

@@ -102,6 +102,38 @@ TEST_F(Compaction, RemaindersOfClassesMoveIntoLargerOnes) {
   EXPECT_EQ(store_->stats().mem_used_total, 0u);
 }
 
+TEST_F(Compaction, AMovedPageMovesOn) {
+  constexpr unsigned kReach = 6;
+  Store::State& state = StoreInspector::state(*store_);
+  Doorbell bell;
+  Counters::Count freed{0};
+  Compactor compactor(state.slots, state.pool, bell, freed);
+  const unsigned own = size_class_of(object_bytes(1000));
+  const auto put_in_class = [this](std::uint64_t slot, unsigned size_class) {
+    for (std::size_t bytes = 500; bytes < 2000; ++bytes) {
+      put(slot, mixed_page(slot, bytes));
+      const SlotWord word = StoreInspector::word(*store_, slot);
+      if (size_class_of(object_bytes(word.length())) == size_class) return mixed_page(slot, bytes);
+    }
+    ADD_FAILURE() << "no page is of class " << size_class;
+    return TestPage{};
+  };
+  std::vector<TestPage> pages;
+  for (unsigned step = 0; step < 4; ++step) {
+    const unsigned size_class = own + step * kReach;
+    pages.push_back(put_in_class(step, size_class));
+    // Into this class go all pages so far, of which the first are far from their own.
+    if (step != 0) {
+      EXPECT_EQ(compactor.drain(size_class - kReach, kReach),
+                kSizeClasses.classes[size_class - kReach].pages);
+    }
+  }
+  EXPECT_EQ(pool().spans(), 1u);
+  for (std::uint64_t slot = 0; slot < pages.size(); ++slot) {
+    EXPECT_EQ(read_page(*session_, slot), pages[slot]);
+  }
+}
+
 TEST_F(Compaction, AMovedPageIsPublishedAsANewVersion) {
   fill_sparsely();
   std::vector<SlotWord> before;
