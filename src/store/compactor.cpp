@@ -22,7 +22,7 @@ constexpr std::uint64_t kRestInBackground = 4;
 constexpr std::uint64_t kRestWhenAsked = 1;
 // Between two rounds, so that a store at its limit does not look through its classes at each write
 // that fails.
-constexpr std::uint64_t kPause_ns = 10'000'000;
+constexpr std::uint64_t kPause_ns = 2'000'000;
 // How many classes higher than its own an object goes. One of class n + 6 is some 7 % larger than
 // one of class n, which it loses; a span that it helps to empty is worth more.
 constexpr unsigned kReach = 6;

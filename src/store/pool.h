@@ -85,7 +85,7 @@ class Pool {
   std::uint64_t surplus_pages() const noexcept { return surplus_.load(std::memory_order_relaxed); }
   // The surplus at which compaction begins.
   std::uint64_t surplus_limit() const noexcept {
-    return kRegionPages + pages_.used_pages() / kSurplusShare;
+    return kRegionPages / 2 + pages_.used_pages() / kSurplusShare;
   }
   // Whether memory was refused since the last call.
   bool take_refused() noexcept { return refused_.exchange(false, std::memory_order_acq_rel); }
@@ -109,7 +109,7 @@ class Pool {
   // has taken.
   static constexpr unsigned kFull = kGroups;
   static constexpr unsigned kDrained = kGroups + 1;
-  static constexpr std::uint64_t kSurplusShare = 1024;
+  static constexpr std::uint64_t kSurplusShare = 2048;
 
   // At the start of each span. Positions within it are in granules, 0 = none, as the header is
   // there. Spans are named by their first page plus one, 0 = none.

@@ -193,8 +193,8 @@ TEST_F(IoPath, CompactionAllocatesNothingAndDoesNotFault) {
     failures_ += session_->write(slot, pages_[slot % 64].data()) != StoreStatus::kOk;
   }
   // Too few for the store's own thread to begin.
-  for (std::uint64_t slot = 0; slot < kSlots; slot += 64) {
-    session_->discard(slot + slot / 64 % 64, 1);
+  for (std::uint64_t slot = 0; slot < kSlots; slot += 128) {
+    session_->discard(slot + slot / 128 % 128, 1);
   }
   Store::State& state = StoreInspector::state(*store_);
   Counters::Count freed{0};
