@@ -54,8 +54,8 @@ Compactor::~Compactor() {
   thread_.join();
 }
 
-Result<void> Compactor::start(bool io_flusher) {
-  auto started = start_background_thread("pleat-compact", io_flusher, [this] { run(); });
+Result<void> Compactor::start(bool io_flusher, std::uint64_t quiet_ns) {
+  auto started = start_background_thread("pleat-compact", io_flusher, [=, this] { run(quiet_ns); });
   if (!started) return std::move(started).error();
   thread_ = *std::move(started);
   return {};
@@ -77,9 +77,9 @@ bool Compactor::settle(std::uint64_t deadline_ns) const noexcept {
   return true;
 }
 
-void Compactor::run() noexcept {
+void Compactor::run(std::uint64_t quiet_ns) noexcept {
   while (true) {
-    bell_.wait();
+    const bool rung = bell_.wait_for(quiet_ns);
     if (stop_.load(std::memory_order_acquire)) return;
     const std::uint64_t asked = asked_.load(std::memory_order_acquire);
     working_.store(true, std::memory_order_release);
@@ -88,7 +88,11 @@ void Compactor::run() noexcept {
       compact_across_classes();
     } else {
       rest_per_work_ = kRestInBackground;
-      compact_within_classes(pool_.take_refused() ? 0 : pool_.surplus_limit() / 2);
+      if (rung) {
+        compact_within_classes(pool_.take_refused() ? 0 : pool_.surplus_limit() / 2);
+      } else {
+        compact_across_classes();
+      }
     }
     working_.store(false, std::memory_order_release);
     answered_.store(asked, std::memory_order_release);

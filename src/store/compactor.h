@@ -32,14 +32,18 @@ namespace pleat::store {
 
 class Compactor {
  public:
+  // How long the bell is silent before the last spans of classes are emptied too.
+  static constexpr std::uint64_t kQuiet_ns = 60'000'000'000;
+
   // Adds to `freed` what it frees, and nobody else does.
   Compactor(const SlotTable& slots, Pool& pool, Doorbell& bell, Counters::Count& freed);
   ~Compactor();
   Compactor(const Compactor&) = delete;
   Compactor& operator=(const Compactor&) = delete;
 
-  // Starts the thread, which waits for the bell. EPERM where `io_flusher` cannot be set.
-  Result<void> start(bool io_flusher);
+  // Starts the thread, which waits for the bell, and where it was not rung for `quiet_ns` frees
+  // what it can. EPERM where `io_flusher` cannot be set.
+  Result<void> start(bool io_flusher, std::uint64_t quiet_ns = kQuiet_ns);
 
   // Has the thread free what it can, and returns, when it has, how many pages were freed meanwhile.
   std::uint64_t compact() noexcept;
@@ -63,7 +67,7 @@ class Compactor {
  private:
   enum class Move : std::uint8_t { kDone, kNotNow, kNoRoom };
 
-  void run() noexcept;
+  void run(std::uint64_t quiet_ns) noexcept;
   Move move(std::uint64_t location, unsigned size_class, unsigned reach) noexcept;
   void rest() noexcept;
   bool stopping() const noexcept { return stop_.load(std::memory_order_relaxed); }

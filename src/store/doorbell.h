@@ -26,11 +26,11 @@ class Doorbell {
   void wait() noexcept {
     while (rung_.exchange(0, std::memory_order_acq_rel) == 0) futex_wait(rung_, 0);
   }
-  // The same, or after about `limit_ns`.
-  void wait_for(std::uint64_t limit_ns) noexcept {
-    if (rung_.exchange(0, std::memory_order_acq_rel) != 0) return;
+  // The same, or after about `limit_ns`; whether the bell was rung.
+  bool wait_for(std::uint64_t limit_ns) noexcept {
+    if (rung_.exchange(0, std::memory_order_acq_rel) != 0) return true;
     futex_wait(rung_, 0, limit_ns);
-    rung_.exchange(0, std::memory_order_acq_rel);
+    return rung_.exchange(0, std::memory_order_acq_rel) != 0;
   }
 
  private:

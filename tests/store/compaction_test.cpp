@@ -134,6 +134,30 @@ TEST_F(Compaction, AMovedPageMovesOn) {
   }
 }
 
+TEST_F(Compaction, AQuietStoreIsCompactedWithoutBeingAsked) {
+  // As above: no class has surplus, so nothing rings.
+  for (std::uint64_t slot = 0; slot < 250; ++slot) put(slot, mixed_page(slot, 600 + 8 * slot));
+  ASSERT_EQ(pool().surplus_pages(), 0u);
+  Store::State& state = StoreInspector::state(*store_);
+  Doorbell bell;
+  Counters::Count freed{0};
+  {
+    Compactor compactor(state.slots, state.pool, bell, freed);
+    ASSERT_TRUE(compactor.start(false, 10'000'000));
+    EXPECT_TRUE(wait_for([&] { return compactor.freed_pages() > 0; }));
+    // Until it finds no more.
+    for (std::uint64_t before = 0; before != compactor.freed_pages();) {
+      before = compactor.freed_pages();
+      usleep(100'000);
+      (void)compactor.settle(UINT64_MAX);
+    }
+  }
+  EXPECT_EQ(store_->compact(), 0u);
+  for (std::uint64_t slot = 0; slot < 250; ++slot) {
+    ASSERT_EQ(read_page(*session_, slot), mixed_page(slot, 600 + 8 * slot));
+  }
+}
+
 TEST_F(Compaction, AMovedPageIsPublishedAsANewVersion) {
   fill_sparsely();
   std::vector<SlotWord> before;
