@@ -166,6 +166,7 @@ TEST_F(WritebackTest, IncompressibleIsWhatTheSecondCodecCouldNotHelp) {
   BackingFile file(kBlocks);
   StoreOptions options = writing_store(8, file);
   options.recompress = "lz4hc";
+  session_.reset();
   store_ = make_store(options);
   session_ = make_session(*store_);
   put(2, random_page(2));
@@ -220,6 +221,7 @@ TEST_F(WritebackTest, WritesNoMoreThanItsLimit) {
 TEST_F(WritebackTest, AFullDeviceLeavesPagesInMemory) {
   constexpr std::uint64_t kFew = 9;
   BackingFile file(kFew);
+  session_.reset();
   store_ = make_store(writing_store(kSlots, file, kFew));
   session_ = make_session(*store_);
   put_all();
