@@ -19,6 +19,9 @@
 
 namespace pleat::store {
 
+// How often who looks for pages looks at the clock where nothing is to be done.
+inline constexpr std::uint64_t kSlotsPerLook = 4096;
+
 // Locks the word if it still is `seen`, calls `look`, which is to read what is stored, and gives
 // the lock back with a claim. Whether the word was claimed.
 template <typename Look>

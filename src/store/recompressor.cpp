@@ -13,14 +13,8 @@ namespace {
 
 using Kind = SlotWord::Kind;
 
-// How often the clock is looked at where nothing is to be done.
-constexpr std::uint64_t kSlotsPerLook = 4096;
 // As for a write, how long it waits for pool memory at most.
 constexpr std::uint64_t kMemoryWait_ns = 500'000'000;
-
-std::size_t stored_bytes(SlotWord word) {
-  return word.kind() == Kind::kRaw ? kPageSize : word.length();
-}
 
 // The longest block of which the object is of a smaller size class than what is stored; 0 where
 // there is none.
@@ -78,7 +72,7 @@ bool Store::Recompressor::wanted(const RecompressRequest& request, SlotWord word
   if (!word.ages() || word.locked() || word.settled()) return false;
   if (request.only_idle && word.age() < SlotWord::kIdle) return false;
   if (request.only_huge && word.kind() != Kind::kRaw) return false;
-  return stored_bytes(word) >= request.bytes_min;
+  return word.stored_bytes() >= request.bytes_min;
 }
 
 bool Store::Recompressor::claim(std::uint64_t slot, SlotWord seen, bool* sound) noexcept {
@@ -144,7 +138,7 @@ Store::Recompressor::Outcome Store::Recompressor::replace(std::uint64_t slot, un
     state_.pool.free(location);
     return Outcome::kInUse;
   }
-  *saved = stored_bytes(*old) - encoded.size;
+  *saved = old->stored_bytes() - encoded.size;
   session_.replaced(*old, fresh);
   Counters::add(session_.counters.recompressed, 1);
   Counters::add(session_.counters.recompress_saved, static_cast<std::int64_t>(*saved));

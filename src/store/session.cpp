@@ -36,8 +36,7 @@ SlotWord publish(AtomicWord& word, SlotWord fresh, Pool& pool) noexcept {
 // Whether the word is what it was before what it leads to was read from the backing device, where
 // no lock keeps that: freed and filled anew meanwhile, it would be another's.
 bool still_is(const AtomicWord& word, SlotWord seen) noexcept {
-  std::atomic_thread_fence(std::memory_order_acquire);
-  return SlotWord(word.load(std::memory_order_relaxed)).without_lock() == seen;
+  return SlotWord(word.load(std::memory_order_acquire)).without_lock() == seen;
 }
 
 StoreStatus to_status(AllocateStatus status) noexcept {

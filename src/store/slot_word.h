@@ -94,8 +94,7 @@ class SlotWord {
 
   // This word, which ages, with its object on the backing device, at a location in its units.
   constexpr SlotWord written_back_to(std::uint64_t location) const {
-    const std::size_t length = kind() == Kind::kRaw ? kPageSize : this->length();
-    return SlotWord(location | std::uint64_t{length - 1} << kLocationBits |
+    return SlotWord(location | std::uint64_t{stored_bytes() - 1} << kLocationBits |
                     kind_bits(Kind::kWrittenBack) | std::uint64_t{nibble()} << kAgeShift);
   }
 
@@ -132,6 +131,8 @@ class SlotWord {
   constexpr std::size_t length() const {
     return static_cast<std::size_t>(bits_ >> kLocationBits & kLengthMask) + 1;
   }
+  // Bytes of a page that ages, as it is stored.
+  constexpr std::size_t stored_bytes() const { return kind() == Kind::kRaw ? kPageSize : length(); }
   // Whether the page is kept in an object at `location`.
   constexpr bool has_object_at(std::uint64_t location) const {
     return in_pool() && kind() != Kind::kRaw && this->location() == location;

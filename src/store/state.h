@@ -70,7 +70,7 @@ struct Store::State {
   std::optional<Backing> backing;              // where the options name one
   Result<void> backing_state;                  // of a successor: why it is not to be had
   std::unique_ptr<Recompressor> recompressor;  // where there is a codec for it
-  std::unique_ptr<Writeback> writeback;        // where there is a backing device
+  std::unique_ptr<BackWriter> back_writer;     // where there is a backing device
   ErrandThread errands;                        // theirs
 };
 

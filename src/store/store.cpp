@@ -11,10 +11,10 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "store/back_writer.h"
 #include "store/recompressor.h"
 #include "store/session.h"
 #include "store/state.h"
-#include "store/writeback.h"
 
 namespace pleat::store {
 namespace {
@@ -270,9 +270,9 @@ Result<void> Store::State::prepare_errands() {
   if (backing) {
     auto codec = codec::PageCodec::open(options.codec, *options.kernels);
     if (!codec) return std::move(codec).error();
-    writeback = std::make_unique<Writeback>(*this, *std::move(codec));
+    back_writer = std::make_unique<BackWriter>(*this, *std::move(codec));
   }
-  if (!recompressor && !writeback) return {};
+  if (!recompressor && !back_writer) return {};
   return errands.start("pleat-errands", options.io_flusher);
 }
 
@@ -461,12 +461,12 @@ Result<RecompressResult> Store::recompress(const RecompressRequest& request) {
 }
 
 Result<WritebackResult> Store::write_back(const WritebackRequest& request) {
-  if (!state_->writeback) {
+  if (!state_->back_writer) {
     return Error{EOPNOTSUPP, "the device has no backing device; it is chosen when it is made"};
   }
   if (!state_->backing_state) return state_->backing_state.error();
   WritebackResult result;
-  state_->errands.run([&] { result = state_->writeback->work(request); });
+  state_->errands.run([&] { result = state_->back_writer->work(request); });
   return result;
 }
 

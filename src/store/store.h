@@ -242,7 +242,7 @@ class Store {
   bool settle(unsigned timeout_ms) noexcept;
 
   class Recompressor;  // store/recompressor.h
-  class Writeback;     // store/writeback.h
+  class BackWriter;    // store/back_writer.h
   struct State;        // shared with Session; store.cpp
 
  private:

@@ -3,7 +3,7 @@
 # Writeback frees no memory or loses a page: of a device of ours, and of kernel zram, whose pages are
 # read where they are, overwritten and discarded; of ours with a worker that is killed meanwhile,
 # over a device that is full and one that gives back other bytes; and under swap.
-# guest: memory=192M cpus=1 timeout=180
+# guest: memory=192M cpus=1 timeout=180 kernel=7.3
 # Reads of pages that the backing device has lost.
 # expect-kernel: I/O error, dev ublk
 # shellcheck source-path=SCRIPTDIR source=lib.sh

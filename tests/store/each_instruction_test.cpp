@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "store/adoption.h"
+#include "store/back_writer.h"
 #include "store/backing_file.h"
 #include "store/recompressor.h"
 #include "store/wordy_page.h"
-#include "store/writeback.h"
 
 namespace pleat::store {
 namespace {
@@ -383,7 +383,7 @@ TEST(AtEachInstruction, OfAWriteback) {
         const auto store = full_store(options, kept, any_page(1));
         stop_here();
         const WritebackResult result =
-            StoreInspector::state(*store).writeback->work({.pages_max = 1});
+            StoreInspector::state(*store).back_writer->work({.pages_max = 1});
         _exit(result.pages_written == 1 ? 0 : 4);
       },
       [](Store& store, Store::Session& session) {

@@ -5,12 +5,10 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <random>
-#include <thread>
 #include <vector>
 
 #include "store/pages.h"
+#include "store/slot_owners.h"
 #include "store/store_inspector.h"
 #include "store/wordy_page.h"
 
@@ -237,76 +235,19 @@ TEST(RecompressionCodec, IsNeededAndMayBeAnyOther) {
   }
 }
 
-// Threads that overwrite, discard and read slots of their own, all of which are recompressed,
-// compacted and marked idle without a pause: a page that came back would be seen by its owner.
 TEST(RecompressionAtOnce, NoPageComesBackOrIsLost) {
-  constexpr unsigned kThreads = 3;
   constexpr std::uint64_t kSlots = 48;
-  constexpr int kSteps = 3000;
   StoreOptions options = recompressing_store(kSlots);
   options.recompress = "lz4";  // in less time, so that it meets with more
   options.reserve_bytes = 1 << 20;
   const auto store = make_store(options);
-  const std::uint64_t seed = std::random_device{}();
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  std::atomic<bool> stop{false};
-  std::atomic<std::uint64_t> bad{0};
-  const auto use = [&](unsigned thread) {
-    const auto session = make_session(*store);
-    std::mt19937_64 random(seed + thread);
-    std::vector<TestPage> expected(kSlots);
-    for (int step = 0; step < kSteps; ++step) {
-      const std::uint64_t slot = random() % (kSlots / kThreads) * kThreads + thread;
-      TestPage page;
-      switch (random() % 6) {
-        case 0:
-        case 1:
-          page = wordy_page(random(), 4096);
-          if (session->write(slot, page.data()) == StoreStatus::kOk) expected[slot] = page;
-          break;
-        case 2:
-          page = wordy_page(random(), 4096);
-          if (session->write_part(slot, 512, page.data() + 512, 1024) == StoreStatus::kOk) {
-            std::memcpy(expected[slot].data() + 512, page.data() + 512, 1024);
-          }
-          break;
-        case 3:
-          if (random() % 4 != 0) break;
-          session->discard(slot, 1);
-          expected[slot] = TestPage{};
-          break;
-        default:
-          bad += session->read(slot, page.data()) != StoreStatus::kOk || page != expected[slot];
-      }
-      if (step % 8 == 0) std::this_thread::yield();
-    }
-    TestPage page;
-    for (std::uint64_t slot = thread; slot < kSlots; slot += kThreads) {
-      bad += session->read(slot, page.data()) != StoreStatus::kOk || page != expected[slot];
-    }
-  };
-  std::thread compacting([&] {
-    while (!stop) {
-      (void)store->compact();
-      (void)store->mark_idle(0).has_value();
-    }
-  });
-  std::thread recompressing([&] {
-    while (!stop) EXPECT_TRUE(store->recompress({}));
-  });
-  std::vector<std::thread> threads;
-  for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back(use, i);
-  for (std::thread& thread : threads) thread.join();
-  stop = true;
-  compacting.join();
-  recompressing.join();
-  EXPECT_EQ(bad.load(), 0u);
+  use_slots_while(*store, kSlots, [](std::uint64_t seed) { return wordy_page(seed, 4096); },
+                  {[&] {
+                     (void)store->compact();
+                     (void)store->mark_idle(0).has_value();
+                   },
+                   [&] { EXPECT_TRUE(store->recompress({})); }});
   EXPECT_GT(store->stats().pages_recompressed, 100u);
-  make_session(*store)->discard(0, kSlots);
-  EXPECT_TRUE(store->settle(20'000));
-  EXPECT_EQ(store->stats().orig_data_size, 0u);
-  EXPECT_EQ(store->stats().compr_data_size, 0u);
-  EXPECT_EQ(store->stats().mem_used_total, 0u);
 }
 
 }  // namespace

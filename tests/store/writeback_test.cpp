@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Writeback must move the pages that are meant, and no others, to the backing device and find each
 // there again, whoever overwrites, discards or dies meanwhile.
-#include "store/writeback.h"
+#include "store/back_writer.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include <atomic>
 #include <cerrno>
 #include <random>
-#include <thread>
 #include <vector>
 
 #include "store/adoption.h"
 #include "store/backing_file.h"
 #include "store/pages.h"
+#include "store/slot_owners.h"
 #include "store/store_inspector.h"
 
 namespace pleat::store {
@@ -412,76 +411,22 @@ TEST(WritebackDevice, MustBeOneAndNobodyElses) {
   EXPECT_EQ(make_store(small_store(64))->write_back({}).error().code, EOPNOTSUPP);
 }
 
-// Threads that overwrite, discard and read slots of their own, all of which are written back,
-// compacted and marked idle without a pause: a page that came back would be seen by its owner.
 TEST(WritebackAtOnce, NoPageComesBackOrIsLost) {
-  constexpr unsigned kThreads = 3;
   constexpr std::uint64_t kSlots = 48;
-  constexpr int kSteps = 3000;
   // So few that they are used again and again.
   constexpr std::uint64_t kFew = 24;
   const BackingFile file(kFew);
   StoreOptions options = writing_store(kSlots, file, kFew);
   options.reserve_bytes = 1 << 20;
   const auto store = make_store(options);
-  const std::uint64_t seed = std::random_device{}();
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  std::atomic<bool> stop{false};
-  std::atomic<std::uint64_t> bad{0};
-  const auto use = [&](unsigned thread) {
-    const auto session = make_session(*store);
-    std::mt19937_64 random(seed + thread);
-    std::vector<TestPage> expected(kSlots);
-    for (int step = 0; step < kSteps; ++step) {
-      const std::uint64_t slot = random() % (kSlots / kThreads) * kThreads + thread;
-      TestPage page;
-      switch (random() % 6) {
-        case 0:
-        case 1:
-          page = page_of(random());
-          if (session->write(slot, page.data()) == StoreStatus::kOk) expected[slot] = page;
-          break;
-        case 2:
-          page = page_of(random());
-          if (session->write_part(slot, 512, page.data() + 512, 1024) == StoreStatus::kOk) {
-            std::memcpy(expected[slot].data() + 512, page.data() + 512, 1024);
-          }
-          break;
-        case 3:
-          if (random() % 4 != 0) break;
-          session->discard(slot, 1);
-          expected[slot] = TestPage{};
-          break;
-        default:
-          bad += session->read(slot, page.data()) != StoreStatus::kOk || page != expected[slot];
-      }
-      if (step % 8 == 0) std::this_thread::yield();
-    }
-    TestPage page;
-    for (std::uint64_t slot = thread; slot < kSlots; slot += kThreads) {
-      bad += session->read(slot, page.data()) != StoreStatus::kOk || page != expected[slot];
-    }
-  };
-  std::thread compacting([&] {
-    while (!stop) {
-      (void)store->compact();
-      (void)store->mark_idle(0).has_value();
-    }
-  });
-  std::thread writing([&] {
-    while (!stop) EXPECT_TRUE(store->write_back({}));
-  });
-  std::vector<std::thread> threads;
-  for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back(use, i);
-  for (std::thread& thread : threads) thread.join();
-  stop = true;
-  compacting.join();
-  writing.join();
-  EXPECT_EQ(bad.load(), 0u);
+  use_slots_while(*store, kSlots, page_of,
+                  {[&] {
+                     (void)store->compact();
+                     (void)store->mark_idle(0).has_value();
+                   },
+                   [&] { EXPECT_TRUE(store->write_back({})); }});
   EXPECT_GT(store->stats().backing_writes, 100u);
   EXPECT_EQ(store->stats().backing_failures, 0u);
-  const auto session = make_session(*store);
-  expect_nothing_leaked(*store, *session);
   EXPECT_EQ(store->stats().backing_used, 0u);
 }
 

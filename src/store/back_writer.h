@@ -24,10 +24,10 @@
 
 namespace pleat::store {
 
-class Store::Writeback {
+class Store::BackWriter {
  public:
   // `codec` decodes nothing here, but a session has one.
-  Writeback(State& state, codec::PageCodec codec);
+  BackWriter(State& state, codec::PageCodec codec);
 
   // As Store::write_back() says.
   WritebackResult work(const WritebackRequest& request) noexcept;

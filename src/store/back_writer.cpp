@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-#include "store/writeback.h"
+#include "store/back_writer.h"
 
 #include <algorithm>
 #include <cstring>
@@ -15,21 +15,14 @@ namespace {
 
 using Kind = SlotWord::Kind;
 
-// How often the clock is looked at where nothing is to be done.
-constexpr std::uint64_t kSlotsPerLook = 4096;
-
-std::size_t stored_bytes(SlotWord word) {
-  return word.kind() == Kind::kRaw ? kPageSize : word.length();
-}
-
 }  // namespace
 
-Store::Writeback::Writeback(State& state, codec::PageCodec codec)
+Store::BackWriter::BackWriter(State& state, codec::PageCodec codec)
     : state_(state),
       session_(state, state.options.sessions_max, std::move(codec)),
       entries_(std::make_unique<Entry[]>(kEntriesMax)) {}
 
-WritebackResult Store::Writeback::work(const WritebackRequest& request) noexcept {
+WritebackResult Store::BackWriter::work(const WritebackRequest& request) noexcept {
   BackgroundPriority priority;
   priority_ = &priority;
   WritebackResult result;
@@ -58,7 +51,7 @@ WritebackResult Store::Writeback::work(const WritebackRequest& request) noexcept
   return result;
 }
 
-bool Store::Writeback::wanted(const WritebackRequest& request, SlotWord word) const noexcept {
+bool Store::BackWriter::wanted(const WritebackRequest& request, SlotWord word) const noexcept {
   if (!word.ages() || word.locked()) return false;
   if (request.only_idle && word.age() < SlotWord::kIdle) return false;
   const bool is_raw = word.kind() == Kind::kRaw;
@@ -66,7 +59,7 @@ bool Store::Writeback::wanted(const WritebackRequest& request, SlotWord word) co
   return !request.only_incompressible || word.settled() || !state_.recompressor;
 }
 
-std::optional<Backing::Run> Store::Writeback::next_run(WritebackEnd* end) noexcept {
+std::optional<Backing::Run> Store::BackWriter::next_run(WritebackEnd* end) noexcept {
   const StoreVariables& variables = state_.variables();
   std::uint64_t wanted = kBatchBlocks;
   if (variables.has_writeback_limit.load(std::memory_order_acquire) != 0) {
@@ -81,8 +74,9 @@ std::optional<Backing::Run> Store::Writeback::next_run(WritebackEnd* end) noexce
   return run;
 }
 
-bool Store::Writeback::fill(const WritebackRequest& request, std::uint64_t end_ns, Backing::Run run,
-                            std::uint64_t* attempts, WritebackResult* result) noexcept {
+bool Store::BackWriter::fill(const WritebackRequest& request, std::uint64_t end_ns,
+                             Backing::Run run, std::uint64_t* attempts,
+                             WritebackResult* result) noexcept {
   std::uint64_t& slot = result->next_slot;
   for (; slot < std::min(request.end_slot, state_.slots.size()); ++slot) {
     const SlotWord seen(state_.slot_word(slot).load(std::memory_order_acquire));
@@ -102,9 +96,9 @@ bool Store::Writeback::fill(const WritebackRequest& request, std::uint64_t end_n
   return false;
 }
 
-Store::Writeback::Copy Store::Writeback::copy(std::uint64_t slot, SlotWord seen,
-                                              Backing::Run run) noexcept {
-  const std::size_t bytes = stored_bytes(seen);
+Store::BackWriter::Copy Store::BackWriter::copy(std::uint64_t slot, SlotWord seen,
+                                                Backing::Run run) noexcept {
+  const std::size_t bytes = seen.stored_bytes();
   const std::size_t units = backing_units(bytes);
   if ((units_ + units) * kBackingUnit > run.count * kPageSize) return Copy::kNoRoom;
   std::byte* const object = batch_.data() + units_ * kBackingUnit;
@@ -130,7 +124,7 @@ Store::Writeback::Copy Store::Writeback::copy(std::uint64_t slot, SlotWord seen,
   return Copy::kCopied;
 }
 
-bool Store::Writeback::copy_object(std::uint64_t slot, SlotWord seen, std::byte* object) noexcept {
+bool Store::BackWriter::copy_object(std::uint64_t slot, SlotWord seen, std::byte* object) noexcept {
   std::byte* const data = object + sizeof(ObjectHeader);
   if (seen.kind() == Kind::kRaw) {
     if (session_.decode_raw(slot, seen, data) != StoreStatus::kOk) return false;
@@ -146,7 +140,7 @@ bool Store::Writeback::copy_object(std::uint64_t slot, SlotWord seen, std::byte*
          header.check == static_cast<std::uint32_t>(data_check(data, seen.length(), slot, seen));
 }
 
-int Store::Writeback::write(Backing::Run run, WritebackResult* result) noexcept {
+int Store::BackWriter::write(Backing::Run run, WritebackResult* result) noexcept {
   const std::size_t bytes = units_ * kBackingUnit;
   run.count = (bytes + kPageSize - 1) / kPageSize;
   std::memset(batch_.data() + bytes, 0, run.count * kPageSize - bytes);
@@ -160,7 +154,7 @@ int Store::Writeback::write(Backing::Run run, WritebackResult* result) noexcept 
   return 0;
 }
 
-void Store::Writeback::publish(WritebackResult* result) noexcept {
+void Store::BackWriter::publish(WritebackResult* result) noexcept {
   priority_->raise();
   for (std::size_t i = 0; i < entries_count_; ++i) {
     const Entry& entry = entries_[i];
@@ -173,12 +167,12 @@ void Store::Writeback::publish(WritebackResult* result) noexcept {
     }
     session_.replaced(*old, entry.word);
     ++result->pages_written;
-    result->bytes_freed += stored_bytes(*old);
+    result->bytes_freed += old->stored_bytes();
   }
   priority_->lower();
 }
 
-void Store::Writeback::give_up() noexcept {
+void Store::BackWriter::give_up() noexcept {
   priority_->raise();
   for (std::size_t i = 0; i < entries_count_; ++i) {
     (void)replace_claimed(state_.slot_word(entries_[i].slot), state_.pool,
