@@ -19,7 +19,7 @@ work=/tmp/work
 memory_mib=$(awk '$1 == "MemTotal:" { print int($2 / 1024) }' /proc/meminfo)
 mkdir -p "$work"
 # Nobody writes there: to read from it is to wait, without a process.
-mkfifo "$work/nobody"
+[ -p "$work/nobody" ] || mkfifo "$work/nobody"
 exec {nobody}<>"$work/nobody"
 
 step() { echo "== $*"; }
