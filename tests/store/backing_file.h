@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -29,6 +31,11 @@ class BackingFile {
   BackingFile& operator=(const BackingFile&) = delete;
 
   const std::string& path() const { return path_; }
+  // Whether it is on a file system in memory, where nothing may be written back to.
+  bool is_in_memory() const {
+    struct statfs system {};
+    return fstatfs(file_.get(), &system) == 0 && system.f_type == TMPFS_MAGIC;
+  }
   void resize(std::uint64_t blocks) {
     EXPECT_EQ(ftruncate(file_.get(), static_cast<off_t>(blocks * kPageSize)), 0);
   }
