@@ -79,7 +79,8 @@ store::StoreOptions store_options_of(const Options& options, const codec::Kernel
   store_options.backing = options.writeback_device;
   store_options.backing_bytes = options.writeback_bytes;
   store_options.kernels = &kernels;
-  store_options.sessions_max = options.queues;
+  // A queue has a second one for what waits for the backing device.
+  store_options.sessions_max = options.queues * (options.writeback_device.empty() ? 1 : 2);
   store_options.lock_memory = true;
   store_options.io_flusher = io_flusher;
   return store_options;

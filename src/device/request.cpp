@@ -92,6 +92,20 @@ RequestServer::RequestServer(store::Store& store, std::unique_ptr<store::Store::
 RequestServer::RequestServer(RequestServer&&) noexcept = default;
 RequestServer::~RequestServer() = default;
 
+bool RequestServer::is_slow(Operation operation, std::uint64_t offset,
+                            std::size_t length) const noexcept {
+  const std::uint64_t device_bytes = store_->slots() * kPageSize;
+  // What is no range of the device fails at once.
+  if (length == 0 || offset > device_bytes || length > device_bytes - offset) return false;
+  const std::uint64_t first = offset / kPageSize;
+  const std::uint64_t last = (offset + length - 1) / kPageSize;
+  if (operation == Operation::kRead) return session_->waits_for_backing(first, last - first + 1);
+  if (operation != Operation::kWrite && operation != Operation::kWriteZeroes) return false;
+  // Of these only the pages at the ends are read, where they are covered in part.
+  const bool is_first = offset % kPageSize != 0 && session_->waits_for_backing(first, 1);
+  return is_first || ((offset + length) % kPageSize != 0 && session_->waits_for_backing(last, 1));
+}
+
 int RequestServer::serve(Operation operation, std::uint64_t offset, std::size_t length,
                          std::byte* data) noexcept {
   if (operation == Operation::kFlush) return 0;

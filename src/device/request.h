@@ -33,6 +33,9 @@ class RequestServer {
   int serve(Operation operation, std::uint64_t offset, std::size_t length,
             std::byte* data) noexcept;
 
+  // Whether serve() would wait for the backing device now.
+  bool is_slow(Operation operation, std::uint64_t offset, std::size_t length) const noexcept;
+
  private:
   RequestServer(store::Store& store, std::unique_ptr<store::Store::Session> session);
 

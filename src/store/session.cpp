@@ -301,6 +301,14 @@ StoreStatus Store::Session::write_part(std::uint64_t slot, std::size_t offset,
   return StoreStatus::kOk;
 }
 
+bool Store::Session::waits_for_backing(std::uint64_t slot, std::uint64_t count) const noexcept {
+  for (std::uint64_t i = slot; i < slot + count; ++i) {
+    const SlotWord word(impl_->state.slot_word(i).load(std::memory_order_relaxed));
+    if (word.written_back()) return true;
+  }
+  return false;
+}
+
 void Store::Session::discard(std::uint64_t slot, std::uint64_t count) noexcept {
   WordCounts counts;
   for (std::uint64_t i = slot; i < slot + count; ++i) {

@@ -477,6 +477,8 @@ void Store::set_writeback_limit(std::optional<std::uint64_t> bytes) noexcept {
   variables.has_writeback_limit.store(bytes ? 1 : 0, std::memory_order_release);
 }
 
+bool Store::has_backing() const noexcept { return state_->backing.has_value(); }
+
 const Result<void>& Store::backing_state() const noexcept { return state_->backing_state; }
 
 bool Store::settle(unsigned timeout_ms) noexcept {

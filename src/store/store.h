@@ -236,6 +236,7 @@ class Store {
   // For a successor: whether the backing device is to be had. Else pages that are written back
   // cannot be read, and all others can.
   const Result<void>& backing_state() const noexcept;
+  bool has_backing() const noexcept;
   // Waits until compaction rests, the reserve is at its target and all that another process has
   // left is worked out, at most `timeout_ms` for each; for tests and for statistics that are to be
   // exact. Whether they got there.
@@ -269,6 +270,9 @@ class Store::Session {
   // operations on the slot; offset + length <= 4096. Any status of read() and write().
   StoreStatus write_part(std::uint64_t slot, std::size_t offset, const std::byte* bytes,
                          std::size_t length) noexcept;
+
+  // Whether one of `count` pages from `slot` on is on the backing device, which a read waits for.
+  bool waits_for_backing(std::uint64_t slot, std::uint64_t count) const noexcept;
 
   // Frees `count` slots from `slot` on; each counts as a notify_free, also where it was empty.
   void discard(std::uint64_t slot, std::uint64_t count) noexcept;

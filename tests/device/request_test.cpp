@@ -15,6 +15,7 @@
 
 #include "base/page.h"
 #include "codec/kernels.h"
+#include "store/backing_file.h"
 
 namespace pleat::device {
 namespace {
@@ -45,6 +46,41 @@ class RequestServerTest : public testing::Test {
   std::unique_ptr<store::Store> store_;
   RequestServer server_;
 };
+
+TEST(RequestServerSlowness, IsThatOfAReadFromTheBackingDevice) {
+  const store::BackingFile file(64);
+  store::StoreOptions options;
+  options.device_bytes = kDeviceBytes;
+  options.kernels = codec::select_kernels().value();
+  options.backing = file.path();
+  options.backing_bytes = 64 * kPageSize;
+  const auto store = store::Store::create(options).value();
+  auto server = RequestServer::open(*store).value();
+  std::vector<std::byte> data(4 * kPageSize);
+  std::mt19937_64 random(1);
+  for (std::byte& byte : data) byte = static_cast<std::byte>(random());
+  ASSERT_EQ(server.serve(Operation::kWrite, 0, data.size(), data.data()), 0);
+  EXPECT_FALSE(server.is_slow(Operation::kRead, 0, kDeviceBytes));
+  // Pages 1 and 2.
+  ASSERT_TRUE(store->write_back({.first_slot = 1, .end_slot = 3}));
+  EXPECT_TRUE(server.is_slow(Operation::kRead, 0, kDeviceBytes));
+  EXPECT_TRUE(server.is_slow(Operation::kRead, kPageSize - 512, 1024));
+  EXPECT_FALSE(server.is_slow(Operation::kRead, 0, kPageSize));
+  EXPECT_TRUE(server.is_slow(Operation::kRead, 3 * kPageSize - 512, 512));
+  EXPECT_FALSE(server.is_slow(Operation::kRead, 3 * kPageSize, kPageSize));
+  for (const Operation operation : {Operation::kWrite, Operation::kWriteZeroes}) {
+    EXPECT_FALSE(server.is_slow(operation, 0, 4 * kPageSize));
+    EXPECT_FALSE(server.is_slow(operation, kPageSize, 2 * kPageSize));
+    EXPECT_TRUE(server.is_slow(operation, kPageSize + 512, kPageSize - 512));
+    EXPECT_TRUE(server.is_slow(operation, 0, 3 * kPageSize - 512));
+    EXPECT_FALSE(server.is_slow(operation, 512, kPageSize - 512));
+  }
+  EXPECT_FALSE(server.is_slow(Operation::kDiscard, kPageSize + 512, kPageSize));
+  EXPECT_FALSE(server.is_slow(Operation::kFlush, 0, 0));
+  for (const std::uint64_t offset : {std::uint64_t{kDeviceBytes}, UINT64_MAX - 511}) {
+    EXPECT_FALSE(server.is_slow(Operation::kRead, offset, kPageSize));
+  }
+}
 
 TEST_F(RequestServerTest, DoesWhatAPlainArrayOfBytesDoes) {
   std::vector<std::byte> model(kDeviceBytes);

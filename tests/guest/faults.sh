@@ -42,22 +42,6 @@ count_of() { metric swap0 "pleat_$1_total"; }
 has_more() { [ "$(count_of "$1")" -gt "$2" ]; }
 has_stand_bys() { [ "$(metric "$1" pleat_stand_bys)" = 2 ]; }
 await_stand_bys() { wait_until 60 has_stand_bys swap0 || fail "swap0 has no stand-bys"; }
-# Every process of a device's daemon, whoever its parent is by now.
-processes_of() {
-  local process name words
-  for process in /proc/[0-9]*; do
-    read -r name <"$process/comm" && [ "$name" = pleatd ] || continue
-    mapfile -d '' -t words <"$process/cmdline"
-    [[ " ${words[*]} " != *" $1 "* ]] || echo "${process#/proc/}"
-  done 2>/dev/null
-}
-# enter GROUP PID...
-enter() {
-  local group=$1 pid
-  mkdir -p "$groups/$group"
-  # One of them may have ended.
-  for pid in "${@:2}"; do echo "$pid" >"$groups/$group/cgroup.procs" || true; done 2>/dev/null
-}
 is_frozen() { grep -qx 'frozen 1' "$groups/$1/cgroup.events"; }
 
 # Ends a worker by a command and waits for its successor.

@@ -182,6 +182,23 @@ in_cgroup() {
   (echo 0 >"/sys/fs/cgroup/$name/cgroup.procs" && exec "$@")
 }
 
+# Every process of a device's daemon, whoever its parent is by now.
+processes_of() {
+  local process name words
+  for process in /proc/[0-9]*; do
+    read -r name <"$process/comm" && [ "$name" = pleatd ] || continue
+    mapfile -d '' -t words <"$process/cmdline"
+    [[ " ${words[*]} " != *" $1 "* ]] || echo "${process#/proc/}"
+  done 2>/dev/null
+}
+# enter GROUP PID...
+enter() {
+  local group=$1 pid
+  mkdir -p "/sys/fs/cgroup/$group"
+  # One of them may have ended.
+  for pid in "${@:2}"; do echo "$pid" >"/sys/fs/cgroup/$group/cgroup.procs" || true; done 2>/dev/null
+}
+
 # metric NAME METRIC [LABELS]: one number of `pleat metrics`; LABELS as they stand there, as op="write".
 metric() {
   local line

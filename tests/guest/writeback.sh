@@ -97,6 +97,33 @@ check "writing them anew" dd if="$data" of="$device" bs=1M oflag=direct conv=not
 same_pages "all pages are there again"
 remove_device cold
 
+step "a disk that hangs keeps only its own pages waiting"
+make_device disk 16M
+disk=$device
+make_device cold 64M --writeback-device "$disk"
+check "writing" dd if="$data" of="$device" bs=1M oflag=direct status=none
+check "writing back" "$bin/pleat" writeback cold --pages 0-99
+# shellcheck disable=SC2046  # one word a process
+enter frozen $(processes_of disk)
+echo 1 >/sys/fs/cgroup/frozen/cgroup.freeze
+dd if="$device" of="$work/slow" bs=4k count=20 iflag=direct status=none &
+reader=$!
+# For longer than a queue may be silent before its worker is taken for stuck.
+for page in 300 301 302 303 304 305 306 307; do
+  check "reading page $page" timeout 5 dd if="$device" of="$work/page" bs=4k skip=$page count=1 iflag=direct status=none
+  check "writing page $page" timeout 5 dd if="$work/page" of="$device" bs=4k seek=$page count=1 oflag=direct conv=notrunc status=none
+  sleep 1
+done
+[ -d "/proc/$reader" ] || fail "the pages were read although their disk hangs"
+echo 0 >/sys/fs/cgroup/frozen/cgroup.freeze
+wait "$reader" || fail "the slow pages: exit status $?"
+check "the slow pages" cmp -n $((20 * 4096)) "$data" "$work/slow"
+[ "$(metric cold pleat_take_overs_total)" = 0 ] || fail "a worker was taken for stuck"
+drop_cache
+same_pages "all pages"
+remove_device cold
+remove_device disk
+
 step "under swap, with workers that are killed"
 make_disk 128M
 make_device swap0 512M --writeback-device "$disk"

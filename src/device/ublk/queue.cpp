@@ -48,6 +48,10 @@ constexpr std::uint64_t kWakeData = ~std::uint64_t{0};
   static_cast<void>(area[0]);
 }
 
+bool has_data(Operation operation) noexcept {
+  return operation == Operation::kRead || operation == Operation::kWrite;
+}
+
 Operation operation_of(const IoDescriptor& request) noexcept {
   switch (request.op_flags & 0xff) {
     case kOpRead:
@@ -67,9 +71,11 @@ Operation operation_of(const IoDescriptor& request) noexcept {
 
 }  // namespace
 
-Queue::Queue(const QueueConfig& config, RequestServer server)
+Queue::Queue(const QueueConfig& config, RequestServer server,
+             std::optional<RequestServer> slow_server)
     : config_(config),
       server_(std::move(server)),
+      slow_server_(std::move(slow_server)),
       counter_(config.stats),
       prepared_(prepared_promise_.get_future()),
       fetching_(fetching_promise_.get_future()),
@@ -80,7 +86,13 @@ Queue::~Queue() = default;
 Result<std::unique_ptr<Queue>> Queue::prepare(const QueueConfig& config, store::Store& store) {
   auto server = RequestServer::open(store);
   if (!server) return std::move(server).error();
-  std::unique_ptr<Queue> queue(new Queue(config, *std::move(server)));
+  std::optional<RequestServer> slow_server;
+  if (store.has_backing()) {
+    auto opened = RequestServer::open(store);
+    if (!opened) return std::move(opened).error();
+    slow_server.emplace(*std::move(opened));
+  }
+  std::unique_ptr<Queue> queue(new Queue(config, *std::move(server), std::move(slow_server)));
   queue->wake_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!queue->wake_event_) return errno_error("cannot make an eventfd");
   if (auto mapped = queue->map_buffers(); !mapped) return std::move(mapped).error();
@@ -93,6 +105,10 @@ Result<void> Queue::map_buffers() {
       config_.user_copy ? kChunkBytes : std::size_t{config_.tags} * config_.request_bytes_max);
   if (!buffers) return std::move(buffers).error();
   buffers_ = *std::move(buffers);
+  if (!slow_server_ || !config_.user_copy) return {};
+  auto chunk = Mapping::locked(kChunkBytes);
+  if (!chunk) return std::move(chunk).error();
+  slow_chunk_ = *std::move(chunk);
   return {};
 }
 
@@ -171,6 +187,7 @@ bool Queue::join(unsigned timeout_ms) {
   // A mapping of /dev/ublkcN keeps it open, and DEL_DEV waits for its last close.
   descriptors_ = {};
   buffers_ = {};
+  slow_chunk_ = {};
   return true;
 }
 
@@ -186,6 +203,7 @@ void* Queue::thread_main(void* argument) {
     queue.fetching_promise_.set_value(std::move(fetching));
     if (serving) queue.serve_until_ended();
   }
+  queue.slow_lane_.end();
   if (queue.ring_open_) io_uring_queue_exit(&queue.ring_);
   raise_event(ended_fd);
   queue.ended_promise_.set_value();
@@ -199,6 +217,17 @@ Result<void> Queue::prepare_thread() {
   }
   // A cpuset of this process may leave out the queue's processors; then any other serves.
   pthread_setaffinity_np(pthread_self(), sizeof(config_.cpus), &config_.cpus);
+  if (slow_server_) {
+    const std::string name =
+        "ublk" + std::to_string(config_.device_id) + "-s" + std::to_string(config_.index);
+    const auto serve = [this](const SlowRequest& request) {
+      return transfer(*slow_server_, slow_chunk_.data(), request.tag, request.operation,
+                      request.offset, request.length);
+    };
+    auto started =
+        slow_lane_.start(name, config_.io_flusher, config_.tags, wake_event_.get(), serve);
+    if (!started) return started;
+  }
   return open_ring();
 }
 
@@ -264,7 +293,7 @@ void Queue::send(IoCommand command, unsigned tag, int result) noexcept {
 }
 
 void Queue::serve_until_ended() {
-  while (commands_held_ > 0) {
+  while (commands_held_ > 0 || slow_lane_.in_flight() > 0) {
     const int error = io_uring_submit_and_wait(&ring_, 1);
     // What a shortage of memory or a signal has left unsent is sent in the next turn.
     if (error < 0 && error != -EINTR && error != -EAGAIN && error != -EBUSY && error != -ENOMEM) {
@@ -294,6 +323,8 @@ bool Queue::handle(const io_uring_cqe& completion, std::uint64_t taken_ticks) no
     static_cast<void>(read(wake_event_.get(), &count, sizeof(count)));
     answered_.store(asked_.load(std::memory_order_acquire), std::memory_order_relaxed);
     if ((completion.flags & IORING_CQE_F_MORE) == 0) watch_wake_event();
+    SlowRequest done;
+    while (slow_lane_.pop_done(&done)) answer(done);
     return true;
   }
   --commands_held_;
@@ -305,24 +336,34 @@ bool Queue::handle(const io_uring_cqe& completion, std::uint64_t taken_ticks) no
   const Operation operation = operation_of(request);
   const std::uint64_t offset = request.start_sector * kSectorSize;
   const std::size_t length = std::size_t{request.nr_sectors} * kSectorSize;
-  const bool has_data = operation == Operation::kRead || operation == Operation::kWrite;
-  const int error = has_data ? transfer(tag, operation, offset, length)
-                             : server_.serve(operation, offset, length, nullptr);
-  // The driver wants the bytes done, 0 for operations without data, or -errno.
-  send(IoCommand::kCommitAndFetch, tag, error == 0 && has_data ? static_cast<int>(length) : error);
-  counter_.answered(operation, length, error, taken_ticks);
+  SlowRequest served{tag, operation, offset, length, taken_ticks, 0};
+  if (slow_server_ && server_.is_slow(operation, offset, length)) {
+    slow_lane_.push(served);
+    return true;
+  }
+  served.error = transfer(server_, buffers_.data(), tag, operation, offset, length);
+  answer(served);
   return true;
 }
 
+void Queue::answer(const SlowRequest& request) noexcept {
+  // The driver wants the bytes done, 0 for operations without data, or -errno.
+  const int result = request.error == 0 && has_data(request.operation)
+                         ? static_cast<int>(request.length)
+                         : request.error;
+  send(IoCommand::kCommitAndFetch, request.tag, result);
+  counter_.answered(request.operation, request.length, request.error, request.taken_ticks);
+}
+
 // 0 or -errno.
-int Queue::transfer(unsigned tag, Operation operation, std::uint64_t offset,
-                    std::size_t length) noexcept {
+int Queue::transfer(RequestServer& server, std::byte* chunk, unsigned tag, Operation operation,
+                    std::uint64_t offset, std::size_t length) noexcept {
+  if (!has_data(operation)) return server.serve(operation, offset, length, nullptr);
   if (length > config_.request_bytes_max) return -EINVAL;
   if (!config_.user_copy) {
     std::byte* const buffer = buffers_.data() + std::size_t{tag} * config_.request_bytes_max;
-    return server_.serve(operation, offset, length, buffer);
+    return server.serve(operation, offset, length, buffer);
   }
-  std::byte* const chunk = buffers_.data();
   for (std::size_t done = 0; done < length;) {
     // Pieces end on page boundaries, so that no page is changed in two steps.
     const std::size_t bytes = std::min(length - done, kChunkBytes - (offset + done) % kPageSize);
@@ -332,7 +373,7 @@ int Queue::transfer(unsigned tag, Operation operation, std::uint64_t offset,
         return -EIO;
       }
     }
-    const int error = server_.serve(operation, offset + done, bytes, chunk);
+    const int error = server.serve(operation, offset + done, bytes, chunk);
     if (error != 0) return error;
     if (operation == Operation::kRead) {
       if (pwrite(char_fd_, chunk, bytes, position) != static_cast<ssize_t>(bytes)) {

@@ -4,6 +4,9 @@
 //   FETCH for every tag -> a completion is a request -> its bytes go to or come from the store
 //   -> COMMIT_AND_FETCH with the result, several in one io_uring_enter() -> ...
 //
+// A request that has to wait for the backing device takes the slow lane: another thread serves it,
+// and this one sends the result.
+//
 // The driver ends a queue by completing its commands with -ENODEV (STOP_DEV, or somebody else's
 // DEL_DEV); the thread leaves when it has none left. On the path of a request nothing is allocated,
 // logged or locked, and the only system calls are io_uring_enter() and, with USER_COPY, pread() and
@@ -21,6 +24,7 @@
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <optional>
 
 #include "base/anchor.h"
 #include "base/result.h"
@@ -29,6 +33,7 @@
 #include "device/request.h"
 #include "device/ublk/abi.h"
 #include "device/ublk/mapping.h"
+#include "device/ublk/slow_lane.h"
 
 namespace pleat::device::ublk {
 
@@ -73,7 +78,7 @@ class Queue {
   const QueueStats& stats() const noexcept { return counter_.stats(); }
 
  private:
-  Queue(const QueueConfig& config, RequestServer server);
+  Queue(const QueueConfig& config, RequestServer server, std::optional<RequestServer> slow_server);
   Result<void> map_buffers();
   Result<void> start_thread();
 
@@ -88,17 +93,21 @@ class Queue {
   void watch_wake_event() noexcept;
   bool handle(const io_uring_cqe& completion, std::uint64_t taken_ticks) noexcept;
   void send(IoCommand command, unsigned tag, int result) noexcept;
-  int transfer(unsigned tag, Operation operation, std::uint64_t offset,
-               std::size_t length) noexcept;
+  void answer(const SlowRequest& request) noexcept;
+  // By either thread, each with a server and a chunk of its own.
+  int transfer(RequestServer& server, std::byte* chunk, unsigned tag, Operation operation,
+               std::uint64_t offset, std::size_t length) noexcept;
 
   const QueueConfig config_;
   RequestServer server_;
+  std::optional<RequestServer> slow_server_;  // where there is a backing device
   RequestCounter counter_;
   int char_fd_ = -1;
   std::atomic<int> go_{0};  // 1 = serve, -1 = end
   Mapping descriptors_;     // one IoDescriptor a tag, written by the driver
   MappedFile mapped_;    // they, which keep the device from a successor as long as they are mapped
   Mapping buffers_;      // a request's bytes for every tag; with USER_COPY one chunk for all
+  Mapping slow_chunk_;   // with USER_COPY the slow lane's
   UniqueFd wake_event_;  // an eventfd
   std::atomic<bool> is_to_end_{false};
   std::atomic<std::uint64_t> asked_{0};     // signs of life
@@ -106,6 +115,7 @@ class Queue {
   unsigned silence_ = 0;
   io_uring ring_{};
   bool ring_open_ = false;
+  SlowLane slow_lane_;
   unsigned commands_held_ = 0;  // FETCHes and COMMIT_AND_FETCHes that the driver has
 
   pthread_t thread_{};
