@@ -56,7 +56,7 @@ void SlowLane::end() noexcept {
 }
 
 void SlowLane::run() noexcept {
-  for (unsigned served = 0;; ++served) {
+  for (std::uint64_t served = 0;; ++served) {
     while (to_serve_.load(std::memory_order_acquire) == served) {
       to_serve_.wait(served, std::memory_order_acquire);
     }

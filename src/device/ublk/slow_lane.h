@@ -47,7 +47,7 @@ class SlowLane {
   // Whether there was one.
   bool pop_done(SlowRequest* request) noexcept;
   // Requests that are neither done nor taken back.
-  unsigned in_flight() const noexcept { return pushed_ - popped_; }
+  std::uint64_t in_flight() const noexcept { return pushed_ - popped_; }
   // Returns once the thread has ended, which is after the request that it serves; it drops others.
   void end() noexcept;
 
@@ -58,10 +58,10 @@ class SlowLane {
   int done_event_ = -1;
   unsigned tags_ = 0;
   std::unique_ptr<SlowRequest[]> ring_;  // each is pushed, served and popped at one place
-  unsigned pushed_ = 0;
-  unsigned popped_ = 0;
-  std::atomic<unsigned> to_serve_{0};  // pushed so far, and one more at the end
-  std::atomic<unsigned> served_{0};
+  std::uint64_t pushed_ = 0;
+  std::uint64_t popped_ = 0;
+  std::atomic<std::uint64_t> to_serve_{0};  // pushed so far, and one more at the end
+  std::atomic<std::uint64_t> served_{0};
   std::atomic<bool> is_to_end_{false};
   std::thread thread_;
 };
