@@ -38,6 +38,7 @@ Result<std::uint64_t> kib_of_key(const std::string& path, std::string_view key) 
 
 struct StatFields {
   char state = '?';
+  std::uint64_t threads = 0;
   std::uint64_t start_ticks = 0;
 };
 
@@ -58,9 +59,10 @@ Result<StatFields> stat_fields(pid_t pid, const KernelRoots& roots) {
     fields.emplace_back(text->data() + start, end - start);
     at = end;
   }
-  // proc(5): the state is field 3 and the start time field 22.
+  // proc(5): the state is field 3, the number of threads field 20 and the start time field 22.
   if (fields.size() < 20) return Error{EBADMSG, path + " is too short"};
-  return StatFields{fields[0].front(), std::strtoull(fields[19].data(), nullptr, 10)};
+  return StatFields{fields[0].front(), std::strtoull(fields[17].data(), nullptr, 10),
+                    std::strtoull(fields[19].data(), nullptr, 10)};
 }
 
 }  // namespace
@@ -89,8 +91,9 @@ Result<ProcessId> process_id(pid_t pid, const KernelRoots& roots) {
 bool is_alive(const ProcessId& process, const KernelRoots& roots) {
   if (process.pid <= 0) return false;
   auto fields = stat_fields(process.pid, roots);
-  return fields && fields->state != 'Z' && fields->state != 'X' &&
-         fields->start_ticks == process.start_ticks;
+  if (!fields || fields->state == 'X' || fields->start_ticks != process.start_ticks) return false;
+  // A killed process whose main thread has ended lives on while another one waits for a disk.
+  return fields->state != 'Z' || fields->threads > 1;
 }
 
 std::string process_name(pid_t pid, const KernelRoots& roots) {

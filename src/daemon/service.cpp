@@ -204,6 +204,7 @@ Result<void> Service::take_over() {
 }
 
 Result<void> Service::save_successor() {
+  store_->claim_backing();
   setup_.state.path = transport_->info().path;
   auto saved = save_state(setup_.state);
   // The last server may have died between the store's change of size and the kernel's. Where the

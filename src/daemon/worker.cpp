@@ -298,7 +298,9 @@ bool Worker::wait_for_go(int go) {
 bool Worker::take_seat() {
   const ProcessId last = setup_.board->worker.load();
   const auto pidfd = open_pidfd(last.pid);
-  if (pidfd && !wait_for_exit(*pidfd, 0)) return false;
+  // One that cannot be watched, for want of memory say, may live.
+  if (pidfd ? !wait_for_exit(*pidfd, 0) : pidfd.error().code != ESRCH && is_alive(last))
+    return false;
   return setup_.board->worker.pass(last, self_);
 }
 

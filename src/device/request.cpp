@@ -100,7 +100,9 @@ bool RequestServer::is_slow(Operation operation, std::uint64_t offset,
   const std::uint64_t first = offset / kPageSize;
   const std::uint64_t last = (offset + length - 1) / kPageSize;
   if (operation == Operation::kRead) return session_->waits_for_backing(first, last - first + 1);
-  if (operation != Operation::kWrite && operation != Operation::kWriteZeroes) return false;
+  if (operation == Operation::kFlush || operation == Operation::kUnsupported) return false;
+  if (session_->waits_for_part(first, last - first + 1)) return true;
+  if (operation == Operation::kDiscard) return false;
   // Of these only the pages at the ends are read, where they are covered in part.
   const bool is_first = offset % kPageSize != 0 && session_->waits_for_backing(first, 1);
   return is_first || ((offset + length) % kPageSize != 0 && session_->waits_for_backing(last, 1));

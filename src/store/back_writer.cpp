@@ -2,6 +2,7 @@
 #include "store/back_writer.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -27,12 +28,17 @@ WritebackResult Store::BackWriter::work(const WritebackRequest& request) noexcep
   priority_ = &priority;
   WritebackResult result;
   result.next_slot = request.first_slot;
-  // Its last owner in this daemon may have had it still when this one began.
-  (void)state_.backing->claim();
+  if (!state_.backing->claim()) {
+    result.end = WritebackEnd::kFailed;
+    result.error = EBUSY;
+    return result;
+  }
   const std::uint64_t end_ns =
       request.duration_ns != 0 ? monotonic_ns() + request.duration_ns : UINT64_MAX;
   std::uint64_t attempts = 0;
   for (bool is_more = true; is_more;) {
+    // Room is looked for only where there is something to write.
+    if (!find_wanted(request, end_ns, attempts, &result)) return result;
     const auto run = next_run(&result.end);
     if (!run) return result;
     units_ = 0;
@@ -65,7 +71,7 @@ std::optional<Backing::Run> Store::BackWriter::next_run(WritebackEnd* end) noexc
   if (variables.has_writeback_limit.load(std::memory_order_acquire) != 0) {
     wanted = std::min(wanted, variables.writeback_limit.load(std::memory_order_relaxed));
   }
-  if (wanted == 0) {
+  if (wanted < kObjectBlocksMax) {
     *end = WritebackEnd::kLimit;
     return std::nullopt;
   }
@@ -74,25 +80,39 @@ std::optional<Backing::Run> Store::BackWriter::next_run(WritebackEnd* end) noexc
   return run;
 }
 
-bool Store::BackWriter::fill(const WritebackRequest& request, std::uint64_t end_ns,
-                             Backing::Run run, std::uint64_t* attempts,
-                             WritebackResult* result) noexcept {
+bool Store::BackWriter::find_wanted(const WritebackRequest& request, std::uint64_t end_ns,
+                                    std::uint64_t attempts, WritebackResult* result) noexcept {
   std::uint64_t& slot = result->next_slot;
   for (; slot < std::min(request.end_slot, state_.slots.size()); ++slot) {
     const SlotWord seen(state_.slot_word(slot).load(std::memory_order_acquire));
     const bool is_wanted = wanted(request, seen);
     if (is_wanted || slot % kSlotsPerLook == 0) {
-      const bool is_enough = request.pages_max != 0 && *attempts == request.pages_max;
-      if (is_enough || state_.errands.stopping() || monotonic_ns() >= end_ns) {
+      const bool is_enough = request.pages_max != 0 && attempts == request.pages_max;
+      // Each call gets on by a page at least, however long it has looked for room.
+      const bool is_late = attempts != 0 && monotonic_ns() >= end_ns;
+      if (is_enough || is_late || state_.errands.stopping()) {
         result->end = WritebackEnd::kPaused;
         return false;
       }
     }
-    if (!is_wanted) continue;
-    if (copy(slot, seen, run) == Copy::kNoRoom) return true;
-    ++*attempts;
+    if (is_wanted) return true;
   }
   result->end = WritebackEnd::kDone;
+  return false;
+}
+
+bool Store::BackWriter::fill(const WritebackRequest& request, std::uint64_t end_ns,
+                             Backing::Run run, std::uint64_t* attempts,
+                             WritebackResult* result) noexcept {
+  while (find_wanted(request, end_ns, *attempts, result)) {
+    std::uint64_t& slot = result->next_slot;
+    const SlotWord seen(state_.slot_word(slot).load(std::memory_order_acquire));
+    if (wanted(request, seen)) {
+      if (copy(slot, seen, run) == Copy::kNoRoom) return true;
+      ++*attempts;
+    }
+    ++slot;
+  }
   return false;
 }
 
@@ -145,10 +165,12 @@ int Store::BackWriter::write(Backing::Run run, WritebackResult* result) noexcept
   run.count = (bytes + kPageSize - 1) / kPageSize;
   std::memset(batch_.data() + bytes, 0, run.count * kPageSize - bytes);
   StoreVariables& variables = state_.variables();
-  if (variables.has_writeback_limit.load(std::memory_order_acquire) != 0) {
-    variables.writeback_limit.fetch_sub(run.count, std::memory_order_relaxed);
+  const bool is_limited = variables.has_writeback_limit.load(std::memory_order_acquire) != 0;
+  variables.writeback_limit.fetch_sub(is_limited ? run.count : 0, std::memory_order_relaxed);
+  if (const int code = state_.backing->write(run, batch_.data()); code != 0) {
+    variables.writeback_limit.fetch_add(is_limited ? run.count : 0, std::memory_order_relaxed);
+    return code;
   }
-  if (const int code = state_.backing->write(run, batch_.data()); code != 0) return code;
   result->blocks_written += run.count;
   Counters::add(session_.counters.backing_writes, static_cast<std::int64_t>(run.count));
   return 0;

@@ -47,6 +47,10 @@ class Store::BackWriter {
   bool wanted(const WritebackRequest& request, SlotWord word) const noexcept;
   // Blocks for the next batch, or why there are none.
   std::optional<Backing::Run> next_run(WritebackEnd* end) noexcept;
+  // Moves result->next_slot to the next page that is wanted. False, with the end, where there is
+  // none or the call is to end.
+  bool find_wanted(const WritebackRequest& request, std::uint64_t end_ns, std::uint64_t attempts,
+                   WritebackResult* result) noexcept;
   // Fills the batch from result->next_slot on. Whether there may be more.
   bool fill(const WritebackRequest& request, std::uint64_t end_ns, Backing::Run run,
             std::uint64_t* attempts, WritebackResult* result) noexcept;

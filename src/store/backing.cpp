@@ -12,10 +12,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <new>
+#include <thread>
 
 #include "base/units.h"
 
@@ -35,8 +38,22 @@ struct Label {
 };
 constexpr std::uint32_t kLabelVersion = 1;
 
+// Who looks at a device for a moment has let go of it after these.
+constexpr int kClaimAttempts = 10;
+constexpr std::chrono::milliseconds kClaimPause(50);
+// A search that has found some room ends after so many blocks: a millisecond or less.
+constexpr std::uint64_t kBlocksLooked = 1 << 20;
+
 // The label and room for one object.
 constexpr std::uint64_t kBlocksMin = 1 + kObjectBlocksMax;
+
+bool is_remote(std::uint32_t type) {
+  constexpr std::uint32_t kCephMagic = 0x00c36400;  // linux/ceph/super.h
+  constexpr std::uint32_t kRemote[] = {NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
+                                       SMB2_SUPER_MAGIC, V9FS_MAGIC,       AFS_SUPER_MAGIC,
+                                       AFS_FS_MAGIC,     CODA_SUPER_MAGIC, kCephMagic};
+  return std::find(std::begin(kRemote), std::end(kRemote), type) != std::end(kRemote);
+}
 
 struct OpenFile {
   UniqueFd file;
@@ -57,10 +74,16 @@ Result<OpenFile> open_direct(const std::string& path) {
   if (!file) return errno_error("cannot open the backing device " + path);
   auto bytes = static_cast<std::uint64_t>(status.st_size);
   struct statfs system {};
-  if (S_ISREG(status.st_mode) && fstatfs(file.get(), &system) == 0 &&
-      system.f_type == TMPFS_MAGIC) {
-    // Its pages may be swapped out, to the device that writes to them.
-    return Error{EINVAL, path + " is in memory (tmpfs); choose a file on a disk"};
+  if (S_ISREG(status.st_mode) && fstatfs(file.get(), &system) == 0) {
+    if (system.f_type == TMPFS_MAGIC) {
+      // Its pages may be swapped out, to the device that writes to them.
+      return Error{EINVAL, path + " is in memory (tmpfs); choose a file on a disk"};
+    }
+    if (is_remote(static_cast<std::uint32_t>(system.f_type))) {
+      return Error{EINVAL, path +
+                               " is on a network file system, where what a killed process has "
+                               "written may arrive later; choose a file on a local disk"};
+    }
   }
   if (S_ISBLK(status.st_mode) && ioctl(file.get(), BLKGETSIZE64, &bytes) != 0) {
     return errno_error("cannot tell the size of " + path);
@@ -72,6 +95,17 @@ Result<OpenFile> open_direct(const std::string& path) {
                              format_size(kBlocksMin * kPageSize)};
   }
   return OpenFile{std::move(file), blocks};
+}
+
+// Adds to a block's count and returns what it was. One that damaged words have taken to an end
+// stays there.
+std::uint8_t change(BlockCount& block, int amount) noexcept {
+  std::uint8_t count = block.load(std::memory_order_relaxed);
+  while (count != UINT8_MAX && (count != 0 || amount > 0) &&
+         !block.compare_exchange_weak(count, static_cast<std::uint8_t>(count + amount),
+                                      std::memory_order_release, std::memory_order_relaxed)) {
+  }
+  return count;
 }
 
 // 0 or an errno.
@@ -126,7 +160,13 @@ bool Backing::claim() noexcept {
 }
 
 Result<void> Backing::begin(const BackingId& id) {
-  if (flock(file_.get(), LOCK_EX | LOCK_NB) != 0 || !claim()) {
+  // udev locks it for the moment in which it looks at it.
+  bool is_mine = false;
+  for (int attempt = 0; !is_mine && attempt < kClaimAttempts; ++attempt) {
+    if (attempt != 0) std::this_thread::sleep_for(kClaimPause);
+    is_mine = flock(file_.get(), LOCK_EX | LOCK_NB) == 0 && claim();
+  }
+  if (!is_mine) {
     return Error{EBUSY, "the backing device is in use; choose another"};
   }
   const BlockBuffer block(1);
@@ -183,6 +223,7 @@ std::optional<Backing::Run> Backing::find_run(std::uint64_t wanted) noexcept {
     if (run.count == 0) run.first = block;
     if (++run.count > longest.count) longest = run;
     if (run.count == wanted) break;
+    if (seen >= kBlocksLooked && longest.count >= kObjectBlocksMax) break;
   }
   if (longest.count < kObjectBlocksMax) return std::nullopt;
   next_ = longest.first;
@@ -205,9 +246,7 @@ void Backing::take(SlotWord word) noexcept {
   if (!contains(word)) return;
   const Run run = blocks_of(word);
   for (std::uint64_t block = run.first; block < run.first + run.count; ++block) {
-    if (counts_[block].fetch_add(1, std::memory_order_relaxed) == 0) {
-      used_.fetch_add(1, std::memory_order_relaxed);
-    }
+    if (change(counts_[block], 1) == 0) used_.fetch_add(1, std::memory_order_relaxed);
   }
 }
 
@@ -216,12 +255,7 @@ void Backing::release(SlotWord word) noexcept {
   if (!contains(word)) return;
   const Run run = blocks_of(word);
   for (std::uint64_t block = run.first; block < run.first + run.count; ++block) {
-    std::uint8_t count = counts_[block].load(std::memory_order_relaxed);
-    while (count != 0 &&
-           !counts_[block].compare_exchange_weak(count, count - 1, std::memory_order_release,
-                                                 std::memory_order_relaxed)) {
-    }
-    if (count == 1) used_.fetch_sub(1, std::memory_order_relaxed);
+    if (change(counts_[block], -1) == 1) used_.fetch_sub(1, std::memory_order_relaxed);
   }
 }
 

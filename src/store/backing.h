@@ -72,7 +72,8 @@ class Backing {
   Result<void> begin(const BackingId& id);
   // For a successor: EINVAL where it has not this label, and then it is closed.
   Result<void> check(const BackingId& id);
-  // Keeps the kernel from giving the block device to somebody else, once nobody else has it.
+  // Keeps the kernel from giving the block device to somebody else; whether nobody else has it. The
+  // last owner in this daemon may have it for a moment after its death.
   bool claim() noexcept;
   bool is_open() const noexcept { return static_cast<bool>(file_); }
 

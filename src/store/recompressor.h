@@ -49,8 +49,6 @@ class Store::Recompressor {
   Outcome replace(std::uint64_t slot, unsigned age, codec::Encoded encoded,
                   std::uint64_t* saved) noexcept;
   AllocateStatus allocate(std::size_t bytes, std::uint64_t* location) noexcept;
-  // Replaces the slot's word by what `replacement` makes of it, if it still is claimed; what it
-  // was.
 
   State& state_;
   Session::Impl session_;

@@ -36,6 +36,9 @@ SlotWord publish(AtomicWord& word, SlotWord fresh, Pool& pool) noexcept {
 // Whether the word is what it was before what it leads to was read from the backing device, where
 // no lock keeps that: freed and filled anew meanwhile, it would be another's.
 bool still_is(const AtomicWord& word, SlotWord seen) noexcept {
+#if !defined(__SANITIZE_THREAD__)  // which does not know fences
+  std::atomic_thread_fence(std::memory_order_acquire);
+#endif
   return SlotWord(word.load(std::memory_order_acquire)).without_lock() == seen;
 }
 
@@ -305,6 +308,14 @@ bool Store::Session::waits_for_backing(std::uint64_t slot, std::uint64_t count) 
   for (std::uint64_t i = slot; i < slot + count; ++i) {
     const SlotWord word(impl_->state.slot_word(i).load(std::memory_order_relaxed));
     if (word.written_back()) return true;
+  }
+  return false;
+}
+
+bool Store::Session::waits_for_part(std::uint64_t slot, std::uint64_t count) const noexcept {
+  for (std::uint64_t i = slot; i < slot + count; ++i) {
+    const SlotWord word(impl_->state.slot_word(i).load(std::memory_order_relaxed));
+    if (word.written_back() && word.locked()) return true;
   }
   return false;
 }

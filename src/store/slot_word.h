@@ -56,7 +56,7 @@ class SlotWord {
   // Ages: 0 to kAgeMax grow by themselves, and kIdle is a mark that stays until the next access.
   static constexpr unsigned kAgeMax = 5;
   static constexpr unsigned kIdle = 6;
-  // Idle, and being recompressed.
+  // Idle, and being recompressed or written back.
   static constexpr unsigned kClaimed = 7;
 
   static constexpr unsigned kKindShift = 50;

@@ -477,6 +477,11 @@ void Store::set_writeback_limit(std::optional<std::uint64_t> bytes) noexcept {
   variables.has_writeback_limit.store(bytes ? 1 : 0, std::memory_order_release);
 }
 
+void Store::claim_backing() noexcept {
+  // Where it fails the next writeback tries again, and does not write without it.
+  if (state_->backing && state_->backing_state) (void)state_->backing->claim();
+}
+
 bool Store::has_backing() const noexcept { return state_->backing.has_value(); }
 
 const Result<void>& Store::backing_state() const noexcept { return state_->backing_state; }

@@ -237,6 +237,9 @@ class Store {
   // cannot be read, and all others can.
   const Result<void>& backing_state() const noexcept;
   bool has_backing() const noexcept;
+  // For a successor, once it serves: keeps others from the backing device, which its last owner may
+  // have for a moment after its death.
+  void claim_backing() noexcept;
   // Waits until compaction rests, the reserve is at its target and all that another process has
   // left is worked out, at most `timeout_ms` for each; for tests and for statistics that are to be
   // exact. Whether they got there.
@@ -271,8 +274,10 @@ class Store::Session {
   StoreStatus write_part(std::uint64_t slot, std::size_t offset, const std::byte* bytes,
                          std::size_t length) noexcept;
 
-  // Whether one of `count` pages from `slot` on is on the backing device, which a read waits for.
+  // Whether one of `count` pages from `slot` on is on the backing device, which a read waits for;
+  // or is being changed there, which a write or discard waits for as well.
   bool waits_for_backing(std::uint64_t slot, std::uint64_t count) const noexcept;
+  bool waits_for_part(std::uint64_t slot, std::uint64_t count) const noexcept;
 
   // Frees `count` slots from `slot` on; each counts as a notify_free, also where it was empty.
   void discard(std::uint64_t slot, std::uint64_t count) noexcept;

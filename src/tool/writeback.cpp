@@ -126,7 +126,7 @@ Result<std::string> write_pleat_back(const std::string& argument, const Writebac
     if (auto written = write_range_back(*name, options, range, &sum); !written) {
       return with_context(written.error(), sum.text());
     }
-    if (sum.end == "paused") break;  // --max-pages
+    if (sum.end == "paused" || (options.pages_max && sum.pages >= *options.pages_max)) break;
     if (sum.end != "done") return refusal(sum, argument);
   }
   return sum.text();

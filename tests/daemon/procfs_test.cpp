@@ -16,9 +16,11 @@ namespace pleat::daemon {
 namespace {
 
 // /proc/PID/stat of a process in `state` that started at `start`, a child of `parent`.
-std::string stat_line(const std::string& name, char state, int start, pid_t parent = 7) {
+std::string stat_line(const std::string& name, char state, int start, pid_t parent = 7,
+                      int threads = 1) {
   std::string line = "41 (" + name + ") " + state + " " + std::to_string(parent);
-  for (int field = 5; field < 22; ++field) line += " 7";
+  for (int field = 5; field < 20; ++field) line += " 7";
+  line += " " + std::to_string(threads) + " 0";
   return line + " " + std::to_string(start) + " 0 0\n";
 }
 
@@ -63,6 +65,9 @@ TEST(Procfs, AZombieIsNotAlive) {
   FakeRoots fake;
   fake.file("proc/41/stat", stat_line("gone", 'Z', 900));
   EXPECT_FALSE(is_alive({41, 900}, fake.roots()));
+  // Its main thread is gone, and another one waits for a disk.
+  fake.file("proc/41/stat", stat_line("going", 'Z', 900, 7, 2));
+  EXPECT_TRUE(is_alive({41, 900}, fake.roots()));
 }
 
 TEST(Procfs, ThisProcessIsAliveAndAReapedChildIsNot) {

@@ -195,7 +195,9 @@ TEST_F(WritebackTest, GoesOnWhereItWasCutShort) {
   EXPECT_EQ(pages, kSlots / 4 * 3);
   EXPECT_GE(passes, static_cast<int>(pages / 5));
   put_all();
-  EXPECT_EQ(write_back({.duration_ns = 1}).end, WritebackEnd::kPaused);
+  const WritebackResult short_one = write_back({.duration_ns = 1});
+  EXPECT_EQ(short_one.end, WritebackEnd::kPaused);
+  EXPECT_EQ(short_one.pages_written, 1u);
   expect_pages();
 }
 
@@ -210,6 +212,11 @@ TEST_F(WritebackTest, WritesNoMoreThanItsLimit) {
   EXPECT_GE(result.pages_written, 9u);
   EXPECT_EQ(store_->stats().writeback_limit, 0u);
   EXPECT_EQ(write_back({}).blocks_written, 0u);
+  // There is nothing that it would keep from being written.
+  EXPECT_EQ(write_back({.only_idle = true}).end, WritebackEnd::kDone);
+  // An object may need two blocks.
+  store_->set_writeback_limit(kPageSize);
+  EXPECT_EQ(write_back({}).end, WritebackEnd::kLimit);
   store_->set_writeback_limit(std::nullopt);
   result = write_back({.first_slot = result.next_slot});
   EXPECT_EQ(result.end, WritebackEnd::kDone);
@@ -242,6 +249,7 @@ TEST_F(WritebackTest, AFailedWriteLeavesPagesInMemory) {
   rlimit before{};
   getrlimit(RLIMIT_FSIZE, &before);
   const auto old = signal(SIGXFSZ, SIG_IGN);
+  store_->set_writeback_limit(100 * kPageSize);
   const rlimit small{2 * kPageSize, before.rlim_max};
   setrlimit(RLIMIT_FSIZE, &small);
   const WritebackResult result = write_back({});
@@ -251,6 +259,8 @@ TEST_F(WritebackTest, AFailedWriteLeavesPagesInMemory) {
   EXPECT_EQ(result.error, EFBIG);
   EXPECT_EQ(result.pages_written, 0u);
   EXPECT_EQ(store_->stats().backing_failures, 1u);
+  EXPECT_EQ(store_->stats().writeback_limit, 100 * kPageSize);
+  store_->set_writeback_limit(std::nullopt);
   EXPECT_EQ(store_->stats().backing_used, 0u);
   for (std::uint64_t slot = 0; slot < kSlots; ++slot) ASSERT_EQ(word(slot).age(), 0u) << slot;
   expect_pages();
@@ -306,7 +316,7 @@ TEST_F(WritebackTest, ADamagedPageIsNotWritten) {
   EXPECT_EQ(session_->read(2, page.data()), StoreStatus::kCorrupt);
 }
 
-// Words that were damaged lead anywhere, and must do no harm beyond their page.
+// Words that were damaged lead anywhere, and must not be read beyond the device.
 TEST_F(WritebackTest, ADamagedWordFailsItsPage) {
   put_all();
   (void)write_back({});

@@ -73,6 +73,13 @@ TEST_F(Writeback, AsksForThePagesThatAreMeantAndNoMore) {
   EXPECT_EQ(out_.str(), "a: 10 pages written back in 6 blocks (24K), 1K of memory freed\n");
 }
 
+TEST_F(Writeback, WritesNoMoreWhereTheFirstRangeHadEnough) {
+  FakeDaemon daemon(status_named("a"));
+  daemon.written = {written(10, 2, 1000, 10, "done")};
+  ASSERT_TRUE(run({{"a"}, "", {{0, 9}, {20, 99}}, 10}).has_value());
+  EXPECT_EQ(daemon.requests().size(), 1u);
+}
+
 TEST_F(Writeback, SaysWhatKeptTheRestAndHowFarItGot) {
   FakeDaemon daemon(status_named("a"));
   const auto refused = [&](const char* end, int error, int code, const char* text) {
