@@ -90,6 +90,7 @@ TEST(Resize, ASuccessorHasTheSizeOfTheMemoryAndNotOfItsOptions) {
   const StoreOptions options = growing_store(1000, 100'000);
   auto kept = Store::make_memory(options);
   ASSERT_TRUE(kept);
+  Memory::remove(kept->id());  // once nobody is attached
   // One that stands by from before the change, and one that comes after it.
   const auto early = Store::stand_by(options, *Memory::attach(kept->id()));
   ASSERT_TRUE(early);
@@ -120,6 +121,7 @@ TEST(Resize, ASizeThatTheMemoryCannotHaveIsRefused) {
   const StoreOptions options = growing_store(1000, 2000);
   auto kept = Store::make_memory(options);
   ASSERT_TRUE(kept);
+  Memory::remove(kept->id());  // once nobody is attached
   {
     const auto store = Store::stand_by(options, *Memory::attach(kept->id()));
     ASSERT_TRUE(store && (*store)->begin());
