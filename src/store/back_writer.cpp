@@ -131,8 +131,7 @@ Store::BackWriter::Copy Store::BackWriter::copy(std::uint64_t slot, SlotWord see
   const unsigned age = std::min(seen.age(), SlotWord::kIdle);
   if (!sound) {
     // Whoever reads it finds out.
-    (void)replace_claimed(state_.slot_word(slot), state_.pool,
-                          [age](SlotWord word) { return word.with_age(age); });
+    release_claim(state_.slot_word(slot), state_.pool, age);
     return Copy::kLeft;
   }
   const std::size_t used = sizeof(ObjectHeader) + bytes;
@@ -155,9 +154,7 @@ bool Store::BackWriter::copy_object(std::uint64_t slot, SlotWord seen, std::byte
   const std::size_t bytes = sizeof(ObjectHeader) + seen.length();
   if (!state_.pool.contains(seen.location(), bytes)) return false;
   std::memcpy(object, state_.pool.at(seen.location()), bytes);
-  const auto header = load<ObjectHeader>(object);
-  return header.slot == slot &&
-         header.check == static_cast<std::uint32_t>(data_check(data, seen.length(), slot, seen));
+  return has_sound_header(object, seen.length(), slot, seen);
 }
 
 int Store::BackWriter::write(Backing::Run run, WritebackResult* result) noexcept {
@@ -197,8 +194,7 @@ void Store::BackWriter::publish(WritebackResult* result) noexcept {
 void Store::BackWriter::give_up() noexcept {
   priority_->raise();
   for (std::size_t i = 0; i < entries_count_; ++i) {
-    (void)replace_claimed(state_.slot_word(entries_[i].slot), state_.pool,
-                          [&](SlotWord word) { return word.with_age(entries_[i].age); });
+    release_claim(state_.slot_word(entries_[i].slot), state_.pool, entries_[i].age);
   }
   priority_->lower();
 }

@@ -75,7 +75,6 @@ class Backing {
   // Keeps the kernel from giving the block device to somebody else; whether nobody else has it. The
   // last owner in this daemon may have it for a moment after its death.
   bool claim() noexcept;
-  bool is_open() const noexcept { return static_cast<bool>(file_); }
 
   struct Run {
     std::uint64_t first;  // block

@@ -49,4 +49,9 @@ std::optional<SlotWord> replace_claimed(AtomicWord& word, Pool& pool,
   return std::nullopt;
 }
 
+// Ends a claim, if it still is one, and leaves this age.
+inline void release_claim(AtomicWord& word, Pool& pool, unsigned age) noexcept {
+  (void)replace_claimed(word, pool, [age](SlotWord seen) { return seen.with_age(age); });
+}
+
 }  // namespace pleat::store

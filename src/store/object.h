@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/bytes.h"
 #include "base/page.h"
 #include "store/check.h"
 #include "store/slot_word.h"
@@ -42,6 +43,16 @@ constexpr std::size_t object_bytes(std::size_t length) {
 inline std::uint64_t data_check(const std::byte* data, std::size_t length, std::uint64_t slot,
                                 SlotWord word) noexcept {
   return check_bytes(data, length, slot ^ (word.bits() & SlotWord::kKindMask));
+}
+
+// Whether the object's header says that its `length` bytes of data are this slot's, and as they
+// were.
+inline bool has_sound_header(const std::byte* object, std::size_t length, std::uint64_t slot,
+                             SlotWord word) noexcept {
+  const auto header = load<ObjectHeader>(object);
+  return header.slot == slot &&
+         header.check == static_cast<std::uint32_t>(
+                             data_check(object + sizeof(ObjectHeader), length, slot, word));
 }
 
 }  // namespace pleat::store

@@ -125,8 +125,7 @@ Store::Recompressor::Outcome Store::Recompressor::replace(std::uint64_t slot, un
                                                           std::uint64_t* saved) noexcept {
   std::uint64_t location = 0;
   if (allocate(object_bytes(encoded.size), &location) != AllocateStatus::kOk) {
-    (void)replace_claimed(state_.slot_word(slot), state_.pool,
-                          [age](SlotWord word) { return word.with_age(age); });
+    release_claim(state_.slot_word(slot), state_.pool, age);
     return Outcome::kNoMemory;
   }
   const SlotWord fresh = SlotWord::compressed(encoded.id, location, encoded.size);

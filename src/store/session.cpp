@@ -188,9 +188,7 @@ StoreStatus Store::Session::Impl::decode_bytes(std::uint64_t slot, SlotWord word
   }
   // Checked only now that the object is in the cache: a decoder, which takes any input, works on
   // its first lines while the others arrive, where the check would wait for all of them.
-  const auto header = load<ObjectHeader>(object);
-  const auto check = static_cast<std::uint32_t>(data_check(data, length, slot, word));
-  sound = sound && header.slot == slot && header.check == check;
+  sound = sound && has_sound_header(object, length, slot, word);
   return sound ? StoreStatus::kOk : StoreStatus::kCorrupt;
 }
 
@@ -305,19 +303,12 @@ StoreStatus Store::Session::write_part(std::uint64_t slot, std::size_t offset,
 }
 
 bool Store::Session::waits_for_backing(std::uint64_t slot, std::uint64_t count) const noexcept {
-  for (std::uint64_t i = slot; i < slot + count; ++i) {
-    const SlotWord word(impl_->state.slot_word(i).load(std::memory_order_relaxed));
-    if (word.written_back()) return true;
-  }
-  return false;
+  return impl_->has_word(slot, count, [](SlotWord word) { return word.written_back(); });
 }
 
 bool Store::Session::waits_for_part(std::uint64_t slot, std::uint64_t count) const noexcept {
-  for (std::uint64_t i = slot; i < slot + count; ++i) {
-    const SlotWord word(impl_->state.slot_word(i).load(std::memory_order_relaxed));
-    if (word.written_back() && word.locked()) return true;
-  }
-  return false;
+  return impl_->has_word(slot, count,
+                         [](SlotWord word) { return word.written_back() && word.locked(); });
 }
 
 void Store::Session::discard(std::uint64_t slot, std::uint64_t count) noexcept {

@@ -46,6 +46,15 @@ struct Store::Session::Impl {
   // Counts what kept a page from being decoded, and zeroes it.
   void note_damage(StoreStatus status, std::byte* page) noexcept;
 
+  // Whether one of `count` words from the slot's on is as asked for.
+  template <typename Predicate>
+  bool has_word(std::uint64_t slot, std::uint64_t count, Predicate&& is_one) const noexcept {
+    for (std::uint64_t i = slot; i < slot + count; ++i) {
+      if (is_one(SlotWord(state.slot_word(i).load(std::memory_order_relaxed)))) return true;
+    }
+    return false;
+  }
+
   void free_object(SlotWord word) noexcept;
   // Counts that `fresh` has replaced `old`, and frees what `old` had.
   void replaced(SlotWord old, SlotWord fresh) noexcept;
