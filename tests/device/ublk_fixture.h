@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/page.h"
@@ -126,6 +128,15 @@ inline std::vector<std::filesystem::path> queue_threads() {
     }
   }
   return found;
+}
+
+// Whether there are none, soon: a thread that was joined takes a moment to leave the process.
+inline bool queue_threads_end() {
+  for (int wait = 0; wait < 500; ++wait) {
+    if (queue_threads().empty()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
 }
 
 inline std::string sysfs(const std::string& path) {

@@ -35,7 +35,7 @@ class UblkLife : public ::testing::Test {
   void SetUp() override { ASSERT_THAT(ublk_traces(), IsEmpty()); }
   void TearDown() override {
     EXPECT_THAT(ublk_traces(), IsEmpty());
-    EXPECT_THAT(queue_threads(), IsEmpty());
+    EXPECT_TRUE(queue_threads_end());
   }
 };
 
@@ -106,6 +106,7 @@ TEST_F(UblkLife, TwoDevicesDoNotMixUpTheirData) {
 TEST_F(UblkLife, QueuesAreAsAskedUpToTheProcessors) {
   const auto processors = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_CONF));
   for (const unsigned asked : {1u, 2u, 64u}) {
+    ASSERT_TRUE(queue_threads_end());
     TransportOptions options;
     options.queues = asked;
     Device device(options, 64);
@@ -138,6 +139,7 @@ TEST_F(UblkLife, EveryQueueServes) {
 }
 
 TEST_F(UblkLife, EveryQueueThreadIsAnIoFlusher) {
+  ASSERT_TRUE(queue_threads_end());
   TransportOptions options;
   options.queues = 2;
   Device device(options);
