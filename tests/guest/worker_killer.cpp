@@ -151,6 +151,16 @@ bool stop_at_a_step(pid_t thread, unsigned steps, std::mt19937_64& random) {
          go_on(thread, static_cast<unsigned>(random() % steps), true);
 }
 
+// Ends the worker by `signal`, whichever step `traced`, a stopped thread of it, is at; 0 is none.
+bool end_worker(pid_t worker, int signal, pid_t traced) {
+  // The thread dies where it is. Without a tracer: the end of a process with a traced thread is
+  // heard of late.
+  if (traced != 0 && signal == SIGKILL && ptrace(PTRACE_DETACH, traced, nullptr, SIGKILL) == 0) {
+    return true;
+  }
+  return kill(worker, signal) == 0;
+}
+
 // A dead process stays until whoever traces a thread of it has taken note.
 void let_go(pid_t thread) {
   int status = 0;
@@ -199,7 +209,7 @@ int run(const char* device, const char* socket_path, unsigned kills, int signal,
     if (traced != 0 && stop_at_a_step(traced, steps, random)) ++at_a_step;
     // Before the signal: the worker's successors may keep this process from the processor.
     const double begin_ms = now_ms();
-    if (kill(worker, signal) != 0) {
+    if (!end_worker(worker, signal, traced)) {
       std::fprintf(stderr, "worker_killer: no worker to kill: %s\n", std::strerror(errno));
       return 1;
     }
