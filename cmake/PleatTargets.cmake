@@ -70,6 +70,13 @@ function(pleat_test_flags target)
   endif()
 endfunction()
 
+# For a test of a configuration that ./test builds within its CTest run: the build comes first.
+function(pleat_built_first test)
+  if(PLEAT_TEST_PREFIX)
+    set_property(TEST ${PLEAT_TEST_PREFIX}${test} APPEND PROPERTY FIXTURES_REQUIRED ${PLEAT_TEST_PREFIX}build)
+  endif()
+endfunction()
+
 # One GoogleTest program whose cases CTest runs one by one:
 # pleat_test(store_test SOURCES ... LINKS store [LIBRARIES ...] [LABELS ...] [TIMEOUT seconds] [LOCK name]).
 # LOCK: it uses something that the machine has once, and runs beside no other test of that lock.
@@ -90,6 +97,7 @@ function(pleat_test name)
   add_test(NAME ${PLEAT_TEST_PREFIX}${name} COMMAND ${name} --gtest_brief=1)
   set_tests_properties(${PLEAT_TEST_PREFIX}${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "unit;${arg_LABELS}"
                        SKIP_RETURN_CODE 77)
+  pleat_built_first(${name})
   if(arg_LOCK)
     set_tests_properties(${PLEAT_TEST_PREFIX}${name} PROPERTIES RESOURCE_LOCK ${arg_LOCK})
   endif()

@@ -3,7 +3,7 @@
 # Swap from a memory cgroup, on one device and on two at once, with swap readahead (vm.page-cluster
 # 3: reads of up to 8 pages) and without. Pages that processes drop while they are out, and swapoff,
 # give the device's memory back.
-# guest: memory=192M cpus=1 timeout=300
+# guest: memory=192M cpus=1 timeout=300 kernel=6.12
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 

@@ -25,8 +25,6 @@
 namespace pleat::store {
 namespace {
 
-// One instruction at a time takes too long where a sanitizer has added most of them.
-#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 constexpr std::uint64_t kStored = 12;  // slots that hold a page, the first that are operated on
 
 // The memory of one store beside a copy of another's.
@@ -529,7 +527,6 @@ TEST(AtEachInstruction, OfATakeOver) {
         return has_the_others(session, 0) ? Side::kNew : Side::kWrong;
       });
 }
-#endif
 
 }  // namespace
 }  // namespace pleat::store
