@@ -33,7 +33,7 @@ inline constexpr std::uint64_t kDeviceBytesMax = kPageSize << 32;
 // First in the memory; written once.
 struct StoreHeader {
   static constexpr std::uint64_t kMagic = 0x5254535441454c50;  // "PLEATSTR" in memory
-  static constexpr std::uint32_t kVersion = 6;
+  static constexpr std::uint32_t kVersion = 7;
 
   std::uint64_t magic;
   std::uint32_t version;
@@ -56,10 +56,11 @@ struct StoreVariables {
   std::atomic<std::uint64_t> slots;            // the device's size
   std::atomic<std::uint64_t> writeback_limit;  // blocks that writeback may write, if there is one
   std::atomic<std::uint64_t> has_writeback_limit;
-  std::array<std::byte, 16> backing_id;  // the label of the backing device; written once
+  std::array<std::byte, 16> backing_id;       // the label of the backing device; written once
+  std::atomic<std::uint64_t> pages_used_max;  // of the pool, since the last reset
 };
 inline constexpr std::uint64_t kVariablesOffset = 128;
-static_assert(kVariablesOffset >= sizeof(StoreHeader) && sizeof(StoreVariables) == 40);
+static_assert(kVariablesOffset >= sizeof(StoreHeader) && sizeof(StoreVariables) == 48);
 
 // Which pages of a region are there, and which of these hold nothing. A ready page is present.
 struct RegionWords {

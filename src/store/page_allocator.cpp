@@ -41,8 +41,8 @@ constexpr std::uint64_t run_mask(unsigned first, unsigned count) {
 
 }  // namespace
 
-PageAllocator::PageAllocator(std::span<RegionWords> words, std::uint64_t target_pages,
-                             Doorbell& bell)
+PageAllocator::PageAllocator(std::span<RegionWords> words, std::atomic<std::uint64_t>& used_max,
+                             std::uint64_t target_pages, Doorbell& bell)
     : words_(words),
       bell_(bell),
       target_pages_(target_pages),
@@ -52,7 +52,8 @@ PageAllocator::PageAllocator(std::span<RegionWords> words, std::uint64_t target_
       runs_(kSpanPagesMax, BitTree(words.size(), false)),
       longest_(words.size()),
       absent_(words.size(), true),
-      growable_(words.size(), true) {}
+      growable_(words.size(), true),
+      used_max_(used_max) {}
 
 AllocateStatus PageAllocator::allocate(unsigned count, bool limited,
                                        std::uint64_t* first) noexcept {

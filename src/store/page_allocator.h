@@ -38,9 +38,10 @@ enum class [[nodiscard]] AllocateStatus : std::uint8_t{kOk, kOverLimit, kNoReser
 class PageAllocator {
  public:
   // `words` belong to the store's memory and are touched only for regions that add_ready() was told
-  // of. `bell` is rung when the number of ready pages leaves the band around `target_pages`, a
-  // multiple of kRegionPages.
-  PageAllocator(std::span<RegionWords> words, std::uint64_t target_pages, Doorbell& bell);
+  // of. So does `used_max`, the most pages that were in use. `bell` is rung when the number of
+  // ready pages leaves the band around `target_pages`, a multiple of kRegionPages.
+  PageAllocator(std::span<RegionWords> words, std::atomic<std::uint64_t>& used_max,
+                std::uint64_t target_pages, Doorbell& bell);
 
   // Takes a run of 1 to kSpanPagesMax ready pages. With `limited`, mem_limit is obeyed.
   AllocateStatus allocate(unsigned count, bool limited, std::uint64_t* first) noexcept;
@@ -116,7 +117,7 @@ class PageAllocator {
   std::uint64_t large_count_ = 0;  // regions with such a run
   std::atomic<std::uint64_t> ready_{0};
   std::atomic<std::uint64_t> used_{0};
-  std::atomic<std::uint64_t> used_max_{0};
+  std::atomic<std::uint64_t>& used_max_;
   std::atomic<std::uint64_t> limit_pages_{0};
 };
 

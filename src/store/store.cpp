@@ -142,7 +142,7 @@ Store::State::State(const StoreOptions& store_options, const Layout& store_layou
       session_open(options.sessions_max + std::size_t{1}),
       pages({reinterpret_cast<RegionWords*>(memory.base() + layout.region_words_offset),
              layout.regions()},
-            reserve_pages, bell),
+            variables().pages_used_max, reserve_pages, bell),
       pool(memory.base() + layout.pool_offset,
            {reinterpret_cast<PageMapCell*>(memory.base() + layout.page_map_offset),
             layout.pool_pages},

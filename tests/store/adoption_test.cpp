@@ -76,6 +76,8 @@ TEST(Adoption, EventsOfADeadProcessStayCounted) {
     before = store->stats();
   }
   EXPECT_EQ(before.huge_pages_since, 4u);
+  EXPECT_EQ(before.mem_used_max, 4 * kPageSize);
+  EXPECT_EQ(before.mem_used_total, 2 * kPageSize);
   const auto store = begin_store(options, kept);
   for (int count = 1; count <= 2; ++count) {
     const StoreStats after = store->stats();
@@ -87,6 +89,7 @@ TEST(Adoption, EventsOfADeadProcessStayCounted) {
     EXPECT_EQ(after.notify_free, 2u);
     EXPECT_EQ(after.orig_data_size, before.orig_data_size);
     EXPECT_EQ(after.huge_pages, before.huge_pages);
+    EXPECT_EQ(after.mem_used_max, before.mem_used_max);
     // And they go on from there.
     store->set_mem_limit(1);
     (void)make_session(*store)->write(9, random_page(9).data());

@@ -20,7 +20,7 @@ class Pages : public testing::Test {
   static constexpr std::uint64_t kRegions = 64;
 
   void make(std::uint64_t target_pages) {
-    allocator_.emplace(std::span(words_), target_pages, bell_);
+    allocator_.emplace(std::span(words_), used_max_, target_pages, bell_);
     fill();
   }
   void fill() {
@@ -39,12 +39,13 @@ class Pages : public testing::Test {
   }
 
   std::vector<RegionWords> words_ = std::vector<RegionWords>(kRegions);
+  std::atomic<std::uint64_t> used_max_{0};
   Doorbell bell_;
   std::optional<PageAllocator> allocator_;
 };
 
 TEST_F(Pages, NothingIsReadyBeforeItIsAdded) {
-  allocator_.emplace(std::span(words_), 64, bell_);
+  allocator_.emplace(std::span(words_), used_max_, 64, bell_);
   EXPECT_TRUE(allocator_->wants_growth());
   EXPECT_FALSE(take(1));
   EXPECT_EQ(allocator_->used_pages(), 0u);

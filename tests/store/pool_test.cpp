@@ -32,7 +32,8 @@ class PoolTest : public testing::Test {
   std::vector<Page> memory_ = std::vector<Page>(kRegions * kRegionPages);
   Doorbell bell_;
   Doorbell compact_bell_;
-  PageAllocator pages_{std::span(words_), 64, bell_};
+  std::atomic<std::uint64_t> used_max_{0};
+  PageAllocator pages_{std::span(words_), used_max_, 64, bell_};
   std::atomic<std::uint64_t> slot_count_{slots_.size()};
   Pool pool_{memory_[0].bytes, std::span(map_), SlotTable(slots_.data(), &slot_count_), pages_,
              compact_bell_};
