@@ -44,8 +44,9 @@ worker=$(worker_of frail)
 step "every thread that serves, or stands by, has its marks"
 for process in "$worker" $(stand_bys_of "$guardian"); do
   [ "$(cat "/proc/$process/oom_score_adj")" = -1000 ] || fail "process $process is not spared by the OOM killer"
-  locked=$(awk '$1 == "VmLck:" { print $2 }' "/proc/$process/status")
-  [ "$locked" -gt 0 ] || fail "process $process has not locked its memory"
+  # Program, libraries, data and stack: all but the store, which has a lock of its own.
+  unlocked=$(awk '$1 ~ /^Vm(Exe|Lib|Data|Stk):$/ { sum += $2 } $1 == "VmLck:" { sum -= $2 } END { print sum }' "/proc/$process/status")
+  [ "$unlocked" -le 0 ] || fail "process $process has $unlocked KiB that are not locked"
   for thread in "/proc/$process/task/"*; do
     # Of /proc/PID/stat the flags are field 9, the policy field 41; the first here is field 3.
     process_stat "${thread#/proc/}" || fail "a thread of $process has ended"
