@@ -60,7 +60,7 @@ BENCHMARK(check)->Arg(200)->Arg(1600)->Arg(4096);
 void size_class(benchmark::State& state) {
   std::mt19937_64 random(1);
   std::vector<std::size_t> sizes(4096);
-  for (std::size_t& size : sizes) size = 1 + random() % store::kObjectBytesMax;
+  for (std::size_t& size : sizes) size = 1 + random() % store::kPageObjectBytesMax;
   std::size_t i = 0;
   for (auto _ : state) benchmark::DoNotOptimize(store::size_class_of(sizes[i++ % sizes.size()]));
 }

@@ -3,9 +3,9 @@
 // a raw page.
 //
 //   bit 15 set:   a raw page; bits 0-14 are the part of its check that the slot word lacks room for
-//   bit 15 clear: a page of a span; bits 0-7 size class, 8-11 distance in pages to the span's
-//   start,
-//                 12 (of the first page) the span's header is not to be believed (store/pool.h)
+//   bit 15 clear: a page of a span; bits 0-8 size class, 9-12 distance in pages to the span's
+//                 start, 13 (of the first page) the span's header is not to be believed
+//                 (store/pool.h)
 //
 // Thread safety: an entry is written by who has just allocated its page and read by who owns an
 // object in it, or a raw page, which the slot word's publication puts in order. Who reads another's
@@ -25,7 +25,7 @@ class PageMapEntry {
  public:
   constexpr PageMapEntry() = default;
   static constexpr PageMapEntry of_span(unsigned size_class, unsigned distance) {
-    return PageMapEntry(static_cast<std::uint16_t>(size_class | distance << 8));
+    return PageMapEntry(static_cast<std::uint16_t>(size_class | distance << kDistanceShift));
   }
   static constexpr PageMapEntry of_raw(std::uint64_t check) {
     return PageMapEntry(
@@ -39,14 +39,16 @@ class PageMapEntry {
 
   constexpr bool raw() const { return (bits_ & kRaw) != 0; }
   constexpr bool unknown() const { return (bits_ & kUnknown) != 0; }
-  constexpr unsigned size_class() const { return bits_ & 0xFF; }
-  constexpr unsigned distance() const { return bits_ >> 8 & 0xF; }
+  constexpr unsigned size_class() const { return bits_ & kClassMask; }
+  constexpr unsigned distance() const { return bits_ >> kDistanceShift & 0xF; }
   constexpr bool operator==(const PageMapEntry&) const = default;
 
  private:
   static constexpr std::uint16_t kRaw = 1u << 15;
-  static constexpr std::uint16_t kUnknown = 1u << 12;
-  static_assert(kSpanPagesMax <= 16);
+  static constexpr std::uint16_t kUnknown = 1u << 13;
+  static constexpr unsigned kDistanceShift = 9;
+  static constexpr unsigned kClassMask = (1u << kDistanceShift) - 1;
+  static_assert(kSpanPagesMax <= 16 && kSizeClasses.count <= kClassMask + 1);
 
   explicit constexpr PageMapEntry(std::uint16_t bits) : bits_(bits) {}
   std::uint16_t bits_ = 0;

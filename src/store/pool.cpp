@@ -77,13 +77,9 @@ AllocateStatus Pool::make_span(unsigned size_class, bool limited, std::uint32_t*
     set_map_entry(first + i, PageMapEntry::of_span(size_class, i));
   }
   *name = static_cast<std::uint32_t>(first) + 1;
-  span(*name) = SpanHeader{0,
-                           0,
-                           0,
-                           kSpanHeaderBytes / kGranule,
-                           0,
-                           static_cast<std::uint8_t>(size_class),
-                           static_cast<std::uint8_t>(kFull)};
+  span(*name) = SpanHeader{
+      0,    0, 0, kSpanHeaderBytes / kGranule, 0, static_cast<std::uint16_t>(size_class & 0x1FF),
+      kFull};
   spans_.fetch_add(1, std::memory_order_relaxed);
   return AllocateStatus::kOk;
 }
@@ -216,8 +212,8 @@ void Pool::learn(ClassState& state, std::uint64_t first) noexcept {
                       static_cast<std::uint16_t>(free),
                       static_cast<std::uint16_t>(end),
                       static_cast<std::uint16_t>(used),
-                      static_cast<std::uint8_t>(size_class),
-                      static_cast<std::uint8_t>(kFull)};
+                      static_cast<std::uint16_t>(size_class & 0x1FF),
+                      kFull};
   set_map_entry(first, map_entry(first).with_unknown(false));
   regroup(state, header);
   count_free(state, sizes, std::int64_t{sizes.objects} - used);
@@ -239,7 +235,7 @@ std::optional<Pool::DrainedSpan> Pool::begin_drain(unsigned size_class,
   }
   SpanHeader& header = span(sparsest);
   unlink(state, header);
-  header.group = static_cast<std::uint8_t>(kDrained);
+  header.group = kDrained;
   return DrainedSpan{sparsest - 1, size_class};
 }
 
@@ -258,7 +254,7 @@ unsigned Pool::end_drain(DrainedSpan drained) noexcept {
     const std::lock_guard guard(state.lock);
     SpanHeader& header = span(static_cast<std::uint32_t>(drained.first) + 1);
     if (header.used != 0) {
-      header.group = static_cast<std::uint8_t>(kFull);
+      header.group = kFull;
       regroup(state, header);
       return 0;
     }
@@ -274,7 +270,7 @@ std::uint64_t Pool::free_objects(unsigned size_class) noexcept {
 }
 
 void Pool::link(ClassState& state, SpanHeader& header, unsigned group) noexcept {
-  header.group = static_cast<std::uint8_t>(group);
+  header.group = group & 0x7F;
   header.previous = 0;
   header.next = state.lists[group];
   const std::uint32_t name = name_of(header);
@@ -292,7 +288,7 @@ void Pool::unlink(ClassState& state, SpanHeader& header) noexcept {
     state.lists[header.group] = header.next;
     if (header.next == 0) state.occupied &= ~(1u << header.group);
   }
-  header.group = static_cast<std::uint8_t>(kFull);
+  header.group = kFull;
 }
 
 void Pool::regroup(ClassState& state, SpanHeader& header) noexcept {

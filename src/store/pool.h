@@ -119,8 +119,8 @@ class Pool {
     std::uint16_t free;   // the first object of the free list
     std::uint16_t carve;  // the first object that was never used
     std::uint16_t used;
-    std::uint8_t size_class;
-    std::uint8_t group;  // the list it is in, kFull or kDrained
+    std::uint16_t size_class : 9;
+    std::uint16_t group : 7;  // the list it is in, kFull or kDrained
   };
   static_assert(sizeof(SpanHeader) == kSpanHeaderBytes && kSpanHeaderBytes % kGranule == 0);
 

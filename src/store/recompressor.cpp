@@ -22,7 +22,7 @@ std::size_t bytes_to_save(SlotWord word) {
   if (word.kind() == Kind::kRaw) return kCompressedBytesMax;
   const std::size_t bytes = object_bytes(word.length());
   // A damaged word's length may be anything.
-  if (bytes > kObjectBytesMax) return 0;
+  if (bytes > kPageObjectBytesMax) return 0;
   const unsigned size_class = size_class_of(bytes);
   return size_class == 0 ? 0 : kSizeClasses.classes[size_class - 1].bytes - sizeof(ObjectHeader);
 }
