@@ -9,6 +9,10 @@ namespace pleat {
 
 // Linux's page size on every machine that Pleat serves, and the block size of its devices.
 inline constexpr std::size_t kPageSize = 4096;
+
+// A group: four neighbouring pages that are compressed as one block.
+inline constexpr std::size_t kGroupPages = 4;
+inline constexpr std::size_t kGroupBytes = kGroupPages * kPageSize;
 inline constexpr unsigned kPageShift = 12;
 static_assert(kPageSize == std::size_t{1} << kPageShift);
 

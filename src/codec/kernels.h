@@ -16,6 +16,8 @@ namespace pleat::codec {
 
 struct Lz4Workspace;
 struct Lz4HcWorkspace;
+struct Lz4GroupWorkspace;
+struct Lz4HcGroupWorkspace;
 struct LineWorkspace;
 
 struct Kernels {
@@ -42,7 +44,17 @@ struct Kernels {
   // one page. Reads nothing outside src[0, size), writes nothing outside the page, for any input.
   bool (*lz4_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
-  // The same for the line format; `level` is from 1 to kLineLevels.
+  // The same for groups, of kGroupBytes, as one block; lz4 at its densest level. Decompression ends
+  // when the first `pages` are there, 1 to kGroupPages: what the block holds behind these is
+  // judged only where it is all of them. The rest of the group is unspecified.
+  std::size_t (*lz4_compress_group)(const std::byte* group, std::byte* dst, std::size_t capacity,
+                                    Lz4GroupWorkspace& workspace) noexcept;
+  std::size_t (*lz4hc_compress_group)(const std::byte* group, std::byte* dst, std::size_t capacity,
+                                      Lz4HcGroupWorkspace& workspace) noexcept;
+  bool (*lz4_decompress_group)(const std::byte* src, std::size_t size, std::byte* group,
+                               std::size_t pages) noexcept;
+
+  // The same for the line format, of pages; `level` is from 1 to kLineLevels.
   std::size_t (*line_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
                                unsigned level, LineWorkspace& workspace) noexcept;
   bool (*line_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;

@@ -43,6 +43,10 @@ Error unknown_level(const CodecSpec& spec, const std::string& levels) {
 }
 
 Error unknown_option(const std::string& codec, const std::string& key, const std::string& value) {
+  if (key == "block") {
+    return Error{EINVAL, "codec " + codec + ": blocks of more than a page are for recompression; " +
+                             "leave out ',block=" + value + "'"};
+  }
   if (codec == "line") {
     return Error{EINVAL,
                  "codec line has no option '" + key + "=" + value + "'; there is: fallback=lz4"};

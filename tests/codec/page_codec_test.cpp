@@ -54,13 +54,16 @@ TEST(PageCodec, RefusesWhatItDoesNotKnowAndSaysWhatThereIs) {
       {"lz4:9", "codec lz4 has no level '9'; there is: fast, 2 to 4"},
       {"lz4:1", "codec lz4 has no level '1'; there is: fast, 2 to 4"},
       {"lz4hc:9", "codec lz4hc has no levels; leave out ':9'"},
-      {"lz4hc,block=16384", "codec lz4hc has no options; leave out ',block=16384'"},
+      {"lz4hc,block=16384",
+       "codec lz4hc: blocks of more than a page are for recompression; leave out ',block=16384'"},
       {"line:0", "codec line has no level '0'; there is: 1 to 5"},
       {"line:6", "codec line has no level '6'; there is: 1 to 5"},
       {"line:12", "codec line has no level '12'; there is: 1 to 5"},
       {"line,fallback=zstd", "codec line has no option 'fallback=zstd'; there is: fallback=lz4"},
-      {"line,block=16384", "codec line has no option 'block=16384'; there is: fallback=lz4"},
-      {"lz4,block=16384", "codec lz4 has no options; leave out ',block=16384'"}};
+      {"line,block=16384",
+       "codec line: blocks of more than a page are for recompression; leave out ',block=16384'"},
+      {"lz4,block=16384",
+       "codec lz4: blocks of more than a page are for recompression; leave out ',block=16384'"}};
   for (const auto& [spec, message] : cases) {
     const auto codec = PageCodec::open(spec, kernels);
     ASSERT_FALSE(codec) << spec;

@@ -4,8 +4,6 @@
 namespace pleat::reference {
 namespace {
 
-constexpr std::size_t kPage = 4096;
-
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> block) : block_(block) {}
@@ -31,7 +29,7 @@ class Reader {
   std::size_t at_ = 0;
 };
 
-const char* decode(Reader in, Lz4Block& out) {
+const char* decode(Reader in, std::size_t bytes, Lz4Block& out) {
   auto& page = out.page;
   for (;;) {
     std::size_t token = 0;
@@ -41,13 +39,13 @@ const char* decode(Reader in, Lz4Block& out) {
     for (std::size_t i = 0; i < literals; ++i) {
       std::size_t value = 0;
       if (!in.byte(value)) return "the block ends in literals";
-      if (page.size() == kPage) return "literals behind the page's end";
+      if (page.size() == bytes) return "literals behind the page's end";
       page.push_back(static_cast<std::byte>(value));
     }
     ++out.sequence_count;
-    if (in.empty()) return page.size() == kPage ? nullptr : "less than a page";
+    if (in.empty()) return page.size() == bytes ? nullptr : "less than a page";
 
-    if (page.size() + 12 > kPage) return "a match starts in the last 12 bytes";
+    if (page.size() + 12 > bytes) return "a match starts in the last 12 bytes";
     std::size_t low = 0;
     std::size_t high = 0;
     if (!in.byte(low) || !in.byte(high)) return "the block ends in an offset";
@@ -57,17 +55,17 @@ const char* decode(Reader in, Lz4Block& out) {
     std::size_t length = token & 15;
     if (!in.length(length)) return "the block ends in a match length";
     length += 4;
-    if (page.size() + length + 5 > kPage) return "a match reaches into the last 5 bytes";
+    if (page.size() + length + 5 > bytes) return "a match reaches into the last 5 bytes";
     for (std::size_t i = 0; i < length; ++i) page.push_back(page[page.size() - offset]);
   }
 }
 
 }  // namespace
 
-Lz4Block decode_lz4(std::span<const std::byte> block) {
+Lz4Block decode_lz4(std::span<const std::byte> block, std::size_t bytes) {
   Lz4Block result;
-  result.page.reserve(kPage);
-  result.error = decode(Reader(block), result);
+  result.page.reserve(bytes);
+  result.error = decode(Reader(block), bytes, result);
   return result;
 }
 

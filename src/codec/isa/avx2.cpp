@@ -81,6 +81,16 @@ bool lz4_decompress_avx2(const std::byte* src, std::size_t size, std::byte* page
   return lz4_decompress(src, size, page);
 }
 
+std::size_t lz4hc_compress_group_avx2(const std::byte* group, std::byte* dst, std::size_t capacity,
+                                      Lz4HcGroupWorkspace& workspace) noexcept {
+  return lz4hc_compress_group(group, dst, capacity, workspace);
+}
+
+bool lz4_decompress_group_avx2(const std::byte* src, std::size_t size, std::byte* group,
+                               std::size_t pages) noexcept {
+  return lz4_decompress_group(src, size, group, pages);
+}
+
 }  // namespace pleat::codec
 
 #if defined(__clang__)
@@ -97,6 +107,9 @@ const Kernels kAvx2Kernels = {"avx2",
                               lz4_compress_scalar,
                               lz4hc_compress_avx2,
                               lz4_decompress_avx2,
+                              lz4_compress_group_scalar,
+                              lz4hc_compress_group_avx2,
+                              lz4_decompress_group_avx2,
                               line_compress,
                               line_decompress};
 

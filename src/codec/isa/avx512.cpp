@@ -66,6 +66,9 @@ const Kernels kAvx512Kernels = {"avx512",
                                 lz4_compress_scalar,
                                 lz4hc_compress_avx2,
                                 lz4_decompress_avx2,
+                                lz4_compress_group_scalar,
+                                lz4hc_compress_group_avx2,
+                                lz4_decompress_group_avx2,
                                 line_compress,
                                 line_decompress};
 

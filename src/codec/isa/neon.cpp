@@ -61,7 +61,16 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 }  // namespace
 
-const Kernels kNeonKernels = {"neon",         same_filled,    fill,          lz4_compress_scalar,
-                              lz4hc_compress, lz4_decompress, line_compress, line_decompress};
+const Kernels kNeonKernels = {"neon",
+                              same_filled,
+                              fill,
+                              lz4_compress_scalar,
+                              lz4hc_compress,
+                              lz4_decompress,
+                              lz4_compress_group_scalar,
+                              lz4hc_compress_group,
+                              lz4_decompress_group,
+                              line_compress,
+                              line_decompress};
 
 }  // namespace pleat::codec

@@ -54,7 +54,21 @@ std::size_t lz4_compress_scalar(const std::byte* page, std::byte* dst, std::size
   return lz4_compress(page, dst, capacity, level, workspace);
 }
 
-const Kernels kScalarKernels = {"scalar",       same_filled,    fill,          lz4_compress_scalar,
-                                lz4hc_compress, lz4_decompress, line_compress, line_decompress};
+std::size_t lz4_compress_group_scalar(const std::byte* group, std::byte* dst, std::size_t capacity,
+                                      Lz4GroupWorkspace& workspace) noexcept {
+  return lz4_compress_group(group, dst, capacity, workspace);
+}
+
+const Kernels kScalarKernels = {"scalar",
+                                same_filled,
+                                fill,
+                                lz4_compress_scalar,
+                                lz4hc_compress,
+                                lz4_decompress,
+                                lz4_compress_group_scalar,
+                                lz4hc_compress_group,
+                                lz4_decompress_group,
+                                line_compress,
+                                line_decompress};
 
 }  // namespace pleat::codec

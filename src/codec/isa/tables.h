@@ -13,6 +13,8 @@ extern const Kernels kScalarKernels;
 // All tables have this: LZ4 is compressed byte by byte, and gains nothing from vectors.
 std::size_t lz4_compress_scalar(const std::byte* page, std::byte* dst, std::size_t capacity,
                                 unsigned level, Lz4Workspace& workspace) noexcept;
+std::size_t lz4_compress_group_scalar(const std::byte* group, std::byte* dst, std::size_t capacity,
+                                      Lz4GroupWorkspace& workspace) noexcept;
 #if defined(__x86_64__)
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
@@ -20,6 +22,10 @@ extern const Kernels kAvx512Kernels;
 std::size_t lz4hc_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
                                 Lz4HcWorkspace& workspace) noexcept;
 bool lz4_decompress_avx2(const std::byte* src, std::size_t size, std::byte* page) noexcept;
+std::size_t lz4hc_compress_group_avx2(const std::byte* group, std::byte* dst, std::size_t capacity,
+                                      Lz4HcGroupWorkspace& workspace) noexcept;
+bool lz4_decompress_group_avx2(const std::byte* src, std::size_t size, std::byte* group,
+                               std::size_t pages) noexcept;
 #elif defined(__aarch64__)
 extern const Kernels kNeonKernels;
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The LZ4 compressor for one page, included by isa/scalar.cpp behind block.inl: compiled for
-// other tiers it gains nothing.
+// The LZ4 compressor for a page or a group, included by isa/scalar.cpp behind block.inl: compiled
+// for other tiers it gains nothing.
 //
 // A greedy parse with one hash table of positions. What differs from the common greedy compressor,
 // since a page is small and its words are often 8 bytes wide: the hash covers 6 or 8 bytes (a false
@@ -37,20 +37,21 @@ PLEAT_INLINE bool lz4_equal(const std::byte* a, const std::byte* b) noexcept {
   return load_u64(a) == load_u64(b);
 }
 
-template <unsigned kLevel>
+template <unsigned kLevel, std::size_t kBytes>
 PLEAT_INLINE std::size_t lz4_compress_level(const std::byte* page, std::byte* dst,
                                             std::size_t capacity,
-                                            Lz4Workspace& workspace) noexcept {
+                                            Lz4BlockWorkspace<kBytes>& workspace) noexcept {
   constexpr Lz4Search kSearch = kLz4Searches[kLevel];
   constexpr auto kHash = lz4_hash<kSearch.hash_bytes>;
   constexpr auto kEqual = lz4_equal<kSearch.match_min>;
-  const std::byte* const page_end = page + kPageSize;
+  const std::byte* const page_end = page + kBytes;
   const std::byte* const match_end = page_end - kLastLiterals;
   const std::byte* const last_match_start =
       page_end - std::max(kMatchStartMargin, kSearch.match_min + kLastLiterals);
   std::uint16_t* const positions = workspace.positions;
   std::byte* out = workspace.block;
-  const std::byte* const out_limit = out + (capacity < kLz4Bound ? capacity : kLz4Bound);
+  constexpr std::size_t kBound = lz4_bound(kBytes);
+  const std::byte* const out_limit = out + (capacity < kBound ? capacity : kBound);
 
   prefetch_page(page);
   prefetch_destination(dst, capacity);
@@ -126,12 +127,17 @@ std::size_t lz4_compress(const std::byte* page, std::byte* dst, std::size_t capa
                          unsigned level, Lz4Workspace& workspace) noexcept {
   switch (level) {
     case 1:
-      return lz4_compress_level<1>(page, dst, capacity, workspace);
+      return lz4_compress_level<1, kPageSize>(page, dst, capacity, workspace);
     case 2:
-      return lz4_compress_level<2>(page, dst, capacity, workspace);
+      return lz4_compress_level<2, kPageSize>(page, dst, capacity, workspace);
     case 3:
-      return lz4_compress_level<3>(page, dst, capacity, workspace);
+      return lz4_compress_level<3, kPageSize>(page, dst, capacity, workspace);
     default:
-      return lz4_compress_level<4>(page, dst, capacity, workspace);
+      return lz4_compress_level<4, kPageSize>(page, dst, capacity, workspace);
   }
+}
+
+std::size_t lz4_compress_group(const std::byte* group, std::byte* dst, std::size_t capacity,
+                               Lz4GroupWorkspace& workspace) noexcept {
+  return lz4_compress_level<kLz4LevelDefault, kGroupBytes>(group, dst, capacity, workspace);
 }

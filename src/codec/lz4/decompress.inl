@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The LZ4 decompressor for one page, included by isa/*.cpp inside their target region.
+// The LZ4 decompressor for a page or a group, included by isa/*.cpp inside their target region.
 //
 // Two loops over sequences: a fast one while input and output leave room for copies of fixed size
 // (the slack is stated at its head), and an exact one for the rest, which is where the rules on the
 // end of a block are checked. Both check offsets against the start of the page.
 
 // Adds the length bytes at *in to `length`. False where the input ends within them, or where the
-// length is more than a page (which also keeps the sum from overflowing).
+// length is more than kBytes (which also keeps the sum from overflowing).
+template <std::size_t kBytes>
 PLEAT_INLINE bool lz4_get_length(const std::byte*& in, const std::byte* in_end,
                                  std::size_t& length) noexcept {
   for (;;) {
     if (in == in_end) return false;
     const auto more = static_cast<std::size_t>(*in++);
     length += more;
-    if (more != 255) return length <= kPageSize;
-    if (length > kPageSize) return false;
+    if (more != 255) return length <= kBytes;
+    if (length > kBytes) return false;
   }
 }
 
@@ -90,12 +91,16 @@ PLEAT_INLINE void lz4_copy_match_exact(std::byte* out, std::size_t offset,
   for (; out < end; ++out) *out = *(out - offset);
 }
 
-bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
+// Ends when `wanted` bytes are there; of kBytes, when the block is known to be right as well.
+template <std::size_t kBytes>
+PLEAT_INLINE bool lz4_decompress_block(const std::byte* src, std::size_t size, std::byte* page,
+                                       std::size_t wanted) noexcept {
   prefetch(src, size);
   const std::byte* in = src;
   const std::byte* const in_end = src + size;
   std::byte* out = page;
-  std::byte* const out_end = page + kPageSize;
+  std::byte* const out_end = page + kBytes;
+  const std::byte* const wanted_end = page + wanted;
 
   // A short sequence reads a token and 16 bytes: a literal copy, or 14 literals and an offset. It
   // writes 14 literals and 18 bytes of match, which then ends kLastLiterals before the page's end.
@@ -106,7 +111,8 @@ bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noe
   constexpr std::size_t kLongSlack = 32;
   static_assert(kLongSlack >= 18 + kLastLiterals);
   const std::byte* const fast_in_end = size >= kInputSlack ? in_end - kInputSlack : nullptr;
-  std::byte* const fast_out_end = out_end - kOutputSlack;
+  const std::byte* const fast_out_end =
+      wanted_end <= out_end - kOutputSlack ? wanted_end - 1 : out_end - kOutputSlack;
   std::size_t literal_count;
   std::size_t length;
   std::size_t offset;
@@ -118,7 +124,7 @@ bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noe
       if (literal_count != kLongLength) [[likely]] {
         std::memcpy(out, in, 16);
       } else {
-        if (!lz4_get_length(in, in_end, literal_count)) return false;
+        if (!lz4_get_length<kBytes>(in, in_end, literal_count)) return false;
         const auto in_room = static_cast<std::size_t>(in_end - in);
         const auto out_room = static_cast<std::size_t>(out_end - out);
         if (in_room < literal_count + kLongSlack || out_room < literal_count + kLongSlack) {
@@ -140,7 +146,7 @@ bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noe
         out += length + kMinMatch;
         continue;
       }
-      if (!lz4_get_length(in, in_end, length)) return false;
+      if (!lz4_get_length<kBytes>(in, in_end, length)) return false;
       length += kMinMatch;
       if (static_cast<std::size_t>(out_end - out) < length + kLongSlack) {
         goto exact_match;
@@ -150,13 +156,16 @@ bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noe
     }
   }
   for (;;) {
+    // Never where all is wanted: a match leaves the last literals.
+    if (out >= wanted_end) return true;
     if (in == in_end) return false;
     {
       const auto token = static_cast<std::size_t>(*in++);
       literal_count = token >> 4;
       length = token & 15;
     }
-    if (literal_count == kLongLength && !lz4_get_length(in, in_end, literal_count)) return false;
+    if (literal_count == kLongLength && !lz4_get_length<kBytes>(in, in_end, literal_count))
+      return false;
   exact_literals:
     if (literal_count > static_cast<std::size_t>(in_end - in)) return false;
     if (literal_count > static_cast<std::size_t>(out_end - out)) return false;
@@ -172,11 +181,20 @@ bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noe
     offset = load_u16(in);
     in += 2;
     if (offset - 1 >= static_cast<std::size_t>(out - page)) return false;
-    if (length == kLongLength && !lz4_get_length(in, in_end, length)) return false;
+    if (length == kLongLength && !lz4_get_length<kBytes>(in, in_end, length)) return false;
     length += kMinMatch;
   exact_match:
     if (length + kLastLiterals > static_cast<std::size_t>(out_end - out)) return false;
     lz4_copy_match_exact(out, offset, length);
     out += length;
   }
+}
+
+bool lz4_decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
+  return lz4_decompress_block<kPageSize>(src, size, page, kPageSize);
+}
+
+bool lz4_decompress_group(const std::byte* src, std::size_t size, std::byte* group,
+                          std::size_t pages) noexcept {
+  return lz4_decompress_block<kGroupBytes>(src, size, group, pages * kPageSize);
 }

@@ -19,10 +19,13 @@ inline constexpr std::size_t kMatchStartMargin = 12;
 // The value of a token's half that says that length bytes follow.
 inline constexpr std::size_t kLongLength = 15;
 
-// The largest block of a page: one token, 4096 literals and their length bytes, rounded up to what
-// the LZ4 library states. No parse is longer, since a sequence with a match takes at most 3 bytes
-// and its literals (with length bytes: one in 255) and yields at least 4 bytes more than those.
-inline constexpr std::size_t kLz4Bound = kPageSize + kPageSize / 255 + 16;
+// The largest block of a page: one token, all of it as literals and their length bytes, rounded up
+// to what the LZ4 library states. No parse is longer, since a sequence with a match takes at most 3
+// bytes and its literals (with length bytes: one in 255) and yields at least 4 bytes more than
+// those.
+constexpr std::size_t lz4_bound(std::size_t bytes) { return bytes + bytes / 255 + 16; }
+inline constexpr std::size_t kLz4Bound = lz4_bound(kPageSize);
+inline constexpr std::size_t kLz4GroupBound = lz4_bound(kGroupBytes);
 
 inline constexpr unsigned kLz4HashBits = 12;
 
@@ -34,13 +37,16 @@ inline constexpr unsigned kLz4LevelDefault = 4;
 // of 32 bytes and one run of 16 length bytes.
 inline constexpr std::size_t kLz4BlockSlack = 64;
 
-struct Lz4Workspace {
-  // The last position in the page whose bytes have this hash; 0 where there was none.
+template <std::size_t kBytes>
+struct Lz4BlockWorkspace {
+  // The last position in the page or group whose bytes have this hash; 0 where there was none.
   alignas(64) std::uint16_t positions[std::size_t{1} << kLz4HashBits];
   // The block is built here and copied to its destination when it is known to fit there, so that
   // the compressor can copy literals in whole vectors.
-  alignas(64) std::byte block[kLz4Bound + kLz4BlockSlack];
+  alignas(64) std::byte block[lz4_bound(kBytes) + kLz4BlockSlack];
 };
+struct Lz4Workspace : Lz4BlockWorkspace<kPageSize> {};
+struct Lz4GroupWorkspace : Lz4BlockWorkspace<kGroupBytes> {};
 static_assert(sizeof(Lz4Workspace) <= 64 * 1024);
 
 }  // namespace pleat::codec

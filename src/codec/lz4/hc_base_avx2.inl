@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // What hc_base_words.inl defines, with AVX2.
 
-PLEAT_INLINE unsigned lz4hc_ahead(const std::byte* page, unsigned at, unsigned from) noexcept {
-  const unsigned room = kLz4HcMatchEnd - at;
-  if (at + sizeof(__m256i) > kPageSize) [[unlikely]] {
-    return static_cast<unsigned>(lz4_match_length(page + at, page + from, page + kLz4HcMatchEnd));
+PLEAT_INLINE unsigned lz4hc_ahead(const std::byte* page, unsigned at, unsigned from,
+                                  const Lz4HcPart& part) noexcept {
+  const unsigned room = part.match_end - at;
+  if (at + sizeof(__m256i) > part.end) [[unlikely]] {
+    return static_cast<unsigned>(lz4_match_length(page + at, page + from, page + part.match_end));
   }
   const __m256i equal = _mm256_cmpeq_epi8(vec_load(page + at), vec_load(page + from));
   // All ones would count as 32 zero bits, as the instruction defines it.
@@ -13,7 +14,7 @@ PLEAT_INLINE unsigned lz4hc_ahead(const std::byte* page, unsigned at, unsigned f
   if (length < sizeof(__m256i) || room <= sizeof(__m256i)) [[likely]]
     return std::min(length, room);
   const std::size_t more =
-      lz4_match_length(page + at + length, page + from + length, page + kLz4HcMatchEnd);
+      lz4_match_length(page + at + length, page + from + length, page + part.match_end);
   return static_cast<unsigned>(length + more);
 }
 

@@ -3,10 +3,11 @@
 // words. Both forms give the same results.
 
 // How many bytes at the positions `at` and `from`, which lies before it, are equal, up to
-// kLz4HcMatchEnd; the first four are.
-PLEAT_INLINE unsigned lz4hc_ahead(const std::byte* page, unsigned at, unsigned from) noexcept {
+// where matches end; the first four are.
+PLEAT_INLINE unsigned lz4hc_ahead(const std::byte* page, unsigned at, unsigned from,
+                                  const Lz4HcPart& part) noexcept {
   const std::size_t more =
-      lz4_match_length(page + at + kMinMatch, page + from + kMinMatch, page + kLz4HcMatchEnd);
+      lz4_match_length(page + at + kMinMatch, page + from + kMinMatch, page + part.match_end);
   return static_cast<unsigned>(kMinMatch + more);
 }
 

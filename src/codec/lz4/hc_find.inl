@@ -24,21 +24,25 @@ PLEAT_INLINE void lz4hc_shorten_runs(std::int16_t* links, std::uint64_t runs) no
   }
 }
 
-// Chains all positions of the page.
-PLEAT_INLINE void lz4hc_chain(const std::byte* page, Lz4HcWorkspace& workspace) noexcept {
+// Chains all positions of the block.
+template <unsigned kPages>
+PLEAT_INLINE void lz4hc_chain(const std::byte* page,
+                              Lz4HcBlockWorkspace<kPages>& workspace) noexcept {
+  constexpr unsigned kLastStart = lz4hc_part(kPages - 1, kPages).last_start;
+  constexpr unsigned kBytes = kPages * kPageSize;
   prefetch_page(page);
   std::int16_t* const heads = workspace.heads;
   std::int16_t* const previous = workspace.previous;
   std::memset(heads, 0xff, sizeof(workspace.heads));
 #pragma GCC unroll 4
-  for (unsigned at = 0; at <= kLz4HcLastStart; ++at) {
+  for (unsigned at = 0; at <= kLastStart; ++at) {
     const std::uint32_t hash = lz4hc_hash(load_u32(page + at));
     previous[at] = heads[hash];
     heads[hash] = static_cast<std::int16_t>(at);
   }
   // Positions that no match may start at: linked, so that the last step of the search finds one.
-  for (unsigned at = kLz4HcLastStart + 1; at < kPageSize; ++at) previous[at] = 0;
-  for (unsigned word = 0; word < kPageSize / 64; ++word) {
+  for (unsigned at = kLastStart + 1; at < kBytes; ++at) previous[at] = 0;
+  for (unsigned word = 0; word < kBytes / 64; ++word) {
     std::int16_t* const links = previous + std::size_t{64} * word;
     workspace.linked[word] = lz4hc_linked(links);
     std::uint64_t runs = lz4hc_adjacent(links, 64 * word);
@@ -48,9 +52,11 @@ PLEAT_INLINE void lz4hc_chain(const std::byte* page, Lz4HcWorkspace& workspace) 
   }
 }
 
-// The first position from `at` on that has a candidate; one behind kLz4HcLastStart if there is
-// none.
-PLEAT_INLINE unsigned lz4hc_next(const Lz4HcWorkspace& workspace, unsigned at) noexcept {
+// The first position from `at` on that has a candidate; one behind the last that a match may start
+// at if there is none.
+template <unsigned kPages>
+PLEAT_INLINE unsigned lz4hc_next(const Lz4HcBlockWorkspace<kPages>& workspace,
+                                 unsigned at) noexcept {
   unsigned word = at / 64;
   const std::uint64_t bits = workspace.linked[word] >> at % 64;
   if (bits != 0) [[likely]]
@@ -95,16 +101,18 @@ struct Lz4HcFound {
 
 // Looks at the candidates for the position `at`. Positions up to `back` before it may start a match
 // too. Returns the work done.
-PLEAT_INLINE unsigned lz4hc_look(const std::byte* page, const Lz4HcWorkspace& workspace,
-                                 unsigned at, unsigned back, unsigned work_most,
-                                 Lz4HcFound& found) noexcept {
+template <unsigned kPages>
+PLEAT_INLINE unsigned lz4hc_look(const std::byte* page,
+                                 const Lz4HcBlockWorkspace<kPages>& workspace,
+                                 const Lz4HcPart& part, unsigned at, unsigned back,
+                                 unsigned work_most, Lz4HcFound& found) noexcept {
   const std::uint32_t bytes = load_u32(page + at);
   // In a run, what a candidate's run is longer or shorter by matters: they are aligned by their
   // ends. The run itself is a match of offset 1.
   int shift = 0;
   if (bytes == std::rotl(bytes, 8)) [[unlikely]] {
     const std::byte* const behind = page + at + kMinMatch;
-    shift = static_cast<int>(lz4_match_length(behind, behind - 1, page + kLz4HcMatchEnd));
+    shift = static_cast<int>(lz4_match_length(behind, behind - 1, page + part.match_end));
     if (at > 0 && page[at - 1] == page[at]) {
       found.length = static_cast<unsigned>(shift) + kMinMatch;
       found.from = at - 1;
@@ -137,7 +145,7 @@ PLEAT_INLINE unsigned lz4hc_look(const std::byte* page, const Lz4HcWorkspace& wo
       continue;
     if (load_u32(page + from) != bytes) [[unlikely]]
       continue;
-    const unsigned length = lz4hc_ahead(page, at, from);
+    const unsigned length = lz4hc_ahead(page, at, from, part);
     work += length / 32;
     if (earlier != 0) {
       const unsigned behind = lz4hc_behind(page, at, from, back);
@@ -162,22 +170,27 @@ PLEAT_INLINE unsigned lz4hc_look(const std::byte* page, const Lz4HcWorkspace& wo
   return work;
 }
 
-PLEAT_INLINE Lz4HcMatch lz4hc_match(unsigned start, unsigned end, unsigned offset) noexcept {
-  return {static_cast<std::uint16_t>(start), static_cast<std::uint16_t>(end),
-          static_cast<std::uint16_t>(offset)};
+PLEAT_INLINE Lz4HcMatch lz4hc_match(const Lz4HcPart& part, unsigned start, unsigned end,
+                                    unsigned offset) noexcept {
+  return {static_cast<std::uint16_t>(start - part.begin),
+          static_cast<std::uint16_t>(end - part.begin), static_cast<std::uint16_t>(offset)};
 }
 
-PLEAT_INLINE void lz4hc_search(const std::byte* page, Lz4HcWorkspace& workspace) noexcept {
+// The matches of one page of the block.
+template <unsigned kPages>
+PLEAT_INLINE void lz4hc_search(const std::byte* page, Lz4HcBlockWorkspace<kPages>& workspace,
+                               const Lz4HcPart& part) noexcept {
   Lz4HcMatch* last = workspace.parse.matches;
   unsigned work_left = kLz4HcWorkAllowance;
   unsigned work_done = 0;
-  unsigned before = 0;  // the position looked at before this one
-  for (unsigned at = lz4hc_next(workspace, 0); at <= kLz4HcLastStart;) {
+  // The position looked at before this one. No match starts at the first one of the block.
+  unsigned before = part.begin == 0 ? 0 : part.begin - 1;
+  for (unsigned at = lz4hc_next(workspace, part.begin); at <= part.last_start;) {
     const unsigned back = at - before - 1;
     const unsigned work_most =
         std::min(kLz4HcWorkPerStart, kLz4HcWorkLeast + work_left / kLz4HcWorkShare);
     Lz4HcFound found;
-    const unsigned work = lz4hc_look(page, workspace, at, back, work_most, found);
+    const unsigned work = lz4hc_look(page, workspace, part, at, back, work_most, found);
     work_done += work;
     work_left -= std::min(work, work_left);
     before = at;
@@ -187,16 +200,16 @@ PLEAT_INLINE void lz4hc_search(const std::byte* page, Lz4HcWorkspace& workspace)
       for (unsigned i = 0; found.reaches_back && i < kEarlierStarts; ++i) {
         if (found.earlier[i] >> 16 <= length) continue;
         length = found.earlier[i] >> 16;
-        *++last = lz4hc_match(at - back + i, at + length, at - (found.earlier[i] & 0xffff));
+        *++last = lz4hc_match(part, at - back + i, at + length, at - (found.earlier[i] & 0xffff));
       }
       if (found.length > length) {
         const unsigned behind = lz4hc_behind(page, at, found.from, back);
-        *++last = lz4hc_match(at - behind, at + found.length, at - found.from);
+        *++last = lz4hc_match(part, at - behind, at + found.length, at - found.from);
       }
       next = at + found.length - 3;
     }
     at = lz4hc_next(workspace, next);
   }
   workspace.match_count = static_cast<unsigned>(last - workspace.parse.matches);
-  workspace.work = work_done;
+  workspace.work += work_done;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The cheapest parse of a page over the matches found, and its block: the end of the codec lz4hc,
-// included by isa/*.cpp behind hc_find.inl.
+// The cheapest parse of a page over the matches found, and the block: the end of the codec lz4hc,
+// included by isa/*.cpp behind hc_find.inl. Positions are those in the page.
 //
 // From the page's end to its start, the price of each position is the lesser of a literal more than
 // the next position's and of its longest match. No shorter one is better, since a page costs no
@@ -40,13 +40,15 @@ PLEAT_INLINE void lz4hc_price_match(Lz4HcPrices& prices, int from, int to, unsig
   }
 }
 
-PLEAT_INLINE void lz4hc_price_page(Lz4HcWorkspace& workspace) noexcept {
+template <unsigned kPages>
+PLEAT_INLINE void lz4hc_price_page(Lz4HcBlockWorkspace<kPages>& workspace,
+                                   unsigned last_start) noexcept {
   Lz4HcPrices& prices = workspace.parse.prices;
-  for (unsigned at = kLz4HcLastStart + 1; at <= kPageSize; ++at) {
+  for (unsigned at = last_start + 1; at <= kPageSize; ++at) {
     prices.costs[kLz4HcLanes + at] = static_cast<std::uint16_t>((kPageSize - at) * kByteCost);
     prices.choices[kLz4HcLanes + at] = 0;
   }
-  int at = kLz4HcLastStart + 1;
+  int at = static_cast<int>(last_start) + 1;
   for (unsigned i = workspace.match_count; i > 0; --i) {
     const Lz4HcMatch match = workspace.parse.matches[i];
     const int end = match.end;
@@ -69,11 +71,14 @@ PLEAT_INLINE void lz4hc_price_page(Lz4HcWorkspace& workspace) noexcept {
   lz4hc_price_literals(prices, 0, at);
 }
 
-PLEAT_INLINE std::byte* lz4hc_put_block(const std::byte* page, Lz4HcWorkspace& workspace) noexcept {
-  const std::byte* const page_end = page + kPageSize;
+// Writes the page's sequences. *literals is the first byte of the block that no sequence covers
+// yet.
+template <unsigned kPages>
+PLEAT_INLINE std::byte* lz4hc_put_page(const std::byte* page, const std::byte* block_end,
+                                       const Lz4HcBlockWorkspace<kPages>& workspace,
+                                       const std::byte** literals, std::byte* out) noexcept {
   const std::uint16_t* const costs = workspace.parse.prices.costs + kLz4HcLanes;
   const std::uint16_t* const choices = workspace.parse.prices.choices + kLz4HcLanes;
-  std::byte* out = workspace.block;
   unsigned at = 0;
   while (choices[at] != 0) {
     const Lz4HcMatch match = workspace.parse.matches[choices[at]];
@@ -83,23 +88,46 @@ PLEAT_INLINE std::byte* lz4hc_put_block(const std::byte* page, Lz4HcWorkspace& w
       length = kShortMatch;
     }
     const std::size_t code = length - kMinMatch;
-    out = lz4_put_literals(out, page + at, start - at, page_end, std::min(code, kLongLength));
+    const auto literal_count = static_cast<std::size_t>(page + start - *literals);
+    out = lz4_put_literals(out, *literals, literal_count, block_end, std::min(code, kLongLength));
     put(out, match.offset);
     out += 2;
     if (code >= kLongLength) out = lz4_put_length(out, code - kLongLength);
     at = start + length;
+    *literals = page + at;
   }
-  return lz4_put_literals(out, page + at, kPageSize - at, page_end, 0);
+  return out;
+}
+
+template <unsigned kPages>
+PLEAT_INLINE std::size_t lz4hc_compress_block(const std::byte* block, std::byte* dst,
+                                              std::size_t capacity,
+                                              Lz4HcBlockWorkspace<kPages>& workspace) noexcept {
+  lz4hc_chain(block, workspace);
+  workspace.work = 0;
+  const std::byte* const block_end = block + kPages * kPageSize;
+  const std::byte* literals = block;
+  std::byte* out = workspace.block;
+  for (unsigned i = 0; i < kPages; ++i) {
+    const Lz4HcPart part = lz4hc_part(i, kPages);
+    lz4hc_search(block, workspace, part);
+    lz4hc_price_page(workspace, part.last_start - part.begin);
+    out = lz4hc_put_page(block + part.begin, block_end, workspace, &literals, out);
+  }
+  out =
+      lz4_put_literals(out, literals, static_cast<std::size_t>(block_end - literals), block_end, 0);
+  const auto size = static_cast<std::size_t>(out - workspace.block);
+  if (size > capacity) return 0;
+  std::memcpy(dst, workspace.block, size);
+  return size;
 }
 
 std::size_t lz4hc_compress(const std::byte* page, std::byte* dst, std::size_t capacity,
                            Lz4HcWorkspace& workspace) noexcept {
-  lz4hc_chain(page, workspace);
-  lz4hc_search(page, workspace);
-  lz4hc_price_page(workspace);
-  const std::byte* const end = lz4hc_put_block(page, workspace);
-  const auto size = static_cast<std::size_t>(end - workspace.block);
-  if (size > capacity) return 0;
-  std::memcpy(dst, workspace.block, size);
-  return size;
+  return lz4hc_compress_block<1>(page, dst, capacity, workspace);
+}
+
+std::size_t lz4hc_compress_group(const std::byte* group, std::byte* dst, std::size_t capacity,
+                                 Lz4HcGroupWorkspace& workspace) noexcept {
+  return lz4hc_compress_block<kGroupPages>(group, dst, capacity, workspace);
 }

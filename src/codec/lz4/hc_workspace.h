@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // What the codec lz4hc works with while it compresses a page: chains of equal bytes, the matches
 // found over them, and the price of the rest of the page from each position (hc_*.inl, in this
-// order).
+// order). Of a group, the chains are those of all pages; the rest is done for one page after the
+// other, and matches end with their page, so that prices stay numbers of 16 bits.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +13,21 @@
 
 namespace pleat::codec {
 
-// The last position that a match may start at, and where matches end at the latest.
-inline constexpr unsigned kLz4HcLastStart = kPageSize - kMatchStartMargin;
-inline constexpr unsigned kLz4HcMatchEnd = kPageSize - kLastLiterals;
+// A page of a block: where it begins and ends, the last position that a match may start at, and
+// where matches end at the latest.
+struct Lz4HcPart {
+  unsigned begin;
+  unsigned end;
+  unsigned last_start;
+  unsigned match_end;
+};
+constexpr Lz4HcPart lz4hc_part(unsigned index, unsigned count) {
+  const auto begin = index * static_cast<unsigned>(kPageSize);
+  const auto end = begin + static_cast<unsigned>(kPageSize);
+  if (index + 1 != count) return {begin, end, end - static_cast<unsigned>(kMinMatch), end};
+  return {begin, end, end - static_cast<unsigned>(kMatchStartMargin),
+          end - static_cast<unsigned>(kLastLiterals)};
+}
 
 inline constexpr unsigned kLz4HcHashBits = 14;
 
@@ -33,7 +46,7 @@ inline constexpr unsigned kLz4HcWorkMost =
 // A match of this length is not searched any further.
 inline constexpr unsigned kLz4HcLongEnough = 160;
 
-// page[start, end) repeats what lies `offset` bytes before it.
+// page[start, end) repeats what lies `offset` bytes before it, in this page or one before.
 struct Lz4HcMatch {
   std::uint16_t start;
   std::uint16_t end;
@@ -68,23 +81,26 @@ struct Lz4HcParse {
   Lz4HcPrices prices;
 };
 
-struct Lz4HcWorkspace {
+template <unsigned kPages>
+struct Lz4HcBlockWorkspace {
   // The chains' heads are not needed any more when matches are found.
   union {
-    // The last position in the page whose 4 bytes have this hash, or -1.
+    // The last position in the block whose 4 bytes have this hash, or -1.
     alignas(64) std::int16_t heads[std::size_t{1} << kLz4HcHashBits];
     alignas(64) Lz4HcParse parse;
   };
   // The position before this one in the chain of its hash, or -1. Inside a run of one byte it is
   // that of the run's start, so that a chain meets each run once, at its last four bytes.
-  alignas(64) std::int16_t previous[kPageSize];
+  alignas(64) std::int16_t previous[kPages * kPageSize];
   // One bit a position: whether its chain has more than itself.
-  std::uint64_t linked[kPageSize / 64];
+  std::uint64_t linked[kPages * kPageSize / 64];
   unsigned match_count;
-  // What the page took, of which tests know the bound.
+  // What the block took, of which tests know the bound.
   unsigned work;
-  alignas(64) std::byte block[kLz4Bound + kLz4BlockSlack];
+  alignas(64) std::byte block[lz4_bound(kPages * kPageSize) + kLz4BlockSlack];
 };
+struct Lz4HcWorkspace : Lz4HcBlockWorkspace<1> {};
+struct Lz4HcGroupWorkspace : Lz4HcBlockWorkspace<kGroupPages> {};
 static_assert(sizeof(Lz4HcWorkspace) <= 64 * 1024);
 
 }  // namespace pleat::codec

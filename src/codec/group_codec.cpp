@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "codec/group_codec.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "codec/codec_spec.h"
+#include "codec/lz4/format.h"
+#include "codec/lz4/hc_workspace.h"
+
+namespace pleat::codec {
+
+Result<BlockSpec> split_block_option(std::string_view text) {
+  auto parsed = parse_codec_spec(text);
+  if (!parsed) return std::move(parsed).error();
+  BlockSpec split{parsed->name, false};
+  if (!parsed->level.empty()) split.spec += ":" + parsed->level;
+  for (const auto& [key, value] : parsed->options) {
+    if (key != "block") {
+      split.spec += "," + key + "=" + value;
+      continue;
+    }
+    if (value != std::to_string(kGroupBytes)) {
+      return Error{EINVAL, "there are no blocks of " + value +
+                               " bytes; choose block=16384 or leave it out for pages"};
+    }
+    split.groups = true;
+  }
+  return split;
+}
+
+GroupCodec::GroupCodec(const Kernels& kernels, bool dense)
+    : kernels_(&kernels),
+      lz4_(dense ? nullptr : std::make_unique<Lz4GroupWorkspace>()),
+      lz4hc_(dense ? std::make_unique<Lz4HcGroupWorkspace>() : nullptr) {}
+
+GroupCodec::GroupCodec(GroupCodec&&) noexcept = default;
+GroupCodec& GroupCodec::operator=(GroupCodec&&) noexcept = default;
+GroupCodec::~GroupCodec() = default;
+
+Result<GroupCodec> GroupCodec::open(std::string_view spec, const Kernels& kernels) {
+  if (spec == "lz4" || spec == "lz4hc") return GroupCodec(kernels, spec == "lz4hc");
+  return Error{EINVAL, "codec " + std::string(spec) +
+                           " has no blocks of 16384 bytes; those that do: lz4, lz4hc"};
+}
+
+Encoded GroupCodec::encode(const std::byte* group, std::byte* dst, std::size_t capacity) noexcept {
+  const std::size_t size = lz4hc_ != nullptr
+                               ? kernels_->lz4hc_compress_group(group, dst, capacity, *lz4hc_)
+                               : kernels_->lz4_compress_group(group, dst, capacity, *lz4_);
+  return {size, CodecId::kLz4};
+}
+
+bool decode_group(const Kernels& kernels, CodecId id, const std::byte* src, std::size_t size,
+                  std::byte* group, std::size_t pages) noexcept {
+  return id == CodecId::kLz4 && kernels.lz4_decompress_group(src, size, group, pages);
+}
+
+}  // namespace pleat::codec
