@@ -118,9 +118,11 @@ bool Store::BackWriter::fill(const WritebackRequest& request, std::uint64_t end_
 
 Store::BackWriter::Copy Store::BackWriter::copy(std::uint64_t slot, SlotWord seen,
                                                 Backing::Run run) noexcept {
-  const std::size_t bytes = seen.stored_bytes();
-  const std::size_t units = backing_units(bytes);
-  if ((units_ + units) * kBackingUnit > run.count * kPageSize) return Copy::kNoRoom;
+  // What a page of a group will take is known when it is compressed anew.
+  const std::size_t bytes_max = seen.grouped() ? kPageSize : seen.stored_bytes();
+  if ((units_ + backing_units(bytes_max)) * kBackingUnit > run.count * kPageSize) {
+    return Copy::kNoRoom;
+  }
   std::byte* const object = batch_.data() + units_ * kBackingUnit;
   bool sound = false;
   priority_->raise();
@@ -134,10 +136,12 @@ Store::BackWriter::Copy Store::BackWriter::copy(std::uint64_t slot, SlotWord see
     release_claim(state_.slot_word(slot), state_.pool, age);
     return Copy::kLeft;
   }
-  const std::size_t used = sizeof(ObjectHeader) + bytes;
+  const SlotWord stored = seen.grouped() ? encode_member(slot, object) : seen;
+  const std::size_t units = backing_units(stored.stored_bytes());
+  const std::size_t used = sizeof(ObjectHeader) + stored.stored_bytes();
   std::memset(object + used, 0, units * kBackingUnit - used);
   entries_[entries_count_++] = {
-      slot, seen.written_back_to(run.first * (kPageSize / kBackingUnit) + units_),
+      slot, stored.written_back_to(run.first * (kPageSize / kBackingUnit) + units_),
       static_cast<std::uint8_t>(age)};
   units_ += units;
   return Copy::kCopied;
@@ -145,6 +149,9 @@ Store::BackWriter::Copy Store::BackWriter::copy(std::uint64_t slot, SlotWord see
 
 bool Store::BackWriter::copy_object(std::uint64_t slot, SlotWord seen, std::byte* object) noexcept {
   std::byte* const data = object + sizeof(ObjectHeader);
+  if (seen.grouped()) {
+    return session_.decode_grouped(slot, seen, session_.partial.data()) == StoreStatus::kOk;
+  }
   if (seen.kind() == Kind::kRaw) {
     if (session_.decode_raw(slot, seen, data) != StoreStatus::kOk) return false;
     const auto check = static_cast<std::uint32_t>(data_check(data, kPageSize, slot, seen));
@@ -155,6 +162,21 @@ bool Store::BackWriter::copy_object(std::uint64_t slot, SlotWord seen, std::byte
   if (!state_.pool.contains(seen.location(), bytes)) return false;
   std::memcpy(object, state_.pool.at(seen.location()), bytes);
   return has_sound_header(object, seen.length(), slot, seen);
+}
+
+SlotWord Store::BackWriter::encode_member(std::uint64_t slot, std::byte* object) noexcept {
+  std::byte* const data = object + sizeof(ObjectHeader);
+  const codec::Encoded encoded =
+      session_.codec.encode(session_.partial.data(), data, kCompressedBytesMax);
+  SlotWord word = SlotWord::raw(0, 0);
+  if (encoded.size != 0) {
+    word = SlotWord::compressed(encoded.id, 0, encoded.size);
+  } else {
+    std::memcpy(data, session_.partial.data(), kPageSize);
+  }
+  const auto check = static_cast<std::uint32_t>(data_check(data, word.stored_bytes(), slot, word));
+  put(object, ObjectHeader{static_cast<std::uint32_t>(slot), check});
+  return word;
 }
 
 int Store::BackWriter::write(Backing::Run run, WritebackResult* result) noexcept {
@@ -184,7 +206,7 @@ void Store::BackWriter::publish(WritebackResult* result) noexcept {
       state_.backing->release(entry.word);
       continue;
     }
-    session_.replaced(*old, entry.word);
+    session_.replaced(entry.slot, *old, entry.word);
     ++result->pages_written;
     result->bytes_freed += old->stored_bytes();
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Writeback: moves stored pages to the backing device, compressed as they are.
+// Writeback: moves stored pages to the backing device, compressed as they are, but for pages of
+// groups, which go by themselves, as if they were written anew.
 //
 //   free blocks -> objects copied, checked, one after the other, and claimed (store/claim.h) ->
 //   blocks written -> slot words published, memory freed
@@ -26,7 +27,7 @@ namespace pleat::store {
 
 class Store::BackWriter {
  public:
-  // `codec` decodes nothing here, but a session has one.
+  // `codec` is that of writes: what pages of groups are compressed with anew.
   BackWriter(State& state, codec::PageCodec codec);
 
   // As Store::write_back() says.
@@ -55,8 +56,11 @@ class Store::BackWriter {
   bool fill(const WritebackRequest& request, std::uint64_t end_ns, Backing::Run run,
             std::uint64_t* attempts, WritebackResult* result) noexcept;
   Copy copy(std::uint64_t slot, SlotWord seen, Backing::Run run) noexcept;
-  // Copies the object to the batch, header and all, if it is sound.
+  // Copies the object to the batch, header and all, if it is sound; of a group, the page to
+  // session_.partial.
   bool copy_object(std::uint64_t slot, SlotWord seen, std::byte* object) noexcept;
+  // Makes an object of the page in session_.partial, as a write does; its word, but for the place.
+  SlotWord encode_member(std::uint64_t slot, std::byte* object) noexcept;
   // 0 or an errno.
   int write(Backing::Run run, WritebackResult* result) noexcept;
   void publish(WritebackResult* result) noexcept;

@@ -2,14 +2,18 @@
 #include "store/compactor.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <ctime>
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "store/background_thread.h"
+#include "store/group.h"
 #include "store/object.h"
 #include "store/size_class.h"
+#include "store/slot_lock.h"
 #include "store/slot_word.h"
 
 namespace pleat::store {
@@ -152,33 +156,87 @@ unsigned Compactor::drain(unsigned size_class, unsigned reach) noexcept {
 
 Compactor::Move Compactor::move(std::uint64_t location, unsigned size_class,
                                 unsigned reach) noexcept {
-  std::byte* const object = pool_.at(location);
-  const std::uint32_t slot = first_word(object);
+  const std::uint32_t slot = first_word(pool_.at(location));
   if (slot >= slots_.size()) return Move::kDone;
   const SlotWord seen(slots_[slot].load(std::memory_order_acquire));
+  if (seen.has_object_at(location) && !seen.grouped()) {
+    return move_page(location, slot, seen, size_class, reach);
+  }
+  if (find_members(slots_, slot, location) != 0) {
+    return move_group(location, slot, size_class, reach);
+  }
   // Free, or a writer is about to publish it.
-  if (!seen.has_object_at(location)) return Move::kDone;
+  return Move::kDone;
+}
+
+bool Compactor::find_target(std::size_t bytes, unsigned size_class, unsigned reach,
+                            std::uint64_t* target) noexcept {
+  const unsigned last_class =
+      std::min<unsigned>(size_class + reach, static_cast<unsigned>(kSizeClasses.count) - 1);
+  for (unsigned i = size_class_of(bytes); i <= last_class; ++i) {
+    if (pool_.allocate_free(i, target)) return true;
+  }
+  return false;
+}
+
+Compactor::Move Compactor::move_page(std::uint64_t location, std::uint64_t slot, SlotWord seen,
+                                     unsigned size_class, unsigned reach) noexcept {
   if (seen.locked()) return Move::kNotNow;
   const std::size_t bytes = object_bytes(
       seen.kind() == SlotWord::Kind::kCompressed ? seen.length() : sizeof(std::uint64_t));
   // A damaged word's length may be anything.
   if (bytes > kSizeClasses.classes[size_class].bytes) return Move::kDone;
-  const unsigned own_class = size_class_of(bytes);
-  const unsigned last_class =
-      std::min<unsigned>(size_class + reach, static_cast<unsigned>(kSizeClasses.count) - 1);
   std::uint64_t target = 0;
-  unsigned target_class = own_class;
-  while (target_class <= last_class && !pool_.allocate_free(target_class, &target)) ++target_class;
-  if (target_class > last_class) return Move::kNoRoom;
+  if (!find_target(bytes, size_class, reach, &target)) return Move::kNoRoom;
+  std::byte* const object = pool_.at(location);
   std::byte* const copy = pool_.at(target);
-  store_first_word(copy, slot);
-  std::memcpy(copy + sizeof(slot), object + sizeof(slot), bytes - sizeof(slot));
+  store_first_word(copy, first_word(object));
+  std::memcpy(copy + sizeof(ObjectHeader::slot), object + sizeof(ObjectHeader::slot),
+              bytes - sizeof(ObjectHeader::slot));
   std::uint64_t expected = seen.bits();
   const bool moved =
       slots_[slot].compare_exchange_strong(expected, seen.moved_to(target).after(seen).bits(),
                                            std::memory_order_acq_rel, std::memory_order_relaxed);
   pool_.free(moved ? location : target);
   return moved ? Move::kDone : Move::kNotNow;
+}
+
+Compactor::Move Compactor::move_group(std::uint64_t location, std::uint64_t first,
+                                      unsigned size_class, unsigned reach) noexcept {
+  std::array<SlotWord, kGroupPages> words{};
+  std::size_t bytes = 0;
+  unsigned members = 0;
+  bool all_locked = true;
+  for (std::uint64_t i = 0; i < kGroupPages && first + i < slots_.size(); ++i) {
+    const SlotWord seen(slots_[first + i].load(std::memory_order_acquire));
+    if (!seen.is_member_at(location)) continue;
+    all_locked = !seen.locked() && try_lock(slots_[first + i], seen);
+    if (!all_locked) break;
+    words[i] = seen;
+    members |= member_bit(i);
+    bytes = sizeof(GroupHeader) + seen.length() * kGranule;
+  }
+  std::uint64_t target = location;
+  Move result = Move::kDone;
+  if (!all_locked) {
+    result = Move::kNotNow;
+  } else if (members != 0 && bytes <= kSizeClasses.classes[size_class].bytes) {
+    if (!find_target(bytes, size_class, reach, &target)) result = Move::kNoRoom;
+  }
+  const bool moves = target != location;
+  if (moves) copy_group(pool_.at(target), pool_.at(location), bytes, members);
+  for (std::uint64_t i = 0; i < kGroupPages; ++i) {
+    if ((members & member_bit(i)) == 0) continue;
+    unlock(slots_[first + i], moves ? words[i].moved_to(target).after(words[i]) : words[i]);
+  }
+  if (moves) {
+    // Who has replaced another member's word and not taken its bit yet frees the object.
+    const unsigned before =
+        members_of(pool_.at(location))
+            .fetch_and(static_cast<std::uint8_t>(~members), std::memory_order_acq_rel);
+    if ((before & ~members) == 0) pool_.free(location);
+  }
+  return result;
 }
 
 void Compactor::rest() noexcept {

@@ -10,6 +10,9 @@
 // to the old object its bytes do not change. Killed at any instruction, it leaves an object that no
 // word leads to, which a successor takes for free.
 //
+// A group's object moves with all words that lead to it, or it would be there twice: they are
+// locked while it is copied, and where one of them is locked already it stays.
+//
 // The thread has the priority of the threads that write. A lower one would have it lose the
 // processor with a size class's lock held, for as long as others have work, and writers would wait
 // for it. Instead it works for some 50 us at a time and then rests for longer.
@@ -69,6 +72,13 @@ class Compactor {
 
   void run(std::uint64_t quiet_ns) noexcept;
   Move move(std::uint64_t location, unsigned size_class, unsigned reach) noexcept;
+  Move move_page(std::uint64_t location, std::uint64_t slot, SlotWord seen, unsigned size_class,
+                 unsigned reach) noexcept;
+  Move move_group(std::uint64_t location, std::uint64_t first, unsigned size_class,
+                  unsigned reach) noexcept;
+  // A free object for `bytes`; whether there is one.
+  bool find_target(std::size_t bytes, unsigned size_class, unsigned reach,
+                   std::uint64_t* target) noexcept;
   void rest() noexcept;
   bool stopping() const noexcept { return stop_.load(std::memory_order_relaxed); }
 

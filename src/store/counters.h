@@ -38,11 +38,12 @@ struct alignas(64) Counters {
   Count backing_reads{0};     // blocks, of kPageSize
   Count backing_writes{0};    // blocks
   Count backing_failures{0};  // reads and writes
+  Count grouped{0};           // pages that are so now
 
   // Forgets what is counted anew where the slot table is taken over.
   void forget_stored() noexcept {
     for (Count* const count :
-         {&pages, &compressed_bytes, &same_filled, &raw, &objects, &written_back}) {
+         {&pages, &compressed_bytes, &same_filled, &raw, &objects, &written_back, &grouped}) {
       count->store(0, std::memory_order_relaxed);
     }
   }
@@ -63,6 +64,7 @@ struct WordCounts {
   std::int64_t raw = 0;
   std::int64_t objects = 0;
   std::int64_t written_back = 0;
+  std::int64_t grouped = 0;
 
   void add(SlotWord word, std::int64_t sign) noexcept {
     switch (word.kind()) {
@@ -84,6 +86,10 @@ struct WordCounts {
         compressed_bytes += sign * static_cast<std::int64_t>(word.length());
         objects += sign;
         break;
+      case SlotWord::Kind::kGrouped:
+        compressed_bytes += sign * static_cast<std::int64_t>(word.length());
+        grouped += sign;
+        break;
       case SlotWord::Kind::kWrittenBack:
         written_back += sign;
         break;
@@ -98,6 +104,7 @@ struct WordCounts {
     Counters::add(counters.raw, raw);
     Counters::add(counters.objects, objects);
     Counters::add(counters.written_back, written_back);
+    Counters::add(counters.grouped, grouped);
   }
 };
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <mutex>
 
+#include "store/group.h"
 #include "store/object.h"
 
 namespace pleat::store {
@@ -117,6 +118,17 @@ void Pool::free(std::uint64_t location) noexcept {
   release(first, sizes.pages);
 }
 
+void Pool::leave_group(std::uint64_t location, std::uint64_t slot) noexcept {
+  std::byte* const object = at(location);
+  // A damaged word would take another object's bits, or, where it is freed for damaged ones, its
+  // data. Better to lose the object.
+  if (first_word(object) != first_of_group(slot)) return;
+  const unsigned bit = member_bit(slot);
+  const unsigned before =
+      members_of(object).fetch_and(static_cast<std::uint8_t>(~bit), std::memory_order_acq_rel);
+  if (before == bit) free(location);
+}
+
 void Pool::release(std::uint64_t first, unsigned count) noexcept {
   spans_.fetch_sub(1, std::memory_order_relaxed);
   pages_.release(first, count);
@@ -185,6 +197,19 @@ bool Pool::learn_spans(std::uint64_t count) noexcept {
   return false;
 }
 
+bool Pool::is_used(std::uint64_t location) noexcept {
+  std::byte* const object = at(location);
+  const std::uint32_t slot = first_word(object);
+  if (slot >= slots_.size()) return false;
+  const SlotWord word(slots_[slot].load(std::memory_order_acquire));
+  if (word.has_object_at(location) && !word.grouped()) return true;
+  const unsigned members = find_members(slots_, slot, location);
+  if (members == 0) return false;
+  // None of their words is replaced before this is done.
+  members_of(object).store(static_cast<std::uint8_t>(members), std::memory_order_relaxed);
+  return true;
+}
+
 void Pool::learn(ClassState& state, std::uint64_t first) noexcept {
   const unsigned size_class = map_entry(first).size_class();
   const SizeClass& sizes = kSizeClasses.classes[size_class];
@@ -196,13 +221,10 @@ void Pool::learn(ClassState& state, std::uint64_t first) noexcept {
   unsigned free = 0;
   for (unsigned position = end; position > begin;) {
     position -= step;
-    std::byte* const object = at(start + position);
-    const std::uint32_t slot = first_word(object);
-    if (slot < slots_.size() &&
-        SlotWord(slots_[slot].load(std::memory_order_acquire)).has_object_at(start + position)) {
+    if (is_used(start + position)) {
       ++used;
     } else {
-      store_first_word(object, free);
+      store_first_word(at(start + position), free);
       free = position;
     }
   }

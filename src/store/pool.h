@@ -50,6 +50,8 @@ class Pool {
   // granules. With `limited`, mem_limit is obeyed.
   AllocateStatus allocate(std::size_t bytes, bool limited, std::uint64_t* location) noexcept;
   void free(std::uint64_t location) noexcept;
+  // The slot's word does not lead to the group's object any more. The last of its members frees it.
+  void leave_group(std::uint64_t location, std::uint64_t slot) noexcept;
 
   // Takes a page for a raw page.
   AllocateStatus allocate_page(std::uint64_t* page) noexcept;
@@ -149,6 +151,8 @@ class Pool {
   // None where the map's entry cannot be right.
   std::optional<SpanPlace> span_of(std::uint64_t location) const noexcept;
   void learn_span_of(SlotWord word) noexcept;
+  // Whether slot words lead to the object; one of a group gets its members.
+  bool is_used(std::uint64_t location) noexcept;
   // Builds the header and the list of free objects of an unknown span, under its class's lock.
   void learn(ClassState& state, std::uint64_t first) noexcept;
   AllocateStatus allocate_in(unsigned size_class, bool limited, std::uint64_t* location) noexcept;

@@ -16,10 +16,14 @@ using Kind = SlotWord::Kind;
 // As for a write, how long it waits for pool memory at most.
 constexpr std::uint64_t kMemoryWait_ns = 500'000'000;
 
+// What a group must save of the memory that its pages would take singly: a 32nd of it, since to
+// read a page of it takes more time, and its memory is free when the last of its pages is.
+constexpr std::uint64_t kGroupGain = 32;
+
 // The longest block of which the object is of a smaller size class than what is stored; 0 where
 // there is none.
 std::size_t bytes_to_save(SlotWord word) {
-  if (word.kind() == Kind::kRaw) return kCompressedBytesMax;
+  if (word.kind() != Kind::kCompressed) return kCompressedBytesMax;
   const std::size_t bytes = object_bytes(word.length());
   // A damaged word's length may be anything.
   if (bytes > kPageObjectBytesMax) return 0;
@@ -27,42 +31,44 @@ std::size_t bytes_to_save(SlotWord word) {
   return size_class == 0 ? 0 : kSizeClasses.classes[size_class - 1].bytes - sizeof(ObjectHeader);
 }
 
+// Bytes of pool that an object of this class takes, as its share of a span.
+std::uint64_t span_share(unsigned size_class) {
+  const SizeClass& sizes = kSizeClasses.classes[size_class];
+  return sizes.pages * kPageSize / sizes.objects;
+}
+
 }  // namespace
 
-Store::Recompressor::Recompressor(State& state, codec::PageCodec codec)
-    : state_(state), session_(state, state.options.sessions_max, std::move(codec)) {}
+Store::Recompressor::Recompressor(State& state, RecompressionCodecs codecs)
+    : state_(state),
+      session_(state, state.options.sessions_max, std::move(codecs.pages)),
+      groups_(std::move(codecs.groups)) {}
 
 RecompressResult Store::Recompressor::work(const RecompressRequest& request) noexcept {
   BackgroundPriority priority;
+  priority_ = &priority;
   RecompressResult result;
   const std::uint64_t end_ns =
       request.duration_ns != 0 ? monotonic_ns() + request.duration_ns : UINT64_MAX;
+  const std::uint64_t pages_max = request.pages_max != 0 ? request.pages_max : UINT64_MAX;
   std::uint64_t& slot = result.next_slot;
   std::uint64_t attempts = 0;
-  for (slot = request.first_slot; slot < state_.slots.size(); ++slot) {
-    if (request.pages_max != 0 && attempts == request.pages_max) return result;
-    const SlotWord seen(state_.slot_word(slot).load(std::memory_order_acquire));
-    const bool is_wanted = wanted(request, seen);
-    if (is_wanted || slot % kSlotsPerLook == 0) {
+  for (slot = request.first_slot; slot < state_.slots.size();) {
+    if (attempts == pages_max) return result;
+    const std::size_t count = find_wanted(request, slot, pages_max - attempts);
+    if (count != 0 || slot % kSlotsPerLook == 0) {
       if (state_.errands.stopping() || monotonic_ns() >= end_ns) return result;
     }
-    if (!is_wanted) continue;
-    ++attempts;
-    std::uint64_t saved = 0;
-    switch (recompress_page(slot, seen, priority, &saved)) {
-      case Outcome::kSmaller:
-        ++result.pages_recompressed;
-        result.bytes_saved += saved;
-        break;
-      case Outcome::kKept:
-        ++result.pages_kept;
-        break;
-      case Outcome::kInUse:
-        break;
-      case Outcome::kNoMemory:
-        result.no_memory = true;
-        return result;
+    if (count == 0) {
+      ++slot;
+      continue;
     }
+    attempts += count;
+    if (!recompress(count, &result)) {
+      result.no_memory = true;
+      return result;
+    }
+    slot += count;
   }
   result.done = true;
   return result;
@@ -75,11 +81,18 @@ bool Store::Recompressor::wanted(const RecompressRequest& request, SlotWord word
   return word.stored_bytes() >= request.bytes_min;
 }
 
-bool Store::Recompressor::claim(std::uint64_t slot, SlotWord seen, bool* sound) noexcept {
-  return claim_page(state_.slot_word(slot), seen, [&] {
-    const StoreStatus status = session_.decode(slot, seen, page_.data());
-    *sound = status == StoreStatus::kOk;
-  });
+std::size_t Store::Recompressor::find_wanted(const RecompressRequest& request, std::uint64_t slot,
+                                             std::uint64_t pages_max) noexcept {
+  const bool may_group = groups_ && slot % kGroupPages == 0 && pages_max >= kGroupPages &&
+                         slot + kGroupPages <= state_.slots.size();
+  std::size_t count = 0;
+  for (; count < (may_group ? kGroupPages : 1); ++count) {
+    Try& page = tries_[count];
+    page.slot = slot + count;
+    page.seen = SlotWord(state_.slot_word(page.slot).load(std::memory_order_acquire));
+    if (!wanted(request, page.seen)) break;
+  }
+  return count == kGroupPages ? count : std::min<std::size_t>(count, 1);
 }
 
 AllocateStatus Store::Recompressor::allocate(std::size_t bytes, std::uint64_t* location) noexcept {
@@ -93,55 +106,154 @@ AllocateStatus Store::Recompressor::allocate(std::size_t bytes, std::uint64_t* l
   }
 }
 
-Store::Recompressor::Outcome Store::Recompressor::recompress_page(std::uint64_t slot, SlotWord seen,
-                                                                  BackgroundPriority& priority,
-                                                                  std::uint64_t* saved) noexcept {
-  bool sound = false;
-  priority.raise();
-  const bool is_claimed = claim(slot, seen, &sound);
-  priority.lower();
-  if (!is_claimed) return Outcome::kInUse;
-  const unsigned age = std::min(seen.age(), SlotWord::kIdle);
-  const std::size_t capacity = sound ? bytes_to_save(seen) : 0;
-  codec::Encoded encoded{0, codec::CodecId::kRaw};
-  if (capacity != 0) {
-    encoded = session_.codec.encode(page_.data(), session_.compressed.data(), capacity);
+bool Store::Recompressor::recompress(std::size_t count, RecompressResult* result) noexcept {
+  bool is_whole = count == kGroupPages;
+  for (std::size_t i = 0; i < count; ++i) {
+    encode_page(i);
+    is_whole = is_whole && tries_[i].claimed && tries_[i].sound;
   }
-  priority.raise();
-  const Outcome outcome = encoded.size == 0 ? keep(slot, age) : replace(slot, age, encoded, saved);
-  priority.lower();
-  return outcome;
+  if (is_whole) {
+    const codec::Encoded encoded =
+        groups_->encode(pages_.data(), block_.data(), group_bytes_to_save());
+    if (encoded.size != 0) {
+      priority_->raise();
+      const Outcome outcome = replace_group(encoded, result);
+      priority_->lower();
+      return outcome != Outcome::kNoMemory;
+    }
+  }
+  bool has_memory = true;
+  priority_->raise();
+  for (std::size_t i = 0; i < count; ++i) {
+    const Try& page = tries_[i];
+    if (!page.claimed) continue;
+    if (!has_memory) {
+      release(page);
+      continue;
+    }
+    const Outcome outcome = page.encoded.size == 0 ? keep(page) : replace(page, result);
+    if (outcome == Outcome::kKept) ++result->pages_kept;
+    has_memory = outcome != Outcome::kNoMemory;
+  }
+  priority_->lower();
+  return has_memory;
 }
 
-Store::Recompressor::Outcome Store::Recompressor::keep(std::uint64_t slot, unsigned age) noexcept {
-  const auto kept = replace_claimed(state_.slot_word(slot), state_.pool, [age](SlotWord word) {
-    return word.with_age(age).with_settled(true);
+void Store::Recompressor::encode_page(std::size_t index) noexcept {
+  Try& page = tries_[index];
+  std::byte* const bytes = pages_.data() + index * kPageSize;
+  page.age = std::min(page.seen.age(), SlotWord::kIdle);
+  page.encoded = {0, codec::CodecId::kRaw};
+  priority_->raise();
+  page.claimed = claim_page(state_.slot_word(page.slot), page.seen, [&] {
+    page.sound = session_.decode(page.slot, page.seen, bytes) == StoreStatus::kOk;
   });
+  priority_->lower();
+  if (!page.claimed || !page.sound) return;
+  if (const std::size_t capacity = bytes_to_save(page.seen); capacity != 0) {
+    page.encoded = session_.codec.encode(bytes, page.block.data(), capacity);
+  }
+}
+
+std::size_t Store::Recompressor::group_bytes_to_save() const noexcept {
+  std::uint64_t singly = 0;  // bytes of pool
+  std::size_t stored = 0;
+  for (const Try& page : tries_) {
+    stored += page.seen.stored_bytes();
+    const std::size_t length =
+        page.encoded.size != 0 ? page.encoded.size : page.seen.stored_bytes();
+    singly +=
+        length > kCompressedBytesMax ? kPageSize : span_share(size_class_of(object_bytes(length)));
+  }
+  auto size_class = static_cast<unsigned>(kSizeClasses.count) - 1;
+  while (size_class > 0 && span_share(size_class) > singly - singly / kGroupGain) --size_class;
+  // Its share of a granule more must not make a page longer than it was.
+  return std::min(kSizeClasses.classes[size_class].bytes - sizeof(GroupHeader),
+                  stored / kGranule * kGranule);
+}
+
+void Store::Recompressor::release(const Try& page) noexcept {
+  release_claim(state_.slot_word(page.slot), state_.pool, page.age);
+}
+
+Store::Recompressor::Outcome Store::Recompressor::keep(const Try& page) noexcept {
+  const auto kept = replace_claimed(
+      state_.slot_word(page.slot), state_.pool,
+      [&page](SlotWord word) { return word.with_age(page.age).with_settled(true); });
   return kept ? Outcome::kKept : Outcome::kInUse;
 }
 
-Store::Recompressor::Outcome Store::Recompressor::replace(std::uint64_t slot, unsigned age,
-                                                          codec::Encoded encoded,
-                                                          std::uint64_t* saved) noexcept {
+Store::Recompressor::Outcome Store::Recompressor::replace(const Try& page,
+                                                          RecompressResult* result) noexcept {
   std::uint64_t location = 0;
-  if (allocate(object_bytes(encoded.size), &location) != AllocateStatus::kOk) {
-    release_claim(state_.slot_word(slot), state_.pool, age);
+  if (allocate(object_bytes(page.encoded.size), &location) != AllocateStatus::kOk) {
+    release(page);
     return Outcome::kNoMemory;
   }
-  const SlotWord fresh = SlotWord::compressed(encoded.id, location, encoded.size);
-  session_.fill_object(slot, fresh, session_.compressed.data(), encoded.size);
-  const auto old = replace_claimed(
-      state_.slot_word(slot), state_.pool,
-      [fresh, age](SlotWord word) { return fresh.with_age(age).with_settled(true).after(word); });
+  const SlotWord fresh = SlotWord::compressed(page.encoded.id, location, page.encoded.size);
+  session_.fill_object(page.slot, fresh, page.block.data(), page.encoded.size);
+  const auto old = replace_claimed(state_.slot_word(page.slot), state_.pool, [&](SlotWord word) {
+    return fresh.with_age(page.age).with_settled(true).after(word);
+  });
   if (!old) {
     state_.pool.free(location);
     return Outcome::kInUse;
   }
-  *saved = old->stored_bytes() - encoded.size;
-  session_.replaced(*old, fresh);
-  Counters::add(session_.counters.recompressed, 1);
-  Counters::add(session_.counters.recompress_saved, static_cast<std::int64_t>(*saved));
+  count_smaller(page.slot, *old, fresh, result);
   return Outcome::kSmaller;
+}
+
+bool Store::Recompressor::lock_group(std::array<SlotWord, kGroupPages>* words) noexcept {
+  std::size_t locked = 0;
+  for (; locked < kGroupPages; ++locked) {
+    const auto old = replace_claimed(state_.slot_word(tries_[locked].slot), state_.pool,
+                                     [](SlotWord word) { return word.with_lock(); });
+    if (!old) break;
+    (*words)[locked] = *old;
+  }
+  if (locked == kGroupPages) return true;
+  for (std::size_t i = 0; i < kGroupPages; ++i) {
+    if (i < locked) {
+      unlock(state_.slot_word(tries_[i].slot), (*words)[i].with_age(tries_[i].age));
+    } else {
+      release(tries_[i]);
+    }
+  }
+  return false;
+}
+
+Store::Recompressor::Outcome Store::Recompressor::replace_group(codec::Encoded encoded,
+                                                                RecompressResult* result) noexcept {
+  std::uint64_t location = 0;
+  if (allocate(group_object_bytes(encoded.size), &location) != AllocateStatus::kOk) {
+    for (const Try& page : tries_) release(page);
+    return Outcome::kNoMemory;
+  }
+  fill_group(state_.pool.at(location), tries_[0].slot, kAllMembers, encoded.id, block_.data(),
+             encoded.size);
+  const SlotWord fresh = SlotWord::grouped(location, encoded.size).with_settled(true);
+  std::array<SlotWord, kGroupPages> words;
+  const bool is_locked = lock_group(&words);
+  for (std::size_t i = 0; is_locked && i < kGroupPages; ++i) {
+    unlock(state_.slot_word(tries_[i].slot), fresh.with_age(tries_[i].age).after(words[i]));
+  }
+  for (std::size_t i = 0; is_locked && i < kGroupPages; ++i) {
+    count_smaller(tries_[i].slot, words[i], fresh, result);
+  }
+  if (!is_locked) state_.pool.free(location);
+  return is_locked ? Outcome::kSmaller : Outcome::kInUse;
+}
+
+void Store::Recompressor::count_smaller(std::uint64_t slot, SlotWord old, SlotWord fresh,
+                                        RecompressResult* result) noexcept {
+  // A page of a group may have been shorter than its share of it.
+  const auto saved = static_cast<std::int64_t>(old.stored_bytes()) -
+                     static_cast<std::int64_t>(fresh.stored_bytes());
+  session_.replaced(slot, old, fresh);
+  Counters::add(session_.counters.recompressed, 1);
+  Counters::add(session_.counters.recompress_saved, saved);
+  ++result->pages_recompressed;
+  result->bytes_saved += static_cast<std::uint64_t>(saved);
 }
 
 }  // namespace pleat::store

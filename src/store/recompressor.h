@@ -5,6 +5,11 @@
 //   slot word locked -> object checked and decompressed -> slot word unlocked and claimed
 //   (store/claim.h) -> compressed -> object in the pool -> slot word published
 //
+// Where the codec makes groups, the four pages of slots 4g to 4g + 3 are tried as one if all of
+// them are wanted: claimed one after the other, compressed singly and together, and, if together
+// saves more, their words are locked, where all of them are claimed still, and lead to one object
+// (store/group.h).
+//
 // A page that does not become smaller by a size class stays, and is not tried again until it is
 // written anew: the word has a bit for it. So a pass that was cut short, by the death of the
 // process too, is simply begun again.
@@ -18,8 +23,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 
 #include "base/process.h"
+#include "codec/group_codec.h"
 #include "codec/page_codec.h"
 #include "store/page_allocator.h"
 #include "store/session.h"
@@ -29,30 +37,61 @@
 
 namespace pleat::store {
 
+struct RecompressionCodecs {
+  codec::PageCodec pages;
+  std::optional<codec::GroupCodec> groups;
+};
+
 class Store::Recompressor {
  public:
-  Recompressor(State& state, codec::PageCodec codec);
+  Recompressor(State& state, RecompressionCodecs codecs);
 
   // As Store::recompress() says.
   RecompressResult work(const RecompressRequest& request) noexcept;
 
  private:
   enum class Outcome : std::uint8_t { kSmaller, kKept, kInUse, kNoMemory };
+  // A page that is tried.
+  struct Try {
+    std::uint64_t slot;
+    SlotWord seen;
+    unsigned age;  // that it had
+    bool claimed;
+    bool sound;              // decompressed
+    codec::Encoded encoded;  // by itself, where that is smaller
+    alignas(64) std::array<std::byte, kPageSize> block;
+  };
 
   bool wanted(const RecompressRequest& request, SlotWord word) const noexcept;
-  Outcome recompress_page(std::uint64_t slot, SlotWord seen, BackgroundPriority& priority,
-                          std::uint64_t* saved) noexcept;
-  // Decompresses what is stored and claims the word, if it still is `seen`; whether it was sound.
-  bool claim(std::uint64_t slot, SlotWord seen, bool* sound) noexcept;
+  // Looks for what to try from the slot on: a group, a page or nothing, and of how many pages, at
+  // most `pages_max`.
+  std::size_t find_wanted(const RecompressRequest& request, std::uint64_t slot,
+                          std::uint64_t pages_max) noexcept;
+  // Tries the first `count`, one or a group; whether there was memory.
+  bool recompress(std::size_t count, RecompressResult* result) noexcept;
+  // Decompresses what is stored to the page's place in pages_ and claims the word, if it still is
+  // what was seen; then compresses it.
+  void encode_page(std::size_t index) noexcept;
+  // The longest block of all four that saves enough; 0 where there is none.
+  std::size_t group_bytes_to_save() const noexcept;
   // What ends a claim, if it still is one: the page stays as it is, or gets another object.
-  Outcome keep(std::uint64_t slot, unsigned age) noexcept;
-  Outcome replace(std::uint64_t slot, unsigned age, codec::Encoded encoded,
-                  std::uint64_t* saved) noexcept;
+  void release(const Try& page) noexcept;
+  Outcome keep(const Try& page) noexcept;
+  Outcome replace(const Try& page, RecompressResult* result) noexcept;
+  Outcome replace_group(codec::Encoded encoded, RecompressResult* result) noexcept;
+  // Locks the words of all four if they are claimed still, else ends what claims there are.
+  bool lock_group(std::array<SlotWord, kGroupPages>* words) noexcept;
+  void count_smaller(std::uint64_t slot, SlotWord old, SlotWord fresh,
+                     RecompressResult* result) noexcept;
   AllocateStatus allocate(std::size_t bytes, std::uint64_t* location) noexcept;
 
   State& state_;
   Session::Impl session_;
-  alignas(64) std::array<std::byte, kPageSize> page_{};
+  std::optional<codec::GroupCodec> groups_;
+  BackgroundPriority* priority_ = nullptr;  // while it works
+  std::array<Try, kGroupPages> tries_{};
+  alignas(64) std::array<std::byte, kGroupBytes> pages_{};
+  alignas(64) std::array<std::byte, kObjectBytesMax> block_{};  // of a group
 };
 
 }  // namespace pleat::store

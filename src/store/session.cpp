@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "codec/group_codec.h"
 #include "store/slot_lock.h"
 
 namespace pleat::store {
@@ -74,6 +75,7 @@ Store::Session::Impl::Impl(State& store_state, std::size_t session_index,
   (void)codec.decode(encoded.id, compressed.data(), encoded.size, partial.data());
   codec.kernels().fill(partial.data(), 0);
   if (state.backing) blocks.emplace(kObjectBlocksMax);
+  if (state.groups) group = std::make_unique<std::array<std::byte, kGroupBytes>>();
 }
 
 Store::Session::Impl::~Impl() {
@@ -151,6 +153,8 @@ StoreStatus Store::Session::Impl::decode(std::uint64_t slot, SlotWord word,
     codec.kernels().fill(page, word.pattern());
   } else if (word.kind() == Kind::kRaw) {
     status = decode_raw(slot, word, page);
+  } else if (word.grouped()) {
+    status = decode_grouped(slot, word, page);
   } else if (word.written_back()) {
     status = decode_written_back(slot, word, page);
   } else {
@@ -215,7 +219,31 @@ StoreStatus Store::Session::Impl::decode_raw(std::uint64_t slot, SlotWord word,
   return sound ? StoreStatus::kOk : StoreStatus::kCorrupt;
 }
 
-void Store::Session::Impl::free_object(SlotWord word) noexcept {
+StoreStatus Store::Session::Impl::decode_grouped(std::uint64_t slot, SlotWord word,
+                                                 std::byte* page) noexcept {
+  const std::uint64_t location = word.location();
+  const std::size_t room = word.length() * kGranule;
+  if (!group || !pool.contains(location, sizeof(GroupHeader) + room)) return StoreStatus::kCorrupt;
+  std::byte* const object = pool.at(location);
+  const std::uint64_t first = first_of_group(slot);
+  const auto length = load<std::uint16_t>(object + offsetof(GroupHeader, length));
+  const auto id = load<codec::CodecId>(object + offsetof(GroupHeader, codec));
+  if (length == 0 || SlotWord::grouped(0, length).length() != word.length()) {
+    return StoreStatus::kCorrupt;
+  }
+  const std::byte* const data = object + sizeof(GroupHeader);
+  const std::size_t position = slot - first;
+  const bool sound =
+      codec::decode_group(codec.kernels(), id, data, length, group->data(), position + 1) &&
+      first_word(object) == first &&
+      load<std::uint32_t>(object + offsetof(GroupHeader, check)) ==
+          group_check(data, length, first, id);
+  if (!sound) return StoreStatus::kCorrupt;
+  std::memcpy(page, group->data() + position * kPageSize, kPageSize);
+  return StoreStatus::kOk;
+}
+
+void Store::Session::Impl::free_object(std::uint64_t slot, SlotWord word) noexcept {
   if (word.inlined()) return;
   if (word.written_back()) {
     if (state.backing) state.backing->release(word);
@@ -225,18 +253,21 @@ void Store::Session::Impl::free_object(SlotWord word) noexcept {
   if (!pool.contains(word.location(), kGranule)) return;
   if (word.kind() == Kind::kRaw) {
     pool.free_page(word.pool_page());
+  } else if (word.grouped()) {
+    if (pool.contains(word.location(), sizeof(GroupHeader)))
+      pool.leave_group(word.location(), slot);
   } else {
     pool.free(word.location());
   }
 }
 
-void Store::Session::Impl::replaced(SlotWord old, SlotWord fresh) noexcept {
+void Store::Session::Impl::replaced(std::uint64_t slot, SlotWord old, SlotWord fresh) noexcept {
   WordCounts counts;
   counts.add(fresh, 1);
   counts.add(old, -1);
   counts.count_in(counters);
   if (fresh.kind() == Kind::kRaw) Counters::add(counters.raw_ever, 1);
-  free_object(old);
+  free_object(slot, old);
 }
 
 StoreStatus Store::Session::Impl::failed_write(StoreStatus status) noexcept {
@@ -255,7 +286,7 @@ StoreStatus Store::Session::write(std::uint64_t slot, const std::byte* page) noe
   SlotWord fresh;
   const StoreStatus status = impl_->encode(slot, page, &fresh);
   if (status != StoreStatus::kOk) return impl_->failed_write(status);
-  impl_->replaced(publish(word, fresh, impl_->pool), fresh);
+  impl_->replaced(slot, publish(word, fresh, impl_->pool), fresh);
   return StoreStatus::kOk;
 }
 
@@ -298,7 +329,7 @@ StoreStatus Store::Session::write_part(std::uint64_t slot, std::size_t offset,
   }
   impl_->pool.prepare_free(old);
   unlock(word, fresh.after(old));
-  impl_->replaced(old, fresh);
+  impl_->replaced(slot, old, fresh);
   return StoreStatus::kOk;
 }
 
@@ -318,7 +349,7 @@ void Store::Session::discard(std::uint64_t slot, std::uint64_t count) noexcept {
     if (SlotWord(word.load(std::memory_order_acquire)).empty()) continue;
     const SlotWord old = publish(word, SlotWord(), impl_->pool);
     counts.add(old, -1);
-    impl_->free_object(old);
+    impl_->free_object(i, old);
   }
   counts.count_in(impl_->counters);
   Counters::add(impl_->counters.freed, static_cast<std::int64_t>(count));

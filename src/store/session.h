@@ -10,10 +10,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "codec/page_codec.h"
 #include "store/counters.h"
+#include "store/group.h"
 #include "store/object.h"
 #include "store/size_class.h"
 #include "store/slot_word.h"
@@ -39,6 +41,7 @@ struct Store::Session::Impl {
   StoreStatus decode(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
   StoreStatus decode_object(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
   StoreStatus decode_raw(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
+  StoreStatus decode_grouped(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
   StoreStatus decode_written_back(std::uint64_t slot, SlotWord word, std::byte* page) noexcept;
   // The same of an object's bytes, header and all; of a raw page as well.
   StoreStatus decode_bytes(std::uint64_t slot, SlotWord word, const std::byte* object,
@@ -55,9 +58,10 @@ struct Store::Session::Impl {
     return false;
   }
 
-  void free_object(SlotWord word) noexcept;
-  // Counts that `fresh` has replaced `old`, and frees what `old` had.
-  void replaced(SlotWord old, SlotWord fresh) noexcept;
+  // What the slot's word, which is replaced now, has had.
+  void free_object(std::uint64_t slot, SlotWord word) noexcept;
+  // Counts that `fresh` has replaced the slot's word `old`, and frees what that had.
+  void replaced(std::uint64_t slot, SlotWord old, SlotWord fresh) noexcept;
   StoreStatus failed_write(StoreStatus status) noexcept;
 
   State& state;
@@ -69,6 +73,8 @@ struct Store::Session::Impl {
       64) std::array<std::byte, kPageSize> compressed;   // the first kCompressedBytesMax are used
   alignas(64) std::array<std::byte, kPageSize> partial;  // write_part()'s page
   std::optional<BlockBuffer> blocks;                     // where there is a backing device
+  // The pages of a group up to the one that is read, where there are groups.
+  std::unique_ptr<std::array<std::byte, kGroupBytes>> group;
 };
 
 }  // namespace pleat::store

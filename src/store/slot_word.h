@@ -3,8 +3,10 @@
 // (docs/formats/store.md).
 //
 //   bits  0-37  location of the object, in granules of 4 bytes from the pool's start (1 TiB)
-//        38-49  length - 1 of the compressed page, in bytes
-//        50-53  kind: empty, same-filled, raw, compressed by codec n, or written back
+//        38-49  length - 1 of the compressed page, in bytes; of a group's data in granules, which
+//        is
+//               each page's share in bytes
+//        50-53  kind: empty, same-filled, raw, compressed by codec n, grouped, or written back
 //        54-56  age: how long ago the page was read or written last (store/ager.h); of words
 //               without an object zero
 //           57  settled: recompression has made the page smaller, or found that it cannot
@@ -48,7 +50,8 @@ class SlotWord {
     kSameHalf = 2,      // same-filled; the pattern is the low 32 bits, twice
     kSameObject = 3,    // same-filled; the pattern is in an object of 8 bytes
     kRaw = 4,           // an incompressible page, in a pool page of its own
-    kCompressed = 5,    // this and those up to 14: kCompressed + CodecId - 1
+    kCompressed = 5,    // this and those up to 13: kCompressed + CodecId - 1
+    kGrouped = 14,      // compressed with its neighbours, in an object that they share
     kWrittenBack = 15,  // the object, of a raw or compressed page, is on the backing device
   };
   // Bits of a raw page's check that the word keeps.
@@ -92,7 +95,14 @@ class SlotWord {
     return SlotWord(location | std::uint64_t{length - 1} << kLocationBits | kind << kKindShift);
   }
 
-  // This word, which ages, with its object on the backing device, at a location in its units.
+  // Precondition: 1 <= length <= 16384, of the data of all pages of the group.
+  static constexpr SlotWord grouped(std::uint64_t location, std::size_t length) {
+    return SlotWord(location | std::uint64_t{(length - 1) / kGranule} << kLocationBits |
+                    kind_bits(Kind::kGrouped));
+  }
+
+  // This word, which ages and is not grouped, with its object on the backing device, at a location
+  // in its units.
   constexpr SlotWord written_back_to(std::uint64_t location) const {
     return SlotWord(location | std::uint64_t{stored_bytes() - 1} << kLocationBits |
                     kind_bits(Kind::kWrittenBack) | std::uint64_t{nibble()} << kAgeShift);
@@ -100,14 +110,16 @@ class SlotWord {
 
   constexpr std::uint64_t bits() const { return bits_; }
   constexpr Kind kind() const {
-    if (nibble() == static_cast<unsigned>(Kind::kWrittenBack)) return Kind::kWrittenBack;
-    return nibble() < static_cast<unsigned>(Kind::kCompressed) ? static_cast<Kind>(nibble())
-                                                               : Kind::kCompressed;
+    return nibble() < static_cast<unsigned>(Kind::kCompressed) ||
+                   nibble() >= static_cast<unsigned>(Kind::kGrouped)
+               ? static_cast<Kind>(nibble())
+               : Kind::kCompressed;
   }
   constexpr bool empty() const { return kind() == Kind::kEmpty; }
   constexpr bool same_filled() const {
     return kind() >= Kind::kSameWord && kind() <= Kind::kSameObject;
   }
+  constexpr bool grouped() const { return kind() == Kind::kGrouped; }
   constexpr bool written_back() const { return kind() == Kind::kWrittenBack; }
   // Whether the word says all there is to say: no object, and so no lock needed to read the page.
   constexpr bool inlined() const { return kind() <= Kind::kSameHalf; }
@@ -119,7 +131,8 @@ class SlotWord {
     if (kind() == Kind::kSameHalf) return (bits_ & 0xFFFFFFFF) * 0x1'0000'0001;
     return kind() == Kind::kSameWord ? sign_extended(bits_ & kPayloadMask) : 0;
   }
-  // Of kSameObject and kCompressed in granules, of kWrittenBack in the backing device's units.
+  // Of kSameObject, kCompressed and kGrouped in granules, of kWrittenBack in the backing device's
+  // units.
   constexpr std::uint64_t location() const { return bits_ & kLocationMask; }
   // Of kRaw, in pages of the pool.
   constexpr std::uint64_t pool_page() const { return location() / kGranulesPerPage; }
@@ -127,7 +140,8 @@ class SlotWord {
     return (bits_ & (kGranulesPerPage - 1)) |
            (bits_ >> kLocationBits & kLengthMask) * kGranulesPerPage;
   }
-  // Of kCompressed and kWrittenBack, in bytes.
+  // Of kCompressed and kWrittenBack, in bytes; of kGrouped the page's share, a quarter of what the
+  // data takes.
   constexpr std::size_t length() const {
     return static_cast<std::size_t>(bits_ >> kLocationBits & kLengthMask) + 1;
   }
@@ -136,6 +150,10 @@ class SlotWord {
   // Whether the page is kept in an object at `location`.
   constexpr bool has_object_at(std::uint64_t location) const {
     return in_pool() && kind() != Kind::kRaw && this->location() == location;
+  }
+  // Whether the page is kept in the object of a group at `location`.
+  constexpr bool is_member_at(std::uint64_t location) const {
+    return grouped() && this->location() == location;
   }
   // This word with its object at another place.
   constexpr SlotWord moved_to(std::uint64_t location) const {
@@ -151,8 +169,8 @@ class SlotWord {
     return static_cast<codec::CodecId>(nibble() - static_cast<unsigned>(Kind::kCompressed) + 1);
   }
 
-  // Whether the word has an age: compressed and raw pages do, since only they can be made smaller
-  // or be put elsewhere.
+  // Whether the word has an age: compressed, grouped and raw pages do, since only they can be made
+  // smaller or be put elsewhere.
   constexpr bool ages() const { return kind() >= Kind::kRaw && !written_back(); }
   constexpr unsigned age() const { return bits_ >> kAgeShift & kAgeMask; }
   constexpr SlotWord with_age(unsigned age) const {

@@ -49,6 +49,7 @@ struct Store::State {
   }
 
   const StoreOptions options;
+  const bool groups;  // whether recompression makes groups
   const Layout layout;
   Memory memory;
   SlotTable slots;

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "codec/group_codec.h"
 #include "store/back_writer.h"
 #include "store/recompressor.h"
 #include "store/session.h"
@@ -44,6 +45,23 @@ Layout layout_of(const StoreOptions& options) {
                      options.backing.empty() ? 0 : options.backing_bytes);
 }
 
+bool makes_groups(const StoreOptions& options) {
+  const auto split = codec::split_block_option(options.recompress);
+  return split && split->groups;
+}
+
+// What recompression compresses with.
+Result<RecompressionCodecs> open_recompression(const StoreOptions& options) {
+  auto split = codec::split_block_option(options.recompress);
+  if (!split) return std::move(split).error();
+  auto pages = codec::PageCodec::open(split->spec, *options.kernels);
+  if (!pages) return std::move(pages).error();
+  if (!split->groups) return RecompressionCodecs{*std::move(pages), std::nullopt};
+  auto groups = codec::GroupCodec::open(pages->spec(), *options.kernels);
+  if (!groups) return std::move(groups).error();
+  return RecompressionCodecs{*std::move(pages), *std::move(groups)};
+}
+
 Result<void> check_device_bytes(std::uint64_t bytes) {
   if (bytes == 0 || bytes % kPageSize != 0) {
     return Error{EINVAL, "a device of " + std::to_string(bytes) +
@@ -72,7 +90,7 @@ Result<void> check_options(const StoreOptions& options) {
   auto codec = codec::PageCodec::open(options.codec, *options.kernels);
   if (!codec) return std::move(codec).error();
   if (options.recompress.empty()) return {};
-  auto second = codec::PageCodec::open(options.recompress, *options.kernels);
+  auto second = open_recompression(options);
   if (!second) return std::move(second).error();
   return {};
 }
@@ -133,6 +151,7 @@ int to_errno(StoreStatus status) noexcept {
 Store::State::State(const StoreOptions& store_options, const Layout& store_layout,
                     Memory store_memory, std::uint64_t reserve_pages)
     : options(store_options),
+      groups(makes_groups(store_options)),
       layout(store_layout),
       memory(std::move(store_memory)),
       slots(reinterpret_cast<std::atomic<std::uint64_t>*>(memory.base() + layout.slot_table_offset),
@@ -263,9 +282,9 @@ Result<void> Store::State::begin_backing() {
 
 Result<void> Store::State::prepare_errands() {
   if (!options.recompress.empty()) {
-    auto codec = codec::PageCodec::open(options.recompress, *options.kernels);
-    if (!codec) return std::move(codec).error();
-    recompressor = std::make_unique<Recompressor>(*this, *std::move(codec));
+    auto codecs = open_recompression(options);
+    if (!codecs) return std::move(codecs).error();
+    recompressor = std::make_unique<Recompressor>(*this, *std::move(codecs));
   }
   if (backing) {
     auto codec = codec::PageCodec::open(options.codec, *options.kernels);
@@ -403,6 +422,7 @@ StoreStats Store::stats() const noexcept {
     stats.backing_reads += read(part.backing_reads);
     stats.backing_writes += read(part.backing_writes);
     stats.backing_failures += read(part.backing_failures);
+    stats.pages_grouped += read(part.grouped);
     objects += part.objects.load(std::memory_order_relaxed);
   }
   if (const auto& backing = state_->backing) {
@@ -423,6 +443,7 @@ StoreStats Store::stats() const noexcept {
   stats.pages_compacted = state_->compactor.freed_pages();
   stats.slot_table_bytes = slots() * sizeof(SlotWord);
   stats.metadata_bytes = static_cast<std::uint64_t>(objects) * sizeof(ObjectHeader) +
+                         stats.pages_grouped * sizeof(GroupHeader) / kGroupPages +
                          state_->pool.spans() * kSpanHeaderBytes +
                          state_->reserve.metadata_bytes() + pages.index_bytes() +
                          state_->layout.slot_table_offset - state_->layout.counters_offset +

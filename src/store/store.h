@@ -55,7 +55,8 @@ struct StoreOptions {
   std::uint64_t mem_limit_bytes = 0;
   // Codec of written pages.
   std::string codec = "lz4";
-  // Codec that recompress() tries; none where it is empty.
+  // Codec that recompress() tries; none where it is empty. With the option block=16384 it tries
+  // four neighbouring pages together.
   std::string recompress = "";
   // Block device or file for writeback, whose contents are lost; none where it is empty.
   std::string backing = "";
@@ -152,6 +153,7 @@ struct StoreStats {
   std::uint64_t over_limit_writes = 0;   // of failed_writes, those that mem_limit kept out
   std::uint64_t pages_recompressed = 0;  // made smaller by recompression
   std::uint64_t recompress_saved = 0;    // compressed bytes that it has saved
+  std::uint64_t pages_grouped = 0;       // compressed with their neighbours now
   std::uint64_t device_bytes = 0;        // size of the device
   std::uint64_t device_bytes_max = 0;    // the largest that it can be given
   std::uint64_t slot_table_bytes = 0;    // 8 bytes a page of the device
@@ -220,8 +222,9 @@ class Store {
   // all pages. Ages are told apart at 1, 12, 144 and 1728 minutes, and a page may be counted as
   // younger than it is; ERANGE above the last. Allocates nothing where it succeeds.
   Result<std::uint64_t> mark_idle(std::uint64_t age_seconds);
-  // Makes pages smaller with the second codec, if that saves a size class each; what it is tried on
-  // once is left alone until it is written anew. The work is done by a thread of low priority,
+  // Makes pages smaller with the second codec, if that saves a size class each, or, where it makes
+  // groups, four neighbours together, if that saves more; what it is tried on once is left alone
+  // until it is written anew. The work is done by a thread of low priority,
   // without allocation; operations go on, and one that meets a page in work does not wait. It may
   // exceed mem_limit by a span for a moment. EOPNOTSUPP without such a codec, EINVAL for more than
   // a page of bytes_min. By one thread at a time.

@@ -11,14 +11,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstddef>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <vector>
 
+#include "codec/group_codec.h"
 #include "store/adoption.h"
 #include "store/back_writer.h"
 #include "store/backing_file.h"
+#include "store/group.h"
+#include "store/kin_page.h"
 #include "store/recompressor.h"
 #include "store/wordy_page.h"
 
@@ -144,7 +149,8 @@ void expect_sound_counts(Store& store) {
       found.compr_data_size += kPageSize;
       runs[word.pool_page()] = 1;
     } else if (!word.inlined()) {
-      if (word.kind() == SlotWord::Kind::kCompressed) found.compr_data_size += word.length();
+      if (!word.same_filled()) found.compr_data_size += word.length();
+      if (word.grouped()) ++found.pages_grouped;
       const std::uint64_t page = word.location() / kGranulesPerPage;
       const PageMapEntry entry = pool.map_entry(page);
       runs[page - entry.distance()] = kSizeClasses.classes[entry.size_class()].pages;
@@ -156,6 +162,7 @@ void expect_sound_counts(Store& store) {
   EXPECT_EQ(counted.compr_data_size, found.compr_data_size);
   EXPECT_EQ(counted.same_pages, found.same_pages);
   EXPECT_EQ(counted.huge_pages, found.huge_pages);
+  EXPECT_EQ(counted.pages_grouped, found.pages_grouped);
   EXPECT_EQ(counted.mem_used_total, found.mem_used_total);
 }
 
@@ -366,6 +373,158 @@ TEST(AtEachInstruction, OfARecompression) {
         if (!has_the_others(session)) return Side::kWrong;
         if (read_page(session, 0) != wordy_page(1, kPageSize)) return Side::kWrong;
         return is_settled ? Side::kNew : Side::kOld;
+      });
+}
+
+// Slots 0 to 3 are a group, or can be one, and 4 to 7 another that is a little larger.
+StoreOptions grouping_store_in_steps() {
+  StoreOptions options = stepping_store();
+  options.recompress = "lz4,block=16384";
+  return options;
+}
+
+TestPage member_page(std::uint64_t slot, std::size_t bytes) {
+  return sparse_kin_page(slot / kGroupPages, slot, bytes);
+}
+
+unsigned class_of_group(std::uint64_t first, std::size_t bytes) {
+  auto codec = std::move(*codec::GroupCodec::open("lz4", *test_kernels()));
+  std::array<std::byte, kGroupBytes> group;
+  std::array<std::byte, kGroupDataBytesMax> block;
+  for (std::size_t i = 0; i < kGroupPages; ++i) {
+    const TestPage page = member_page(first + i, bytes);
+    std::memcpy(group.data() + i * kPageSize, page.data(), kPageSize);
+  }
+  return size_class_of(
+      group_object_bytes(codec.encode(group.data(), block.data(), block.size()).size));
+}
+
+TestPage member_page(std::uint64_t slot) {
+  constexpr std::size_t kBytes = 100;
+  static const std::size_t more_bytes = [] {
+    std::size_t bytes = kBytes;
+    while (class_of_group(kGroupPages, bytes) <= class_of_group(0, kBytes)) ++bytes;
+    return bytes;
+  }();
+  return member_page(slot, slot < kGroupPages ? kBytes : more_bytes);
+}
+
+std::unique_ptr<Store> store_to_group(const Memory& kept) {
+  auto store = full_store(grouping_store_in_steps(), kept, any_page(0));
+  const auto session = make_session(*store);
+  for (std::uint64_t slot = 0; slot < 2 * kGroupPages; ++slot)
+    put(*session, slot, member_page(slot));
+  if (!store->settle(20'000)) _exit(3);
+  return store;
+}
+
+std::unique_ptr<Store> store_with_groups(const Memory& kept) {
+  auto store = store_to_group(kept);
+  (void)StoreInspector::state(*store).recompressor->work({.pages_max = 2 * kGroupPages});
+  if (store->stats().pages_grouped != 2 * kGroupPages || !store->settle(20'000)) _exit(3);
+  return store;
+}
+
+// All but `changed`, which may be none.
+bool has_members_and_others(Store::Session& session, std::uint64_t changed = kStored) {
+  for (std::uint64_t slot = 0; slot < 2 * kGroupPages; ++slot) {
+    if (slot != changed && read_page(session, slot) != member_page(slot)) return false;
+  }
+  return has_the_others(session, 2 * kGroupPages);
+}
+
+TEST(AtEachInstruction, OfMakingAGroup) {
+  die_at_each_instruction(
+      grouping_store_in_steps(),
+      [](const Memory& kept) {
+        const auto store = store_to_group(kept);
+        stop_here();
+        const RecompressResult result =
+            StoreInspector::state(*store).recompressor->work({.pages_max = kGroupPages});
+        _exit(result.pages_recompressed == kGroupPages &&
+                      store->stats().pages_grouped == kGroupPages
+                  ? 0
+                  : 4);
+      },
+      [](Store& store, Store::Session& session) {
+        // The last of the words that are replaced.
+        const bool is_new = StoreInspector::word(store, kGroupPages - 1).grouped();
+        if (!has_members_and_others(session)) return Side::kWrong;
+        return is_new ? Side::kNew : Side::kOld;
+      });
+}
+
+void expect_old_or_new_member(void (*operation)(Store::Session&), const TestPage& new_page) {
+  static void (*replace)(Store::Session&);
+  replace = operation;
+  die_at_each_instruction(
+      grouping_store_in_steps(),
+      [](const Memory& kept) {
+        const auto store = store_with_groups(kept);
+        const auto session = make_session(*store);
+        // The last that are left, so that the object is freed.
+        session->discard(0, 2);
+        session->discard(3, 1);
+        stop_here();
+        replace(*session);
+        _exit(0);
+      },
+      [&new_page](Store&, Store::Session& session) {
+        for (std::uint64_t slot = kGroupPages; slot < 2 * kGroupPages; ++slot) {
+          if (read_page(session, slot) != member_page(slot)) return Side::kWrong;
+        }
+        if (!has_the_others(session, 2 * kGroupPages)) return Side::kWrong;
+        const TestPage now = read_page(session, 2);
+        if (now == new_page) return Side::kNew;
+        return now == member_page(2) ? Side::kOld : Side::kWrong;
+      });
+}
+
+TEST(AtEachInstruction, OfReplacingTheLastMemberOfAGroup) {
+  expect_old_or_new_member([](Store::Session& session) { put(session, 2, mixed_page(5, 200)); },
+                           mixed_page(5, 200));
+  expect_old_or_new_member([](Store::Session& session) { session.discard(2, 1); }, TestPage{});
+}
+
+TEST(AtEachInstruction, OfReplacingAMemberOfAGroup) {
+  die_at_each_instruction(
+      grouping_store_in_steps(),
+      [](const Memory& kept) {
+        const auto store = store_with_groups(kept);
+        const auto session = make_session(*store);
+        stop_here();
+        put(*session, 1, mixed_page(5, 200));
+        _exit(0);
+      },
+      [](Store&, Store::Session& session) {
+        if (!has_members_and_others(session, 1)) return Side::kWrong;
+        const TestPage now = read_page(session, 1);
+        if (now == mixed_page(5, 200)) return Side::kNew;
+        return now == member_page(1) ? Side::kOld : Side::kWrong;
+      });
+}
+
+TEST(AtEachInstruction, OfMovingAGroup) {
+  static SlotWord before;
+  die_at_each_instruction(
+      grouping_store_in_steps(),
+      [](const Memory& kept) {
+        const auto store = store_with_groups(kept);
+        Store::State& state = StoreInspector::state(*store);
+        Counters::Count freed{0};
+        Compactor compactor(state.slots, state.pool, state.compact_bell, freed);
+        const SlotWord word = StoreInspector::word(*store, 0);
+        const std::uint64_t page = word.location() / kGranulesPerPage;
+        stop_here();
+        if (compactor.drain(state.pool.map_entry(page).size_class(), 6) == 0) _exit(4);
+        _exit(StoreInspector::word(*store, 3).location() != word.location() ? 0 : 4);
+      },
+      [](Store& store, Store::Session& session) {
+        // The first state of the memory is that before the move.
+        const SlotWord last = StoreInspector::word(store, kGroupPages - 1);
+        if (before.empty()) before = last;
+        if (!has_members_and_others(session)) return Side::kWrong;
+        return last.location() == before.location() ? Side::kOld : Side::kNew;
       });
 }
 

@@ -31,6 +31,22 @@ TEST(SlotWord, CompressedKeepsItsFieldsAtTheirExtremes) {
   }
 }
 
+TEST(SlotWord, GroupedKeepsItsShareOfTheData) {
+  for (const std::uint64_t location : {std::uint64_t{0}, kLocationMax}) {
+    for (const std::size_t length : {1, 4, 5, 4096, 16384}) {
+      const SlotWord word = SlotWord::grouped(location, length);
+      EXPECT_EQ(word.kind(), SlotWord::Kind::kGrouped);
+      EXPECT_EQ(word.location(), location);
+      EXPECT_EQ(word.length(), (length + 3) / 4);
+      EXPECT_EQ(word.stored_bytes(), word.length());
+      EXPECT_TRUE(word.ages() && word.in_pool() && word.is_member_at(location));
+      EXPECT_FALSE(word.inlined() || word.written_back() || word.is_member_at(location + 1));
+    }
+  }
+  EXPECT_EQ(SlotWord::grouped(3, 9).bits(), 3 | std::uint64_t{2} << 38 | std::uint64_t{14} << 50);
+  EXPECT_FALSE(SlotWord::compressed(codec::CodecId::kLz4, 7, 9).is_member_at(7));
+}
+
 TEST(SlotWord, BitsAreWhereTheFormatSays) {
   const SlotWord word = SlotWord::compressed(codec::CodecId::kLz4, 3, 2);
   EXPECT_EQ(word.bits(), 3 | std::uint64_t{1} << 38 | std::uint64_t{5} << 50);
