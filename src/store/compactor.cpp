@@ -214,7 +214,8 @@ Compactor::Move Compactor::move_group(std::uint64_t location, std::uint64_t firs
     if (!all_locked) break;
     words[i] = seen;
     members |= member_bit(i);
-    bytes = sizeof(GroupHeader) + seen.length() * kGranule;
+    // The longest: a damaged word must not cost the others a part of the data.
+    bytes = std::max(bytes, sizeof(GroupHeader) + seen.length() * kGranule);
   }
   std::uint64_t target = location;
   Move result = Move::kDone;

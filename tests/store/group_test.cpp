@@ -44,6 +44,8 @@ class Groups : public testing::Test {
   }
   void put_all() {
     for (std::uint64_t slot = 0; slot < store_->slots(); ++slot) put(slot, page_of(slot));
+    // A page that compaction moves while it is to be grouped would leave its neighbours single.
+    ASSERT_TRUE(store_->settle(20'000));
   }
   void expect_pages(std::uint64_t first, std::uint64_t end) {
     for (std::uint64_t slot = first; slot < end; ++slot) {
@@ -141,12 +143,11 @@ TEST_F(Groups, AreMadeWithinTheRequest) {
 }
 
 TEST_F(Groups, EachMemberIsReplacedByItselfInAnyOrder) {
+  open(grouping_store(2 * kGroupPages));
   std::array<std::uint64_t, kGroupPages> order{};
   std::iota(order.begin(), order.end(), 0);
   do {
-    put_all();
-    (void)recompress();
-    ASSERT_TRUE(word(0).grouped());
+    make_groups();
     std::byte* const shared = object(0);
     unsigned left = kAllMembers;
     for (const std::uint64_t slot : order) {
@@ -163,7 +164,7 @@ TEST_F(Groups, EachMemberIsReplacedByItselfInAnyOrder) {
         }
       }
     }
-    session_->discard(0, kSlots);
+    session_->discard(0, store_->slots());
     ASSERT_EQ(store_->stats().mem_used_total, 0u);
     ASSERT_EQ(store_->stats().pages_grouped, 0u);
     ASSERT_EQ(store_->stats().compr_data_size, 0u);
@@ -226,8 +227,8 @@ TEST_F(Groups, EveryFlippedBitIsFoundByEveryMember) {
   for (std::size_t bit = 0; bit < (sizeof(GroupHeader) + length) * 8; ++bit) {
     const std::size_t byte = bit / 8;
     if (byte == offsetof(GroupHeader, members)) continue;
-    // Those of the header, and a part of the data's, for which one of the members stands.
-    if (byte >= sizeof(GroupHeader) + 64 && bit % 5 != 0) continue;
+    // Those of the header, and some of the data's.
+    if (byte >= sizeof(GroupHeader) + 64 && bit % 61 != 0) continue;
     const std::byte mask = static_cast<std::byte>(1u << bit % 8);
     group[byte] ^= mask;
     for (std::uint64_t slot = 8; slot < 12; ++slot) {
@@ -259,7 +260,9 @@ TEST_F(Groups, DamagedWordsAreFound) {
 }
 
 TEST_F(Groups, DamagedMembersCostNoOtherPage) {
-  for (unsigned damaged = 0; damaged <= 0xFF; damaged += 5) {
+  constexpr std::uint64_t kFew = 3 * kGroupPages;
+  for (unsigned damaged = 0; damaged <= 0xFF; damaged += 17) {
+    open(grouping_store(kFew));
     make_groups();
     members_of(object(4)).store(static_cast<std::uint8_t>(damaged));
     expect_pages(4, 8);
@@ -272,8 +275,7 @@ TEST_F(Groups, DamagedMembersCostNoOtherPage) {
       }
     }
     expect_pages(0, 4);
-    expect_pages(8, kSlots);
-    open(grouping_store(kSlots));
+    expect_pages(8, kFew);
   }
 }
 
