@@ -57,6 +57,8 @@ constexpr Metric kMetrics[] = {
      [](const DeviceStatus& s) { return s.pages_recompressed; }},
     {"recompress_saved_bytes_total", "counter", "Compressed bytes that recompression saved.",
      [](const DeviceStatus& s) { return s.recompress_saved; }},
+    {"grouped_pages", "gauge", "Pages that are compressed together with their neighbours.",
+     [](const DeviceStatus& s) { return s.pages_grouped; }},
     {"backing_used_blocks", "gauge", "Blocks of 4096 bytes in use on the writeback device.",
      [](const DeviceStatus& s) { return s.bd_count; }},
     {"backing_read_blocks_total", "counter", "Blocks read from the writeback device.",

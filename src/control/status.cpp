@@ -69,6 +69,7 @@ void visit_status(Status& status, Visitor&& visit) {
   visit("over_limit_writes", status.over_limit_writes);
   visit("pages_recompressed", status.pages_recompressed);
   visit("recompress_saved", status.recompress_saved);
+  visit("pages_grouped", status.pages_grouped);
   visit("backing_bytes", status.backing_bytes);
   visit("backing_failures", status.backing_failures);
   visit("pages_written_back", status.pages_written_back);

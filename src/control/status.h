@@ -82,6 +82,7 @@ struct DeviceStatus {
   std::uint64_t over_limit_writes = 0;
   std::uint64_t pages_recompressed = 0;
   std::uint64_t recompress_saved = 0;        // bytes
+  std::uint64_t pages_grouped = 0;           // now
   std::uint64_t backing_bytes = 0;           // size of the backing device
   std::uint64_t backing_failures = 0;        // reads and writes that it has failed
   std::uint64_t pages_written_back = 0;      // now

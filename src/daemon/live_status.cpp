@@ -79,6 +79,7 @@ void add_store(const store::StoreStats& store, control::DeviceStatus& status) {
   status.over_limit_writes = store.over_limit_writes;
   status.pages_recompressed = store.pages_recompressed;
   status.recompress_saved = store.recompress_saved;
+  status.pages_grouped = store.pages_grouped;
   status.bd_count = store.backing_used;
   status.bd_reads = store.backing_reads;
   status.bd_writes = store.backing_writes;

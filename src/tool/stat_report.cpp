@@ -108,9 +108,10 @@ std::string page_section(const DeviceStatus& status) {
                fmt::format("{} pages, {}; {} since the start", status.huge_pages,
                            percent(status.huge_pages, pages), status.huge_pages_since));
   if (!status.recomp_algorithm.empty()) {
-    text += line("Recompressed", fmt::format("{} pages with {}, {} saved since the start",
-                                             status.pages_recompressed, status.recomp_algorithm,
-                                             format_size(status.recompress_saved)));
+    text += line("Recompressed",
+                 fmt::format("{} pages with {}, {} saved since the start; {} in groups now",
+                             status.pages_recompressed, status.recomp_algorithm,
+                             format_size(status.recompress_saved), status.pages_grouped));
   }
   if (!status.backing_dev.empty()) text += writeback_line(status);
   text += line("Discarded", fmt::format("{} pages", status.notify_free));

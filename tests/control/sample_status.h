@@ -48,6 +48,7 @@ inline DeviceStatus sample_status() {
   status.over_limit_writes = 18;
   status.pages_recompressed = 19;
   status.recompress_saved = 20;
+  status.pages_grouped = 55;
   status.backing_dev = "/dev/sdb1";
   status.backing_error = "the backing device has not the label that the store has written";
   status.backing_bytes = std::uint64_t{256} << 20;

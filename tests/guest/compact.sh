@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Compaction frees nothing, or changes a page: `pleat compact` of a device of ours, and of kernel
 # zram, after discards that leave a page in four. Or `pleat idle` marks others than the unused
-# pages, or `pleat recompress` saves nothing or changes a page.
+# pages, or `pleat recompress` saves nothing, makes no groups of neighbours, or changes a page.
 # guest: memory=256M cpus=2 timeout=180 kernel=6.12
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
@@ -74,9 +74,24 @@ check_recompress() {
   check "the pages are as they were" cmp -n $((pages * 4096)) "$expected" "$device"
 }
 
+# check_groups NAME: whole neighbours are compressed together, and read, overwritten and discarded by themselves.
+check_groups() {
+  local grouped
+  check "writing" dd if="$data" of="$device" bs=1M oflag=direct status=none
+  check "recompressing" "$bin/pleat" recompress "$1"
+  grouped=$(stat_field "$1" pages_grouped)
+  [ "$grouped" -ge $((pages / 4)) ] || fail "only $grouped pages are grouped"
+  check "groups read as they were" cmp -n $((pages * 4096)) "$data" "$device"
+  cp "$data" "$expected.groups"
+  three_in_four "$expected.groups" --rw=write:4k --zero_buffers --fallocate=none
+  three_in_four "$device" --rw=trim:4k --direct=1
+  check "a page of each group is left" cmp -n $((pages * 4096)) "$expected.groups" "$device"
+  [ "$(stat_field "$1" pages_grouped)" -le $((grouped / 2)) ] || fail "discarded pages are still grouped"
+}
+
 for TRANSPORT in $TRANSPORT zram; do
   step "$TRANSPORT"
-  make_device dense 64M --recompress lz4hc
+  make_device dense 64M --recompress lz4hc,block=16384
   fill dense
   if [ "$TRANSPORT" = zram ]; then
     compact dense "$device"
@@ -90,10 +105,13 @@ for TRANSPORT in $TRANSPORT zram; do
     [ "$(stat_field dense pages_compacted)" -gt 0 ] || fail "nothing was compacted"
     check_idle dense
     check_recompress dense dense
+    # None of these pages has its neighbours.
+    [ "$(stat_field dense pages_grouped)" = 0 ] || fail "pages are grouped without their neighbours"
     # None is tried again.
     again=$("$bin/pleat" recompress dense)
     [ "$again" = "dense: 0 pages recompressed (0B saved), 0 left as they are" ] || fail "again: $again"
   fi
+  [ "$TRANSPORT" = zram ] || check_groups dense
   check blkdiscard blkdiscard "$device"
   [ "$(stat_field dense mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat dense)"
   remove_device dense

@@ -32,7 +32,7 @@ TEST_F(Stat, TellsPeopleWhatTheyWantToKnow) {
   Ratio           3.11 (pages over the memory they take; 3.40 over their compressed bytes)
   Same-filled     1500 pages, 15.0%
   Incompressible  77 pages, 0.8%; 88 since the start
-  Recompressed    19 pages with lz4hc, 20B saved since the start
+  Recompressed    19 pages with lz4hc, 20B saved since the start; 55 in groups now
   WRITEBACK       52 pages cannot be read: the backing device has not the label that the store has written
   Discarded       12345 pages
   Failed          9 reads, 10 writes (17 for want of memory at that moment, 18 at the memory limit), 11 invalid requests
