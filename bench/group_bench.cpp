@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What compressing four neighbours together brings the store, and what it costs a reader:
+//
+//     group_bench GROUPS_FILE...
+//
+// Each file holds groups of 16 KiB, one after the other. A store is filled with copies of them,
+// each page is recompressed, the store compacted, and all pages are read in random order.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/page.h"
+#include "codec/kernels.h"
+#include "store/store.h"
+
+namespace pleat {
+namespace {
+
+// A smaller store is less dense, since each size class has a span that is not full.
+constexpr std::uint64_t kStoreBytes = std::uint64_t{64} << 20;
+
+struct Measured {
+  double ratio = 0;       // bytes stored of pool memory
+  double grouped = 0;     // pages of all
+  double recompress = 0;  // us a page
+  double read = 0;        // us a page
+};
+
+bool measure(const std::vector<char>& groups, const std::string& spec, Measured* measured) {
+  store::StoreOptions options;
+  options.device_bytes = kStoreBytes;
+  options.recompress = spec;
+  options.kernels = codec::available_kernels().back();
+  auto store = store::Store::create(options);
+  if (!store) return std::fprintf(stderr, "%s\n", store.error().message.c_str()), false;
+  auto session = (*store)->open_session();
+  if (!session) return std::fprintf(stderr, "%s\n", session.error().message.c_str()), false;
+  const std::uint64_t pages = (*store)->slots();
+  for (std::uint64_t slot = 0; slot < pages; ++slot) {
+    const auto* const page = groups.data() + slot * kPageSize % groups.size();
+    if ((*session)->write(slot, reinterpret_cast<const std::byte*>(page)) !=
+        store::StoreStatus::kOk) {
+      return std::fprintf(stderr, "the store has no memory\n"), false;
+    }
+  }
+  const std::uint64_t start_ns = monotonic_ns();
+  if (const auto done = (*store)->recompress({}); !done || !done->done) return false;
+  const std::uint64_t recompressed_ns = monotonic_ns();
+  (void)(*store)->compact();
+  std::vector<std::uint64_t> order(pages);
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::mt19937_64(1));
+  const auto page = std::make_unique<std::byte[]>(kPageSize);
+  const std::uint64_t read_ns = monotonic_ns();
+  for (const std::uint64_t slot : order) {
+    if ((*session)->read(slot, page.get()) != store::StoreStatus::kOk) return false;
+  }
+  const std::uint64_t end_ns = monotonic_ns();
+  const store::StoreStats stats = (*store)->stats();
+  const auto count = static_cast<double>(pages);
+  *measured = {
+      static_cast<double>(stats.orig_data_size) / static_cast<double>(stats.mem_used_total),
+      static_cast<double>(stats.pages_grouped) / count,
+      static_cast<double>(recompressed_ns - start_ns) / 1e3 / count,
+      static_cast<double>(end_ns - read_ns) / 1e3 / count};
+  return true;
+}
+
+// A row, with the geometric mean of positive numbers first, else the mean.
+void print_row(const std::string& name, const std::vector<double>& numbers) {
+  const bool is_positive = std::ranges::all_of(numbers, [](double n) { return n > 0; });
+  double sum = 0;
+  for (const double number : numbers) sum += is_positive ? std::log(number) : number;
+  sum /= static_cast<double>(numbers.size());
+  std::printf("| %s | %.3f |", name.c_str(), is_positive ? std::exp(sum) : sum);
+  for (const double number : numbers) std::printf(" %.3f |", number);
+  std::printf("\n");
+}
+
+int run(const std::vector<std::string>& paths) {
+  std::printf("| | mean |");
+  for (const std::string& path : paths) {
+    std::printf(" %s |", std::filesystem::path(path).stem().c_str());
+  }
+  std::printf("\n|---|---:|");
+  for (std::size_t i = 0; i < paths.size(); ++i) std::printf("---:|");
+  std::printf("\n");
+  for (const char* spec : {"lz4", "lz4,block=16384", "lz4hc", "lz4hc,block=16384"}) {
+    std::vector<double> ratio;
+    std::vector<double> grouped;
+    std::vector<double> recompress;
+    std::vector<double> read;
+    for (const std::string& path : paths) {
+      std::ifstream in(path, std::ios::binary);
+      std::vector<char> groups{std::istreambuf_iterator<char>(in), {}};
+      groups.resize(groups.size() / kGroupBytes * kGroupBytes);
+      Measured measured;
+      if (groups.empty() || !measure(groups, spec, &measured)) {
+        std::fprintf(stderr, "group_bench: %s was not measured\n", path.c_str());
+        return 1;
+      }
+      ratio.push_back(measured.ratio);
+      grouped.push_back(measured.grouped);
+      recompress.push_back(measured.recompress);
+      read.push_back(measured.read);
+    }
+    const std::string name = spec;
+    print_row(name + ": ratio in the store", ratio);
+    print_row(name + ": pages in groups, of all", grouped);
+    print_row(name + ": recompression, us a page", recompress);
+    print_row(name + ": read, us a page", read);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace pleat
+
+int main(int argc, char** argv) {
+  if (argc < 2) return std::fprintf(stderr, "usage: group_bench GROUPS_FILE...\n"), 2;
+  return pleat::run({argv + 1, argv + argc});
+}
