@@ -33,7 +33,7 @@ inline constexpr std::uint64_t kDeviceBytesMax = kPageSize << 32;
 // First in the memory; written once.
 struct StoreHeader {
   static constexpr std::uint64_t kMagic = 0x5254535441454c50;  // "PLEATSTR" in memory
-  static constexpr std::uint32_t kVersion = 7;
+  static constexpr std::uint32_t kVersion = 8;
 
   std::uint64_t magic;
   std::uint32_t version;

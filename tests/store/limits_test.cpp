@@ -210,7 +210,7 @@ TEST(Create, HeaderSaysWhereEverythingIs) {
   StoreHeader header;
   std::memcpy(&header, state.memory.base(), sizeof(header));
   EXPECT_EQ(std::memcmp(&header.magic, "PLEATSTR", 8), 0);
-  EXPECT_EQ(header.version, 7u);
+  EXPECT_EQ(header.version, 8u);
   EXPECT_EQ(header.page_bytes, 4096u);
   EXPECT_EQ(header.device_bytes_max, 1000 * kPageSize);
   EXPECT_EQ(header.counters_offset, kPageSize);
