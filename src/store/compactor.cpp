@@ -230,13 +230,8 @@ Compactor::Move Compactor::move_group(std::uint64_t location, std::uint64_t firs
     if ((members & member_bit(i)) == 0) continue;
     unlock(slots_[first + i], moves ? words[i].moved_to(target).after(words[i]) : words[i]);
   }
-  if (moves) {
-    // Who has replaced another member's word and not taken its bit yet frees the object.
-    const unsigned before =
-        members_of(pool_.at(location))
-            .fetch_and(static_cast<std::uint8_t>(~members), std::memory_order_acq_rel);
-    if ((before & ~members) == 0) pool_.free(location);
-  }
+  // Who has replaced another member's word and not taken its bit yet frees the object.
+  if (moves) pool_.leave_group(location, first, members);
   return result;
 }
 

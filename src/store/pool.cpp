@@ -118,15 +118,15 @@ void Pool::free(std::uint64_t location) noexcept {
   release(first, sizes.pages);
 }
 
-void Pool::leave_group(std::uint64_t location, std::uint64_t slot) noexcept {
+void Pool::leave_group(std::uint64_t location, std::uint64_t first, unsigned members) noexcept {
   std::byte* const object = at(location);
-  // A damaged word would take another object's bits, or, where it is freed for damaged ones, its
-  // data. Better to lose the object.
-  if (first_word(object) != first_of_group(slot)) return;
-  const unsigned bit = member_bit(slot);
+  // A damaged word would take another object's bits. Better to lose the object.
+  if (first_word(object) != first) return;
   const unsigned before =
-      members_of(object).fetch_and(static_cast<std::uint8_t>(~bit), std::memory_order_acq_rel);
-  if (before == bit) free(location);
+      members_of(object).fetch_and(static_cast<std::uint8_t>(~members), std::memory_order_acq_rel);
+  const bool is_last = before != 0 && (before & ~members) == 0;
+  // Bits that were damaged, too, cost memory and not the other pages.
+  if (is_last && find_members(slots_, first, location) == 0) free(location);
 }
 
 void Pool::release(std::uint64_t first, unsigned count) noexcept {

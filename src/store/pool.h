@@ -50,8 +50,9 @@ class Pool {
   // granules. With `limited`, mem_limit is obeyed.
   AllocateStatus allocate(std::size_t bytes, bool limited, std::uint64_t* location) noexcept;
   void free(std::uint64_t location) noexcept;
-  // The slot's word does not lead to the group's object any more. The last of its members frees it.
-  void leave_group(std::uint64_t location, std::uint64_t slot) noexcept;
+  // These members' words do not lead to the object of the group from slot `first` on any more. The
+  // last of all members frees it.
+  void leave_group(std::uint64_t location, std::uint64_t first, unsigned members) noexcept;
 
   // Takes a page for a raw page.
   AllocateStatus allocate_page(std::uint64_t* page) noexcept;

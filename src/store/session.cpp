@@ -255,7 +255,7 @@ void Store::Session::Impl::free_object(std::uint64_t slot, SlotWord word) noexce
     pool.free_page(word.pool_page());
   } else if (word.grouped()) {
     if (pool.contains(word.location(), sizeof(GroupHeader)))
-      pool.leave_group(word.location(), slot);
+      pool.leave_group(word.location(), first_of_group(slot), member_bit(slot));
   } else {
     pool.free(word.location());
   }

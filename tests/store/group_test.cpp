@@ -269,9 +269,7 @@ TEST_F(Groups, DamagedMembersCostNoOtherPage) {
     for (std::uint64_t slot = 4; slot < 8; ++slot) {
       put(slot, random_page(slot));
       for (std::uint64_t other = slot + 1; other < 8; ++other) {
-        TestPage page;
-        const StoreStatus status = session_->read(other, page.data());
-        ASSERT_EQ(page, status == StoreStatus::kOk ? page_of(other) : TestPage{}) << damaged;
+        ASSERT_EQ(read_page(*session_, other), page_of(other)) << damaged;
       }
     }
     expect_pages(0, 4);
