@@ -62,7 +62,7 @@ Result<Found> find(const std::string& name) {
 
 }  // namespace
 
-Result<Board*> make_board(const Options& options, int memory_id) {
+Result<Board*> make_board(const Options& options, const TransportChoice& choice, int memory_id) {
   if (auto there = find(options.name)) {
     release_board(there->board);
     return Error{EEXIST, "a daemon has left a device named " + options.name};
@@ -97,6 +97,8 @@ Result<Board*> make_board(const Options& options, int memory_id) {
   board->queues = options.queues;
   board->depth = options.depth;
   board->block_bytes = options.block_bytes;
+  board->transport = choice.kind;
+  set_text(board->reason, choice.reason);
   board->mem_limit_bytes = options.mem_limit_bytes;
   board->memory_id = memory_id;
   board->magic.store(Board::kMagic, std::memory_order_release);
@@ -140,7 +142,7 @@ Options options_of(const Board& board) {
   options.queues = board.queues;
   options.depth = board.depth;
   options.block_bytes = board.block_bytes;
-  options.transport = "ublk";
+  options.transport = device::to_string(board.transport);
   return options;
 }
 

@@ -7,7 +7,7 @@
 // directory may be out on the very device that nobody serves.
 //
 // Thread safety: the atomics by anybody; the rest is written before there is a second process, and
-// path, reason and device_id before a stand-by is asked for.
+// path and device_id before a stand-by is asked for.
 #pragma once
 
 #include <sys/types.h>
@@ -21,7 +21,9 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/procfs.h"
+#include "daemon/transport_choice.h"
 #include "device/queue_stats.h"
+#include "device/transport.h"
 
 namespace pleat::daemon {
 
@@ -55,7 +57,7 @@ class Seat {
 
 struct alignas(64) Board {
   static constexpr std::uint64_t kMagic = 0x4452414f42454c50;  // "PLEBOARD" in memory
-  static constexpr std::uint32_t kVersion = 4;
+  static constexpr std::uint32_t kVersion = 5;
   static constexpr std::size_t kTextBytes = 256;
 
   // Up to the name the same in every version.
@@ -74,9 +76,10 @@ struct alignas(64) Board {
   unsigned queues = 0;
   unsigned depth = 0;
   unsigned block_bytes = 0;
-  char path[64] = {};            // of the device, once it is there
-  char reason[kTextBytes] = {};  // why this transport
-  int device_id = -1;            // ublk's number, where another process can take over the device
+  device::TransportKind transport = device::TransportKind::kUblk;
+  char reason[kTextBytes] = {};        // why this transport
+  char path[64] = {};                  // of the device, once it is there
+  int device_id = -1;                  // its number, where another process can take it over
   std::atomic<bool> has_ended{false};  // the device is gone, or going: nobody is to succeed
   std::atomic<std::uint64_t> mem_limit_bytes{0};  // as it was last set
 
@@ -90,6 +93,14 @@ struct alignas(64) Board {
   Seat worker;  // who serves the device, or is about to: who takes this seat may use the store
   std::atomic<std::uint64_t> heartbeat_ns{0};  // the worker's, as monotonic_ns() counts
 
+  std::byte fuse_init[device::kFuseInitBytes] = {};  // loop: device/transport.h
+
+  // Whether the device waits for a server when all of its processes are dead. A FUSE connection is
+  // theirs, and ends with the last of them.
+  bool outlives_processes() const noexcept {
+    return device_id >= 0 && transport == device::TransportKind::kUblk;
+  }
+
   const std::uint64_t started_ns = monotonic_ns();
   std::atomic<std::uint64_t> take_overs{0};
   // Of each queue, whoever serves it; they lie behind the board.
@@ -99,7 +110,7 @@ struct alignas(64) Board {
 };
 
 // Makes the board of a new device; its memory is locked. EEXIST where there is one already.
-Result<Board*> make_board(const Options& options, int memory_id);
+Result<Board*> make_board(const Options& options, const TransportChoice& choice, int memory_id);
 // The board of a device, living or dead. ENOENT where there is none, EPROTO where it is another
 // program's version.
 Result<Board*> find_board(const std::string& name);

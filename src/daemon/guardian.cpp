@@ -65,12 +65,13 @@ siginfo_t exit_of(const UniqueFd& pidfd) {
 }  // namespace
 
 Guardian::Guardian(Options options, UniqueFd signals, Board* board, std::optional<NameLock> lock,
-                   const ServiceManager& manager)
+                   const ServiceManager& manager, device::LoopConnection connection)
     : options_(std::move(options)),
       signals_(std::move(signals)),
       board_(board),
       lock_(std::move(lock)),
-      manager_(manager) {}
+      manager_(manager),
+      connection_(std::move(connection)) {}
 
 bool Guardian::Process::has_ended() const { return wait_for_exit(pidfd, 0); }
 
@@ -146,8 +147,13 @@ void Guardian::leave_session() {
 WorkerSetup Guardian::worker_setup() {
   // Whoever has the guardian's end is one: its loss tells the others that there is none.
   channel_.guardian.reset();
-  return {options_,        board_, bulletin_, std::move(channel_.worker), std::move(signals_),
-          std::move(lock_)};
+  return {options_,
+          board_,
+          bulletin_,
+          std::move(channel_.worker),
+          std::move(signals_),
+          std::move(lock_),
+          std::move(connection_)};
 }
 
 int Guardian::become_worker() { return run_worker(worker_setup()); }
@@ -156,6 +162,7 @@ int Guardian::become_logger() {
   // One that waits for a page which it has in swap would keep a frozen daemon from being frozen.
   static_cast<void>(lock_memory());
   channel_.guardian.reset();
+  connection_.clear();
   if (lock_) lock_->forget();
   if (const auto self = process_id(getpid())) bulletin_->logger.store(*self);
   return run_logger(events_, *bulletin_, channel_.worker.get());
@@ -258,7 +265,6 @@ void Guardian::announce_ready(const Report& report) {
   is_recoverable_ = report.device.recoverable;
   deadline_ns_ = 0;
   report.device.path.copy(board_->path, sizeof(board_->path) - 1);
-  report.reason.copy(board_->reason, sizeof(board_->reason) - 1);
   const std::string text = options_.name + " is " + board_->path + ", " +
                            format_size(options_.size_bytes) + ", " + options_.algorithm + ", " +
                            report.reason;
@@ -338,6 +344,7 @@ void Guardian::handle_report(const Report& report) {
       tell_manager("STOPPING=1");
       is_stopping_ = true;
       deadline_ns_ = monotonic_ns() + kEndTimeoutNs;
+      if (!connection_.empty()) let_go();
       break;
     case Event::kStopped:
       has_stopped_ = true;
@@ -580,7 +587,7 @@ void Guardian::become_guardian() {
   is_heir_ = false;
   proved_ns_ = 0;
   Report report;
-  report.device.kind = device::TransportKind::kUblk;
+  report.device.kind = board_->transport;
   report.device.id = board_->device_id;
   report.device.path = board_->path;
   report.reason = board_->reason;
@@ -680,8 +687,7 @@ int Guardian::finish() {
   if (is_heir_ && !has_stopped_) return give_up();
   const int status = worker_.pid >= 0 ? take_exit() : 1;
   board_->has_ended = true;
-  bulletin_->is_over = true;
-  end_stand_bys();
+  let_go();
   if (auto cleaned = clean_up_at_end(); !cleaned) {
     log(LogLevel::kError, "cannot remove what is left of " + options_.name + ": " +
                               cleaned.error().message +
@@ -690,6 +696,13 @@ int Guardian::finish() {
   end_others();
   if (lock_) lock_->remove();
   return status;
+}
+
+void Guardian::let_go() {
+  bulletin_->is_over = true;
+  connection_.clear();
+  raise_event(events_.wanted[0].get());  // the spawner ends
+  end_stand_bys();
 }
 
 Result<void> Guardian::clean_up_at_end() {

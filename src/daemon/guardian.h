@@ -35,9 +35,10 @@ namespace pleat::daemon {
 
 class Guardian {
  public:
-  // `lock` is missing where another daemon of the name lives.
+  // `lock` is missing where another daemon of the name lives. `connection` is that of a loop device
+  // whose worker can be succeeded, else empty.
   Guardian(Options options, UniqueFd signals, Board* board, std::optional<NameLock> lock,
-           const ServiceManager& manager);
+           const ServiceManager& manager, device::LoopConnection connection);
 
   // Makes a new device's processes, and in them becomes one of these or a stand-by: a value is the
   // exit status of that process, none means that this is the guardian.
@@ -127,6 +128,8 @@ class Guardian {
   // Kills a worker that is past its time, and says what it was at.
   void kill_late_worker();
   int finish();
+  // Nobody is to serve the device any more: what it has in flight fails with its last server.
+  void let_go();
   Result<void> clean_up_at_end();
   void take_lock();
   void end_stand_bys();
@@ -138,6 +141,7 @@ class Guardian {
   Board* board_;
   std::optional<NameLock> lock_;
   ServiceManager manager_;
+  device::LoopConnection connection_;
   std::uint64_t next_beat_ns_ = 0;
   Bulletin* bulletin_ = nullptr;
   ReportChannel channel_;

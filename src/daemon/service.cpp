@@ -106,6 +106,7 @@ device::TransportOptions transport_options_of(const Service::Setup& setup) {
   transport_options.io_flusher = setup.io_flusher;
   transport_options.owner = setup.state.guardian.pid;
   transport_options.stats = setup.board->queue_stats();
+  transport_options.fuse_init = setup.board->fuse_init;
   return transport_options;
 }
 
@@ -123,10 +124,10 @@ Result<void> check_memory(const Options& options, const KernelRoots& roots) {
                            " are available; choose a smaller --size"};
 }
 
-Service::Service(Setup setup, TransportChoice choice, std::string isa, UniqueFd stopped,
+Service::Service(Setup setup, std::string isa, UniqueFd stopped,
                  std::unique_ptr<store::Store> store, std::unique_ptr<device::Transport> transport)
     : setup_(std::move(setup)),
-      choice_(std::move(choice)),
+      reason_(setup_.board->reason),
       isa_(std::move(isa)),
       stopped_(std::move(stopped)),
       store_(std::move(store)),
@@ -142,12 +143,6 @@ Result<std::unique_ptr<Service>> Service::start(Setup setup) {
   ticks_per_second();  // measured here, so that the first stat does not wait for it
   const auto kernels = codec::select_kernels();
   if (!kernels) return kernels.error();
-  auto choice = choose_transport(options.transport);
-  if (!choice) return choice.error();
-  if (choice->kind == device::TransportKind::kLoop && options.id >= 0) {
-    return Error{EINVAL, "the number of a loop device cannot be chosen; leave out --id (" +
-                             choice->reason + ")"};
-  }
   UniqueFd stopped(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stopped) return errno_error("cannot make an eventfd");
 
@@ -157,13 +152,14 @@ Result<std::unique_ptr<Service>> Service::start(Setup setup) {
 
   // Written before the kernel's device is made: whoever kills us from here on, the guardian and a
   // sweep know what to look for.
-  setup.state.transport = device::to_string(choice->kind);
+  const bool is_ublk = setup.board->transport == device::TransportKind::kUblk;
+  setup.state.transport = device::to_string(setup.board->transport);
   setup.state.id = options.id;
   if (auto saved = save_state(setup.state); !saved) return saved.error();
   const device::TransportOptions transport_options = transport_options_of(setup);
-  auto transport = choice->kind == device::TransportKind::kUblk
-                       ? device::start_ublk(**store, transport_options)
-                       : device::start_loop(**store, transport_options);
+  auto transport =
+      is_ublk ? device::start_ublk(**store, transport_options)
+              : device::start_loop(**store, transport_options, std::move(setup.connection));
   if (!transport) {
     remove_state(options.name);
     return transport.error();
@@ -175,9 +171,9 @@ Result<std::unique_ptr<Service>> Service::start(Setup setup) {
     remove_state(options.name);
     return saved.error();
   }
-  return std::unique_ptr<Service>(new Service(std::move(setup), std::move(*choice),
-                                              (*kernels)->name, std::move(stopped),
-                                              std::move(*store), std::move(*transport)));
+  return std::unique_ptr<Service>(new Service(std::move(setup), (*kernels)->name,
+                                              std::move(stopped), std::move(*store),
+                                              std::move(*transport)));
 }
 
 Result<std::unique_ptr<Service>> Service::stand_by(Setup setup) {
@@ -188,10 +184,13 @@ Result<std::unique_ptr<Service>> Service::stand_by(Setup setup) {
   if (!stopped) return errno_error("cannot make an eventfd");
   auto store = store_standing_by(setup, **kernels);
   if (!store) return store.error();
-  auto transport = device::stand_by_ublk(**store, transport_options_of(setup), setup.state.id);
+  const device::TransportOptions transport_options = transport_options_of(setup);
+  auto transport = setup.board->transport == device::TransportKind::kUblk
+                       ? device::stand_by_ublk(**store, transport_options, setup.state.id)
+                       : device::stand_by_loop(**store, transport_options, setup.state.id,
+                                               std::move(setup.connection));
   if (!transport) return transport.error();
-  TransportChoice choice{device::TransportKind::kUblk, setup.transport_reason};
-  return std::unique_ptr<Service>(new Service(std::move(setup), std::move(choice), (*kernels)->name,
+  return std::unique_ptr<Service>(new Service(std::move(setup), (*kernels)->name,
                                               std::move(stopped), std::move(*store),
                                               std::move(*transport)));
 }
@@ -264,7 +263,7 @@ Result<control::DeviceStatus> Service::status() {
   }
   const StatusSources sources{setup_.options,
                               transport_->info(),
-                              choice_.reason,
+                              reason_,
                               setup_.notes,
                               transport_->queue_stats(),
                               store_->stats(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The worker's device: the store, the transport over it, and the answers to the control socket.
 //
-//   start: memory checked -> store -> transport chosen -> state file -> transport -> state file
+//   start: store -> state file -> transport -> state file
 //   stop:  uses looked for -> claim held -> transport gone -> state file gone
 //
 // Thread safety: handle() and stop() from any thread, one after the other; the rest from the
@@ -23,7 +23,6 @@
 #include "daemon/bulletin.h"
 #include "daemon/options.h"
 #include "daemon/state_file.h"
-#include "daemon/transport_choice.h"
 #include "device/transport.h"
 #include "store/store.h"
 
@@ -39,7 +38,8 @@ class Service {
     int report_fd = -1;                  // the worker's end of the report channel
     Board* board = nullptr;              // of the device
     const Bulletin* bulletin = nullptr;  // of the daemon
-    std::string transport_reason;        // of a stand-by: why the device has this transport
+    // Of a loop device whose server can be succeeded.
+    device::LoopConnection connection;
   };
 
   // Says something to people with the device's features. Before others use the service.
@@ -63,7 +63,7 @@ class Service {
   Service& operator=(const Service&) = delete;
 
   const device::TransportInfo& device() const noexcept { return transport_->info(); }
-  const std::string& transport_reason() const noexcept { return choice_.reason; }
+  const std::string& transport_reason() const noexcept { return reason_; }
   // Becomes readable when the device has ended by itself.
   int ended_fd() const noexcept { return transport_->ended_fd(); }
   // Becomes readable when stop() has taken the device out of service; its result is then final.
@@ -84,8 +84,8 @@ class Service {
   Result<void> stop();
 
  private:
-  Service(Setup setup, TransportChoice choice, std::string isa, UniqueFd stopped,
-          std::unique_ptr<store::Store> store, std::unique_ptr<device::Transport> transport);
+  Service(Setup setup, std::string isa, UniqueFd stopped, std::unique_ptr<store::Store> store,
+          std::unique_ptr<device::Transport> transport);
 
   Result<control::DeviceStatus> status();
   Result<nlohmann::json> stat();
@@ -100,7 +100,7 @@ class Service {
   Result<UniqueFd> claim();
 
   Setup setup_;
-  const TransportChoice choice_;
+  const std::string reason_;
   const std::string isa_;
   UniqueFd stopped_;  // an eventfd
   std::unique_ptr<store::Store> store_;

@@ -23,6 +23,8 @@
 #include "daemon/service.h"
 #include "daemon/signals.h"
 #include "daemon/state_file.h"
+#include "daemon/transport_choice.h"
+#include "device/transport.h"
 #include "store/store.h"
 
 namespace pleat::daemon {
@@ -66,6 +68,24 @@ Result<UniqueFd> begin_process() {
   return signals;
 }
 
+Result<TransportChoice> choose_for(const Options& options) {
+  auto choice = choose_transport(options.transport);
+  if (choice && choice->kind == device::TransportKind::kLoop && options.id >= 0) {
+    return Error{EINVAL, "the number of a loop device cannot be chosen; leave out --id (" +
+                             choice->reason + ")"};
+  }
+  return choice;
+}
+
+// What a new loop device's workers hand on, or nothing where one cannot succeed another.
+device::LoopConnection connection_for(const Options& options) {
+  auto connection = device::open_loop_connection(options.queues);
+  if (connection) return *std::move(connection);
+  log_line(LogLevel::kWarning, "the pages of " + options.name +
+                                   " are lost if its worker dies: " + connection.error().message);
+  return {};
+}
+
 // Takes a name for a new device.
 Result<NameLock> take_name(const std::string& name) {
   say_swept(sweep(SweepOf::kLost));
@@ -91,13 +111,14 @@ Result<NameLock> take_name(const std::string& name) {
 }
 
 // The board of a new device, and the store's memory.
-Result<Board*> make_device(const Options& options, const codec::Kernels& kernels) {
+Result<Board*> make_device(const Options& options, const TransportChoice& choice,
+                           const codec::Kernels& kernels) {
   // Before the store's memory is attached, all of which it would fault in.
   if (auto guarded = guard_process(); !guarded) return guarded.error();
   if (auto enough = check_memory(options); !enough) return enough.error();
   auto memory = store::Store::make_memory(store_options_of(options, kernels, false));
   if (!memory) return memory.error();
-  auto board = make_board(options, memory->id());
+  auto board = make_board(options, choice, memory->id());
   if (!board) store::Memory::remove(memory->id());
   return board;
 }
@@ -112,8 +133,12 @@ Result<Board*> board_to_inherit(const std::string& name, const codec::Kernels& k
                  (*board)->path[0] == '\0'
                      ? name + " is not ready yet"
                      : name + " cannot be handed over: " + std::string((*board)->reason) +
-                           "; only a ublk device of a kernel that lets servers of one copy (6.5 or "
-                           "later) can"};
+                           "; a ublk device can on a kernel that lets its server copy (6.5 or "
+                           "later), a loop device on one that sends lost requests again (6.9)"};
+  }
+  if (!(*board)->outlives_processes() && !is_living(**board)) {
+    return Error{ESRCH, "the pages of " + name +
+                            " are lost: a loop device ends with the last of its processes"};
   }
   const Options options = options_of(**board);
   if (auto good = check_options(options); !good) return good.error();
@@ -150,10 +175,18 @@ Result<Guardian> prepare_successor(const std::string& name, int ready_fd, Group 
   // Only where no daemon lives it is free yet.
   std::optional<NameLock> lock;
   if (auto taken = NameLock::take(name, 0)) lock.emplace(*std::move(taken));
+  device::LoopConnection connection;
+  if ((*board)->transport == device::TransportKind::kLoop) {
+    auto copied =
+        device::copy_loop_connection(is_alive(last) ? last.pid : (*board)->worker.load().pid);
+    if (!copied) return with_context(copied.error(), name + " cannot be handed over");
+    connection = std::move(*copied);
+  }
   ServiceManager told = (*board)->manager;
   if (manager.socket[0] != '\0') std::memcpy(told.socket, manager.socket, sizeof(told.socket));
   if (manager.watchdog_ns != 0) told.watchdog_ns = manager.watchdog_ns;
-  return Guardian(std::move(options), std::move(*signals), *board, std::move(lock), told);
+  return Guardian(std::move(options), std::move(*signals), *board, std::move(lock), told,
+                  std::move(connection));
 }
 
 int succeed(const std::string& name, int ready_fd, Group group, const ServiceManager& manager) {
@@ -210,7 +243,7 @@ std::optional<int> take_up(const std::string& name, const ServiceManager& manage
   auto board = find_board(name);
   if (!board || (*board)->has_ended) return std::nullopt;
   const bool is_recoverable = (*board)->device_id >= 0;
-  if (!is_recoverable && !is_living(**board)) return std::nullopt;
+  if (!(*board)->outlives_processes() && !is_living(**board)) return std::nullopt;
   log_line(LogLevel::kNotice, name + " is there already, and stays as it was made");
   if (is_recoverable) return succeed(name, -1, Group::kOwn, manager);
   auto given = give_to_manager(**board, manager);
@@ -240,14 +273,18 @@ int run_daemon(const Options& asked) {
   if (auto good = resolve_writeback_device(options); !good) return failed(good.error());
   auto signals = begin_process();
   if (!signals) return failed(signals.error());
+  const auto choice = choose_for(options);
+  if (!choice) return failed(choice.error());
   auto lock = take_name(options.name);
   if (!lock) return failed(lock.error());
-  auto board = make_device(options, **kernels);
+  auto board = make_device(options, *choice, **kernels);
   if (!board) {
     lock->remove();
     return failed(board.error());
   }
-  Guardian guardian(options, std::move(*signals), *board, std::move(*lock), manager);
+  Guardian guardian(options, std::move(*signals), *board, std::move(*lock), manager,
+                    choice->kind == device::TransportKind::kLoop ? connection_for(options)
+                                                                 : device::LoopConnection());
   auto started = guardian.start();
   if (!started) {
     guardian.undo();

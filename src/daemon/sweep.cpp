@@ -53,7 +53,7 @@ Result<State> state_of(const std::string& name) {
   state.name = name;
   state.guardian = board->guardian.load();
   state.worker = board->worker.load();
-  state.transport = "ublk";
+  state.transport = device::to_string(board->transport);
   state.id = board->device_id;
   state.path = board->path;
   return state;
@@ -86,7 +86,7 @@ Result<void> remove_device(const State& state) {
 // Why the pages of a dead daemon are not to be given up: a program has some.
 Result<void> check_unused(const std::string& name) {
   const FoundBoard board(name);
-  if (!board || board->device_id < 0) return {};
+  if (!board || !board->outlives_processes()) return {};
   const auto device = block_device(board->path);
   if (!device) return {};
   std::string text;
@@ -103,7 +103,7 @@ Result<void> check_unused(const std::string& name) {
 
 bool has_pages(const std::string& name) {
   const FoundBoard board(name);
-  return board && board->device_id >= 0 && !board->has_ended;
+  return board && board->outlives_processes() && !board->has_ended;
 }
 
 Result<void> clean_up(const std::string& name, NameLock& lock) {

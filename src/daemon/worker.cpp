@@ -120,6 +120,7 @@ Result<Service::Setup> Worker::prepare_process() {
   setup.report_fd = setup_.reports.get();
   setup.board = setup_.board;
   setup.bulletin = setup_.bulletin;
+  setup.connection = std::move(setup_.connection);
   // Threads inherit the mark; transport and store set and verify it on theirs all the same.
   if (auto marked = set_io_flusher(); !marked) {
     if (marked.error().code != EPERM) return marked.error();
@@ -310,9 +311,8 @@ int Worker::stand_by(unsigned slot, int go) {
     report(Event::kNotStandingBy, setup.error());
     return 1;
   }
-  setup->state.transport = "ublk";
+  setup->state.transport = device::to_string(setup_.board->transport);
   setup->state.id = setup_.board->device_id;
-  setup->transport_reason = setup_.board->reason;
   auto service = Service::stand_by(*std::move(setup));
   if (!service) {
     report(Event::kNotStandingBy, service.error());

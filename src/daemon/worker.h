@@ -10,6 +10,7 @@
 #include "daemon/name_lock.h"
 #include "daemon/options.h"
 #include "daemon/procfs.h"
+#include "device/transport.h"
 
 namespace pleat::daemon {
 
@@ -21,6 +22,7 @@ struct WorkerSetup {
   UniqueFd reports;
   UniqueFd signals;
   std::optional<NameLock> lock;
+  device::LoopConnection connection;  // of a loop device whose worker can be succeeded
 };
 
 // Starts the device, reports to the guardian over `reports`, and serves until it is stopped or the

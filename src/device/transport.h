@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -23,6 +24,9 @@ namespace pleat::device {
 enum class TransportKind : std::uint8_t { kUblk, kLoop };
 const char* to_string(TransportKind kind) noexcept;  // "ublk", "loop"
 
+// Bytes that the kernel's first message to a FUSE server has at most; the rest is kept for more.
+inline constexpr std::size_t kFuseInitBytes = 128;
+
 struct TransportOptions {
   std::string name;             // the device's name in Pleat, [A-Za-z0-9_.-]{1,32}
   int id = -1;                  // ublk's device number (/dev/ublkbN); -1 = the first free one
@@ -33,7 +37,17 @@ struct TransportOptions {
   bool io_flusher = true;       // mark I/O threads; off only for tests without the capability
   pid_t owner = 0;              // ublk: the process whose device it is; 0 = this one
   QueueStats* stats = nullptr;  // of each queue, for longer than the transport; null: its own
+  // loop: kFuseInitBytes that servers of a connection share, for what the kernel told the first one
+  std::byte* fuse_init = nullptr;
 };
+
+// The descriptors of a loop device's FUSE connection, one a serving thread. Who serves the device
+// and who may ever do so has them from its birth.
+using LoopConnection = std::vector<UniqueFd>;
+// Opens them for a new device. An error where the kernel cannot let one server succeed another.
+Result<LoopConnection> open_loop_connection(unsigned queues);
+// Copies those of a living process, which serves the device or guards it.
+Result<LoopConnection> copy_loop_connection(pid_t process);
 
 // What a transport is and does, for people: shown by `pleat stat` and the demo.
 struct TransportInfo {
@@ -89,13 +103,18 @@ Result<void> probe_loop();
 // Makes the device over `store` and returns when it takes requests. One thread and one session a
 // queue.
 Result<std::unique_ptr<Transport>> start_ublk(store::Store& store, const TransportOptions& options);
-Result<std::unique_ptr<Transport>> start_loop(store::Store& store, const TransportOptions& options);
+// With a connection that others have too the loop device is recoverable; without, it has its own.
+Result<std::unique_ptr<Transport>> start_loop(store::Store& store, const TransportOptions& options,
+                                              LoopConnection connection = {});
 
-// A stand-by for the ublk device `id`, which start_ublk() made in another process and reported as
+// A stand-by for the device `id`, which start_*() made in another process and reported as
 // recoverable: has all that it takes to serve it, and touches it only by take_over(). `store` has
 // not begun yet.
 Result<std::unique_ptr<Transport>> stand_by_ublk(store::Store& store,
                                                  const TransportOptions& options, int id);
+Result<std::unique_ptr<Transport>> stand_by_loop(store::Store& store,
+                                                 const TransportOptions& options, int id,
+                                                 LoopConnection connection);
 
 // Removes what a dead worker's device left in the kernel (a dead ublk device; a loop device and its
 // FUSE mount). `info` is what the worker reported, or holds the kind and id at least. Bounded in

@@ -2,8 +2,14 @@
 #include "daemon/daemon_process.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/fuse.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,9 +17,12 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <set>
 #include <sstream>
 
 #include "base/clock.h"
@@ -58,12 +67,9 @@ DaemonProcess::DaemonProcess(const std::vector<std::string>& arguments,
 }
 
 DaemonProcess::~DaemonProcess() {
-  const pid_t worker = has_ready_ ? ready_.value("worker", -1) : -1;
-  if (worker > 0 && is_running(worker)) kill(worker, SIGKILL);
-  if (!is_reaped_) {
-    if (worker <= 0) kill(guardian_, SIGTERM);
-    if (wait() == -1000) kill(guardian_, SIGKILL);
-  }
+  if (is_reaped_) return;
+  kill(guardian_, SIGTERM);
+  if (wait() == -1000) kill_all();
 }
 
 const nlohmann::json& DaemonProcess::ready() {
@@ -98,19 +104,17 @@ int DaemonProcess::wait() {
 }
 
 void DaemonProcess::kill_all() {
-  // Stopped before any is killed: who sees another die makes a new one.
-  std::vector<pid_t> processes = {guardian_};
-  kill(guardian_, SIGSTOP);
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    std::ifstream file(entry.path() / "stat");
-    pid_t process = 0;
-    pid_t parent = 0;
-    std::string name;
-    std::string state;
-    // A name of pleatd's has no blanks.
-    if (file >> process >> name >> state >> parent && parent == guardian_) {
-      processes.push_back(process);
-      kill(process, SIGSTOP);
+  // All have the guardian's command line. Stopped before any is killed: who sees another die makes
+  // a new one; and looked for until there is no other, since one may be just in the making.
+  const std::string command = slurp("/proc/" + std::to_string(guardian_) + "/cmdline");
+  std::set<pid_t> processes = {guardian_};
+  for (std::size_t known = 0; known != processes.size();) {
+    known = processes.size();
+    for (const pid_t process : processes) kill(process, SIGSTOP);
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const int process = std::atoi(entry.path().filename().c_str());
+      if (process <= 0 || command.find(PLEATD) != 0) continue;  // a dead one has none
+      if (slurp(entry.path() / "cmdline") == command) processes.insert(process);
     }
   }
   for (const pid_t process : processes) kill(process, SIGKILL);
@@ -125,6 +129,19 @@ std::string DaemonProcess::said() const {
   const ssize_t size = pread(error_fd_.get(), text.data(), text.size(), 0);
   text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
   return text;
+}
+
+void deny_clones() {
+  static sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FUSE_DEV_IOC_CLONE, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTTY),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{std::size(filter), filter};
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) _exit(125);
 }
 
 std::vector<std::string> DaemonTest::arguments(const std::vector<std::string>& more) const {

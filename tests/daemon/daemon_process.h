@@ -47,6 +47,10 @@ class DaemonProcess {
   bool has_ready_ = false;
 };
 
+// In a pleatd to be: nobody can succeed a worker, as on kernels that do not send lost requests
+// again. What the guardian would hold cannot be made.
+void deny_clones();
+
 // A runtime directory, a name nobody else uses, and the check that nothing is left at the end.
 class DaemonTest : public testing::Test {
  protected:

@@ -3,12 +3,15 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/swap.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 
+#include "control/socket.h"
 #include "daemon/board.h"
 #include "daemon/daemon_process.h"
+#include "device/transport.h"
 
 namespace pleat::daemon {
 namespace {
@@ -34,14 +37,145 @@ class Death : public DaemonTest, public testing::WithParamInterface<bool> {
 
 class DeathAlone : public DaemonTest {};
 
+// A device whose workers succeed one another, where the kernel can have one.
+class Succession : public Death {
+ protected:
+  void SetUp() override {
+    if (auto connection = device::open_loop_connection(1); !connection) {
+      GTEST_SKIP() << connection.error().message;
+    }
+  }
+  // Fills the device's first MiB with bytes of its own, past the page cache.
+  static void fill(const std::string& path, char byte) {
+    EXPECT_EQ(shell("head -c 1M /dev/zero | tr \"\\0\" " + std::string(1, byte) +
+                    " | dd of=" + path + " bs=64k oflag=direct iflag=fullblock 2>/dev/null"),
+              0);
+  }
+  static void expect_filled(const std::string& path, char byte) {
+    EXPECT_EQ(
+        shell("test \"$(dd if=" + path + " bs=64k count=16 iflag=direct 2>/dev/null | tr -d " +
+              std::string(1, byte) + " | wc -c)\" = 0"),
+        0);
+    EXPECT_EQ(shell("test \"$(dd if=" + path +
+                    " bs=64k count=16 iflag=direct 2>/dev/null | wc -c)\" = 1048576"),
+              0);
+  }
+  pid_t worker() const {
+    const auto status = call({{"op", "stat"}});
+    return status.contains("status") ? status["status"].value("pid", -1) : -1;
+  }
+  void wait_for_stand_bys() const {
+    EXPECT_TRUE(eventually([&] {
+      const auto status = call({{"op", "stat"}});
+      return status.contains("status") && status["status"].value("stand_bys", 0) == 2;
+    }));
+  }
+  // Once somebody else than `last` serves.
+  void wait_for_successor(pid_t last) const {
+    EXPECT_TRUE(eventually([&] {
+      auto answer = control::call(name_, {{"op", "stat"}}, 1000);
+      return answer && (*answer)["status"].value("pid", last) != last;
+    }));
+  }
+};
+
 INSTANTIATE_TEST_SUITE_P(, Death, testing::Bool(), [](const auto& parameter) {
   return parameter.param ? "WithAReader" : "Idle";
 });
 
+INSTANTIATE_TEST_SUITE_P(, Succession, testing::Bool(), [](const auto& parameter) {
+  return parameter.param ? "WithAReader" : "Idle";
+});
+
+TEST_P(Succession, OfWorkersKeepsEveryPage) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  UniqueFd open_reader = reader(daemon);
+  fill(daemon.path(), 'a');
+  // A stopped one is found out by its silence.
+  for (const int signal : {SIGKILL, SIGSEGV, SIGSTOP}) {
+    wait_for_stand_bys();
+    const pid_t last = worker();
+    kill(last, signal);
+    expect_filled(daemon.path(), 'a');
+    wait_for_successor(last);
+  }
+  EXPECT_THAT(daemon.said(), HasSubstr("ms after its worker ended; no page is lost"));
+  if (open_reader) {
+    EXPECT_EQ(read_page(open_reader), 4096);
+  }
+  open_reader.reset();
+  EXPECT_TRUE(call({{"op", "stop"}}).value("ok", false));
+  EXPECT_EQ(daemon.wait(), 0);
+}
+
+// What was in flight at the death is done by the successor: nobody sees an error.
+TEST_P(Succession, InTheMidstOfWritesShowsNobodyAnError) {
+  DaemonProcess daemon(arguments({"--queues", "2"}));
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  UniqueFd open_reader = reader(daemon);
+  for (const char byte : {'b', 'c', 'd', 'e', 'f'}) {
+    wait_for_stand_bys();
+    const pid_t last = worker();
+    const pid_t killer = fork();
+    if (killer == 0) {
+      usleep(3000 * static_cast<useconds_t>(byte - 'a'));
+      kill(last, SIGKILL);
+      _exit(0);
+    }
+    for (int round = 0; round < 3; ++round) {
+      fill(daemon.path(), byte);
+      expect_filled(daemon.path(), byte);
+    }
+    EXPECT_EQ(waitpid(killer, nullptr, 0), killer);
+    wait_for_successor(last);
+  }
+  open_reader.reset();
+  EXPECT_TRUE(call({{"op", "stop"}}).value("ok", false));
+  EXPECT_EQ(daemon.wait(), 0);
+}
+
+TEST_P(Succession, OfGuardianAndWorkerKeepsEveryPage) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  UniqueFd open_reader = reader(daemon);
+  fill(daemon.path(), 'g');
+  wait_for_stand_bys();
+  const pid_t last = daemon.worker();
+  kill(daemon.guardian(), SIGKILL);
+  kill(last, SIGKILL);
+  EXPECT_EQ(daemon.wait(), -SIGKILL);
+  expect_filled(daemon.path(), 'g');
+  wait_for_successor(last);
+  open_reader.reset();
+  EXPECT_TRUE(call({{"op", "stop"}}).value("ok", false));
+}
+
+TEST_P(Succession, OfDaemonsKeepsEveryPage) {
+  DaemonProcess daemon(arguments());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  UniqueFd open_reader = reader(daemon);
+  fill(daemon.path(), 'h');
+  DaemonProcess next({"--succeed", name_});
+  ASSERT_TRUE(next.ready().value("ok", false)) << next.said();
+  EXPECT_EQ(daemon.wait(), 0);
+  expect_filled(daemon.path(), 'h');
+  // Its workers too are succeeded.
+  wait_for_stand_bys();
+  kill(next.worker(), SIGKILL);
+  expect_filled(daemon.path(), 'h');
+  wait_for_successor(next.worker());
+  open_reader.reset();
+  EXPECT_TRUE(call({{"op", "stop"}}).value("ok", false));
+  EXPECT_EQ(next.wait(), 0);
+}
+
 TEST_P(Death, OfTheWorkerEndsTheDaemonInWords) {
   for (const int signal : {SIGKILL, SIGSEGV}) {
-    DaemonProcess daemon(arguments());
+    DaemonProcess daemon(arguments(), deny_clones);
     ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+    EXPECT_THAT(daemon.said(),
+                HasSubstr("the pages of " + name_ + " are lost if its worker dies: "));
     UniqueFd open_reader = reader(daemon);
     kill(daemon.worker(), signal);
     EXPECT_EQ(daemon.wait(), 1);
@@ -84,7 +218,7 @@ TEST_P(Death, OfTheGuardianLeavesTheDeviceInService) {
 }
 
 TEST_P(Death, OfBothIsCleanedUpByTheNextGuardian) {
-  DaemonProcess daemon(arguments());
+  DaemonProcess daemon(arguments(), deny_clones);
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
   UniqueFd open_reader = reader(daemon);
   kill(daemon.guardian(), SIGKILL);
@@ -146,7 +280,7 @@ TEST_F(DeathAlone, OfGuardianAfterGuardianLeavesTheDeviceInService) {
 }
 
 TEST_F(DeathAlone, OfTheWorkerUnderSwapLetsSwapoffThrough) {
-  DaemonProcess daemon(arguments());
+  DaemonProcess daemon(arguments(), deny_clones);
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
   ASSERT_EQ(shell("mkswap -q " + daemon.path()), 0);
   ASSERT_EQ(swapon(daemon.path().c_str(), 0), 0);

@@ -18,6 +18,7 @@
 #include "control/status.h"
 #include "daemon/board.h"
 #include "daemon/daemon_process.h"
+#include "device/transport.h"
 #include "store/backing_file.h"
 
 namespace pleat::daemon {
@@ -406,7 +407,10 @@ TEST_F(Managed, AWatchdogHearsOfTheGuardianAndOfTheNextOne) {
 }
 
 TEST_F(Managed, AGuardianThatLeavesItsServiceIsTakenUpByTheNextStart) {
-  DaemonProcess daemon(arguments(), environment());
+  DaemonProcess daemon(arguments(), [this] {
+    environment()();
+    deny_clones();
+  });
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
   kill(daemon.guardian(), SIGUSR1);
   EXPECT_EQ(daemon.wait(), 0);
@@ -428,6 +432,32 @@ TEST_F(Managed, AGuardianThatLeavesItsServiceIsTakenUpByTheNextStart) {
   kill(guardian, SIGTERM);
   EXPECT_TRUE(eventually([&] { return !is_running(guardian); }));
   EXPECT_THAT(messages(), HasSubstr("STOPPING=1\n"));
+}
+
+TEST_F(Managed, ADaemonThatCanBeSucceededIsSoByTheNextStart) {
+  if (auto connection = device::open_loop_connection(1); !connection) {
+    GTEST_SKIP() << connection.error().message;
+  }
+  DaemonProcess daemon(arguments(), environment());
+  ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
+  kill(daemon.guardian(), SIGUSR1);
+  EXPECT_EQ(daemon.wait(), 0);
+  const pid_t guardian = next_guardian(daemon.guardian());
+  messages();
+  EXPECT_EQ(shell("NOTIFY_SOCKET=" + path_ + " " + PLEATD +
+                  " --take-up --size 64M --transport loop --name " + name_ + " 2>/dev/null &"),
+            0);
+  // Read all the time: the socket holds a few messages only.
+  std::string told;
+  EXPECT_TRUE(eventually([&] {
+    told += messages();
+    return told.find("READY=1\nMAINPID=") != std::string::npos;
+  })) << told;
+  const pid_t next = next_guardian(guardian);
+  EXPECT_THAT(told, HasSubstr("READY=1\nMAINPID=" + std::to_string(next)));
+  EXPECT_TRUE(eventually([&] { return !is_running(guardian) && !is_running(daemon.worker()); }));
+  EXPECT_TRUE(call({{"op", "stop"}}).value("ok", false));
+  EXPECT_TRUE(eventually([&] { return !is_running(next); }));
 }
 
 }  // namespace

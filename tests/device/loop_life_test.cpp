@@ -303,7 +303,7 @@ TEST(LoopStart, WithoutPrivilegeSaysWhatToDo) {
 
 TEST(LoopAttach, AlsoWorksInTheStepsOfOlderKernels) {
   const auto store = make_store();
-  auto file = FuseFile::create(*store, "pleat-steps", loop_options("steps"));
+  auto file = FuseFile::create(*store, "pleat-steps", loop_options("steps"), {});
   ASSERT_TRUE(file.has_value()) << file.error().message;
   auto backing = (*file)->open_file();
   ASSERT_TRUE(backing.has_value()) << backing.error().message;

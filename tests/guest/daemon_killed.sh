@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # The daemon is killed under load: its worker, its guardian, both at once, or all of its processes.
-# Over ublk all goes on as before, where nobody is left once `pleat recover` has been there. Where the
-# pages are lost (over loop without the worker, or given up by a sweep) nothing hangs: file system
+# All goes on as before, over ublk also where nobody is left, once `pleat recover` has been there. Where the
+# pages are lost (over loop where nobody is left, or given up by a sweep) nothing hangs: file system
 # calls end with an error, programs with pages in swap get SIGBUS and never wrong bytes, the device
 # goes, swapoff and umount return, and a new device can be made.
 # guest: memory=256M cpus=1 timeout=400
@@ -16,7 +16,7 @@ make_cgroup limited 24M
 priority=0
 
 # survives VICTIM: whether somebody serves the device without it.
-survives() { if [ "$TRANSPORT" = loop ]; then [ "$1" = guardian ]; else [ "$1" != all-for-good ]; fi; }
+survives() { [ "$1" != all-for-good ]; }
 
 # A spawner, a logger, a worker and two stand-bys, which take a moment to be ready.
 stand_bys_are_there() { [ "$(children_of "$1" | wc -w)" -ge 5 ]; }
@@ -26,10 +26,8 @@ kill_daemon() {
   local worker guardian
   worker=$(worker_of "$1")
   guardian=$(guardian_of "$1")
-  if [ "$TRANSPORT" != loop ]; then
-    wait_until 20 stand_bys_are_there "$guardian" || fail "the guardian has no stand-bys: $(children_of "$guardian")"
-    sleep 1
-  fi
+  wait_until 20 stand_bys_are_there "$guardian" || fail "the guardian has no stand-bys: $(children_of "$guardian")"
+  sleep 1
   case $2 in
     worker) kill -9 "$worker" ;;
     guardian) kill -9 "$guardian" ;;
@@ -45,6 +43,11 @@ kill_daemon() {
       # shellcheck disable=SC2046  # one word a process
       kill -9 $(children_of "$guardian") "$guardian"
       sleep 0.5
+      if [ "$TRANSPORT" = loop ]; then
+        check_refused "pleat recover" "pages of $1 are lost" "$bin/pleat" recover "$1"
+        check_refused "a sweep" "still in use and goes away at its last close" "$bin/pleatd" --sweep
+        return
+      fi
       # What programs use is not given up by accident.
       check_refused "a sweep" 'all there.*pleat upgrade' "$bin/pleatd" --sweep
       check_refused "a device of the name" 'pages are all there' "$bin/pleat" create "$1" --size 32M
@@ -107,9 +110,9 @@ lose_swap() {
   wait_until 60 [ -e "$work/ready" ] || fail "memory_checker does not get its memory"
   for victim; do
     kill_daemon swap0 "$victim"
-    case $TRANSPORT-$victim in
+    case $victim in
       # Those that are left make no whole daemon, whose guardian is found by its worker.
-      ublk-guardian | ublk-both) check "pleat upgrade" timeout 120 "$bin/pleat" upgrade swap0 ;;
+      guardian | both) check "pleat upgrade" timeout 120 "$bin/pleat" upgrade swap0 ;;
     esac
   done
   touch "$work/go"
@@ -128,9 +131,9 @@ lose_swap() {
 
 lose_files worker
 if [ "$TRANSPORT" = loop ]; then
-  lose_swap worker
-  lose_swap guardian
-  lose_swap both
+  lose_swap worker helpers guardian both
+  lose_swap all-for-good
+  lose_files all-for-good
 else
   lose_files all
   lose_swap worker helpers guardian both all

@@ -103,8 +103,8 @@ pid_t parent_of(pid_t process) {
   return parent;
 }
 
-// The worker's first thread whose name begins with `prefix`; 0 where there is none.
-pid_t thread_of(pid_t process, const std::string& prefix) {
+// The first thread of the worker's that serves a queue; 0 where there is none.
+pid_t queue_thread_of(pid_t process) {
   const std::string folder = "/proc/" + std::to_string(process) + "/task/";
   DIR* const tasks = opendir(folder.c_str());
   pid_t found = 0;
@@ -112,7 +112,8 @@ pid_t thread_of(pid_t process, const std::string& prefix) {
     std::FILE* const file = std::fopen((folder + task->d_name + "/comm").c_str(), "re");
     std::array<char, 32> name{};
     if (file != nullptr && std::fgets(name.data(), name.size(), file) != nullptr &&
-        std::string(name.data()).starts_with(prefix)) {
+        (std::string(name.data()).starts_with("ublk") ||
+         std::string(name.data()).starts_with("pleat-loop"))) {
       found = static_cast<pid_t>(std::strtol(task->d_name, nullptr, 10));
     }
     if (file != nullptr) std::fclose(file);
@@ -205,7 +206,7 @@ int run(const char* device, const char* socket_path, unsigned kills, int signal,
       std::fprintf(stderr, "worker_killer: no stand-bys became ready\n");
       return 1;
     }
-    const pid_t traced = steps != 0 ? thread_of(worker, "ublk") : 0;
+    const pid_t traced = steps != 0 ? queue_thread_of(worker) : 0;
     if (traced != 0 && stop_at_a_step(traced, steps, random)) ++at_a_step;
     // Before the signal: the worker's successors may keep this process from the processor.
     const double begin_ms = now_ms();

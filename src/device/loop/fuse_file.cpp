@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fuse.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -28,6 +27,8 @@
 #include "base/clock.h"
 #include "base/page.h"
 #include "base/process.h"
+#include "device/loop/fuse_connection.h"
+#include "device/loop/fuse_mount.h"
 #include "device/loop/heap.h"
 #include "device/loop/serving_descriptors.h"
 #include "device/request.h"
@@ -38,7 +39,6 @@ namespace {
 constexpr fuse_ino_t kFileInode = 2;  // FUSE_ROOT_ID is 1
 // Nothing but the server changes the file, and it never does: the kernel may keep what it knows.
 constexpr double kAttributeSeconds = 1e9;
-constexpr int kInitTimeoutMs = 5000;
 
 // A FUSE_WRITE message has its data behind these; the buffer begins so far before a page's end that
 // the data is page-aligned.
@@ -103,11 +103,12 @@ void discard_log(fuse_log_level, const char*, va_list) noexcept {}
 struct FuseFile::Queue {
   RequestServer server;
   MessageBuffer buffer;
-  ServingDescriptors descriptors;  // of the thread
   std::thread thread;
   RequestCounter counter;
   std::uint64_t taken_ticks = 0;  // when the request that is served now was taken
 
+  // Before the answer: a server that dies in between has counted a request that comes again, and
+  // not missed one.
   void answered(Operation operation, std::size_t length, int error) noexcept {
     counter.answered(operation, length, error, taken_ticks);
   }
@@ -191,12 +192,12 @@ struct FuseFile::Operations {
         size > kTransferBytes
             ? -EINVAL
             : queue.server.serve(Operation::kRead, static_cast<std::uint64_t>(offset), size, data);
+    queue.answered(Operation::kRead, size, result);
     if (result == 0) {
       fuse_reply_buf(request, reinterpret_cast<const char*>(data), size);
     } else {
       fuse_reply_err(request, -result);
     }
-    queue.answered(Operation::kRead, size, result);
   }
 
   static void write(fuse_req_t request, fuse_ino_t, const char* data, std::size_t size,
@@ -206,12 +207,12 @@ struct FuseFile::Operations {
     auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(data));
     const int result =
         queue.server.serve(Operation::kWrite, static_cast<std::uint64_t>(offset), size, bytes);
+    queue.answered(Operation::kWrite, size, result);
     if (result == 0) {
       fuse_reply_write(request, size);
     } else {
       fuse_reply_err(request, -result);
     }
-    queue.answered(Operation::kWrite, size, result);
   }
 
   static void fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length,
@@ -225,8 +226,8 @@ struct FuseFile::Operations {
     const auto bytes = static_cast<std::size_t>(length);
     const int result =
         queue.server.serve(operation, static_cast<std::uint64_t>(offset), bytes, nullptr);
-    fuse_reply_err(request, -result);
     queue.answered(operation, bytes, result);
+    fuse_reply_err(request, -result);
   }
 
   static void statfs(fuse_req_t request, fuse_ino_t) noexcept {
@@ -256,23 +257,36 @@ struct FuseFile::Operations {
   }
 };
 
-FuseFile::FuseFile(store::Store& store, std::string file_name, const TransportOptions& options)
+FuseFile::FuseFile(store::Store& store, std::string file_name, const TransportOptions& options,
+                   LoopConnection connection)
     : file_name_(std::move(file_name)),
       file_bytes_(store.slots_max() * kPageSize),
-      options_(options) {}
+      options_(options),
+      connection_(std::move(connection)) {}
 
 Result<std::unique_ptr<FuseFile>> FuseFile::create(store::Store& store,
                                                    const std::string& file_name,
-                                                   const TransportOptions& options) {
-  std::unique_ptr<FuseFile> file(new FuseFile(store, file_name, options));
-  file->ended_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!file->ended_) return errno_error("cannot make an eventfd");
-  auto mount = mount_fuse();
-  if (!mount) return std::move(mount).error();
-  file->mount_ = std::move(mount).value();
+                                                   const TransportOptions& options,
+                                                   LoopConnection connection) {
+  std::unique_ptr<FuseFile> file(new FuseFile(store, file_name, options, std::move(connection)));
+  if (auto connected = file->connect(); !connected) return std::move(connected).error();
   if (auto opened = file->open_session(); !opened) return std::move(opened).error();
   if (auto answered = file->answer_init(); !answered) return std::move(answered).error();
   if (auto started = file->start_queues(store); !started) return std::move(started).error();
+  file->connection_.clear();
+  return file;
+}
+
+Result<std::unique_ptr<FuseFile>> FuseFile::stand_by(store::Store& store,
+                                                     const std::string& file_name,
+                                                     const TransportOptions& options,
+                                                     LoopConnection connection) {
+  std::unique_ptr<FuseFile> file(new FuseFile(store, file_name, options, std::move(connection)));
+  file->phase_ = kWaits;
+  if (auto opened = file->open_session(); !opened) return std::move(opened).error();
+  if (auto repeated = file->repeat_init(); !repeated) return std::move(repeated).error();
+  if (auto started = file->start_queues(store); !started) return std::move(started).error();
+  file->connection_.resize(1);  // which take_over() uses
   return file;
 }
 
@@ -289,7 +303,30 @@ FuseFile::~FuseFile() {
   if (session_ != nullptr) fuse_session_destroy(session_);
 }
 
+// Makes the connection, of a descriptor a queue.
+Result<void> FuseFile::connect() {
+  while (connection_.size() < options_.queues) {
+    auto device = open_fuse_device();
+    if (!device) return std::move(device).error();
+    connection_.push_back(std::move(*device));
+  }
+  const int first = connection_[0].get();
+  auto mount = mount_fuse(first);
+  if (!mount) return std::move(mount).error();
+  root_ = std::move(mount->root);
+  abort_ = std::move(mount->abort);
+  for (std::size_t i = 1; i < connection_.size(); ++i) {
+    if (join_fuse_connection(connection_[i].get(), first)) continue;
+    cloned_ = false;
+    connection_[i].reset(fcntl(first, F_DUPFD_CLOEXEC, 0));
+    if (!connection_[i]) return errno_error("cannot copy a FUSE descriptor");
+  }
+  return {};
+}
+
 Result<void> FuseFile::open_session() {
+  ended_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!ended_) return errno_error("cannot make an eventfd");
   fuse_set_log_func(discard_log);
   char program[] = "pleat";
   char* arguments[] = {program, nullptr};
@@ -315,17 +352,30 @@ Result<void> FuseFile::open_session() {
 // The first message is answered here and not by a serving thread, so that a failure is seen before
 // anything waits for the file system.
 Result<void> FuseFile::answer_init() {
-  auto buffer = MessageBuffer::allocate();
-  if (!buffer) return std::move(buffer).error();
-  pollfd waiting{mount_.device.get(), POLLIN, 0};
-  if (poll(&waiting, 1, kInitTimeoutMs) != 1) return Error{ETIMEDOUT, "FUSE does not start"};
-  const ssize_t size = ::read(mount_.device.get(), buffer->message(), kMessageBytes);
-  if (size < 0) return errno_error("cannot read the first FUSE message");
-  fuse_buf message{};
-  message.size = static_cast<std::size_t>(size);
-  message.mem = buffer->message();
-  reply_fd = mount_.device.get();
-  fuse_session_process_buf(session_, &message);
+  alignas(8) std::byte message[FUSE_MIN_READ_BUFFER];
+  const auto size = read_fuse_init(connection_[0].get(), message);
+  if (!size) return size.error();
+  if (options_.fuse_init != nullptr) {
+    std::memcpy(options_.fuse_init, message, std::min(*size, kFuseInitBytes));
+  }
+  return process_init({message, *size}, connection_[0].get());
+}
+
+// What libfuse has to know of the connection it learns from the message that the first server got.
+Result<void> FuseFile::repeat_init() {
+  alignas(8) std::byte message[kFuseInitBytes];
+  std::memcpy(message, options_.fuse_init, kFuseInitBytes);
+  fuse_in_header header{};
+  std::memcpy(&header, message, sizeof(header));
+  return process_init({message, std::min<std::size_t>(header.len, kFuseInitBytes)}, -1);
+}
+
+Result<void> FuseFile::process_init(std::span<std::byte> message, int reply) {
+  fuse_buf buffer{};
+  buffer.size = message.size();
+  buffer.mem = message.data();
+  reply_fd = reply;
+  fuse_session_process_buf(session_, &buffer);
   reply_fd = -1;
   if (!initialised_ || fuse_session_exited(session_)) {
     return Error{EPROTO, "this kernel's FUSE protocol is too old"};
@@ -339,9 +389,9 @@ Result<void> FuseFile::start_queues(store::Store& store) {
     if (!server) return std::move(server).error();
     auto buffer = MessageBuffer::allocate();
     if (!buffer) return std::move(buffer).error();
-    queues_.emplace_back(new Queue{
-        std::move(server).value(), std::move(buffer).value(), ServingDescriptors(), std::thread(),
-        RequestCounter(options_.stats == nullptr ? nullptr : &options_.stats[i])});
+    queues_.emplace_back(
+        new Queue{std::move(server).value(), std::move(buffer).value(), std::thread(),
+                  RequestCounter(options_.stats == nullptr ? nullptr : &options_.stats[i])});
   }
 
   // Serving threads take no signal: those are for the thread that ends the program.
@@ -354,35 +404,37 @@ Result<void> FuseFile::start_queues(store::Store& store) {
     std::promise<Result<void>> prepared;
     std::future<Result<void>> outcome = prepared.get_future();
     Queue& queue = *queues_[i];
-    queue.thread = std::thread([this, i, &queue, prepared = std::move(prepared)]() mutable {
-      Result<void> ready = prepare_thread(queue, i);
-      const bool serving = ready.has_value();
-      prepared.set_value(std::move(ready));
-      if (serving) serve(queue);
-    });
+    // There are fewer where the first server could not clone.
+    const int connection = connection_[i % connection_.size()].get();
+    queue.thread =
+        std::thread([this, i, connection, &queue, prepared = std::move(prepared)]() mutable {
+          Result<void> ready = prepare_thread(connection, i);
+          const bool serving = ready.has_value();
+          prepared.set_value(std::move(ready));
+          if (!serving) return;
+          phase_.wait(kWaits);
+          if (phase_ == kServes) serve(queue, connection);
+        });
     result = outcome.get();
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  mount_.device.reset();
   return result;
 }
 
-Result<void> FuseFile::prepare_thread(Queue& queue, unsigned index) const {
+Result<void> FuseFile::prepare_thread(int connection, unsigned index) const {
   pthread_setname_np(pthread_self(), ("pleat-loop/" + std::to_string(index)).c_str());
-  auto descriptors = take_serving_descriptors(mount_.device.get(), ended_.get());
-  if (!descriptors) return std::move(descriptors).error();
-  queue.descriptors = *descriptors;
+  if (auto taken = take_serving_descriptors(connection, ended_.get()); !taken) return taken;
   fill_thread_heap();
   return options_.io_flusher ? set_io_flusher() : Result<void>();
 }
 
-void FuseFile::serve(Queue& queue) noexcept {
+void FuseFile::serve(Queue& queue, int connection) noexcept {
   Queue::current = &queue;
-  reply_fd = queue.descriptors.connection;
+  reply_fd = connection;
   fuse_buf message{};
   message.mem = queue.buffer.message();
   for (;;) {
-    const ssize_t size = ::read(queue.descriptors.connection, message.mem, kMessageBytes);
+    const ssize_t size = ::read(connection, message.mem, kMessageBytes);
     if (size < 0) {
       // ENOENT: the request was interrupted before it got here (Documentation/filesystems/fuse).
       if (errno == EINTR || errno == EAGAIN || errno == ENOENT) continue;
@@ -396,22 +448,34 @@ void FuseFile::serve(Queue& queue) noexcept {
 }
 
 Result<UniqueFd> FuseFile::open_file() {
-  UniqueFd file(openat(mount_.root.get(), file_name_.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
+  UniqueFd file(openat(root_.get(), file_name_.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
   if (!file) return errno_error("cannot open the FUSE file");
-  mount_.root.reset();
+  root_.reset();
   return file;
+}
+
+int FuseFile::take_over() noexcept {
+  // Before anybody reads: a request that came since would be queued again too.
+  const int error = resend_requests(connection_[0].get());
+  if (error != 0) return error;
+  phase_ = kServes;
+  phase_.notify_all();
+  connection_.clear();
+  return 0;
 }
 
 Result<void> FuseFile::stop() {
   stopping_.store(true);
+  int waits = kWaits;
+  if (phase_.compare_exchange_strong(waits, kEnds)) phase_.notify_all();
   // Writing to a connection that is gone already has no effect (fs/fuse/control.c).
-  if (mount_.abort && ::write(mount_.abort.get(), "1", 1) != 1) {
+  if (abort_ && ::write(abort_.get(), "1", 1) != 1) {
     return errno_error("cannot end the FUSE connection");
   }
   for (const auto& queue : queues_) {
     if (queue->thread.joinable()) queue->thread.join();
   }
-  mount_.root.reset();
+  root_.reset();
   return {};
 }
 
@@ -419,11 +483,6 @@ std::vector<const QueueStats*> FuseFile::queue_stats() const {
   std::vector<const QueueStats*> stats;
   for (const auto& queue : queues_) stats.push_back(&queue->counter.stats());
   return stats;
-}
-
-bool FuseFile::cloned() const noexcept {
-  return std::all_of(queues_.begin(), queues_.end(),
-                     [](const auto& queue) { return queue->descriptors.cloned; });
 }
 
 }  // namespace pleat::device

@@ -16,19 +16,6 @@
 namespace pleat::device {
 namespace {
 
-Result<UniqueFd> open_fuse_device() {
-  UniqueFd device(open("/dev/fuse", O_RDWR | O_CLOEXEC));
-  if (device) return device;
-  const int code = errno;
-  Error error = errno_error(code, "cannot open /dev/fuse");
-  if (code == ENOENT || code == ENODEV) {
-    error.message += "; load the module (modprobe fuse)";
-  } else if (code == EACCES || code == EPERM) {
-    error.message += "; run as root";
-  }
-  return error;
-}
-
 Result<UniqueFd> open_file_system(const char* type) {
   UniqueFd context(fsopen(type, FSOPEN_CLOEXEC));
   if (context) return context;
@@ -53,26 +40,33 @@ Result<UniqueFd> mount_detached(const UniqueFd& context, const char* type) {
   return root;
 }
 
-// The file that ends the connection of the file system at `root`. fusectl has one folder for each
-// connection, named by the device number of its file system, whose major number is 0
-// (Documentation/filesystems/fuse.rst, "Control filesystem").
-Result<UniqueFd> open_abort_file(int root) {
-  struct statx status {};
-  // Without DONT_SYNC the answer would have to come from the server, which does not serve yet.
-  if (statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &status) != 0) {
-    return errno_error("cannot examine the FUSE mount");
+}  // namespace
+
+Result<UniqueFd> open_fuse_device() {
+  UniqueFd device(open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  if (device) return device;
+  const int code = errno;
+  Error error = errno_error(code, "cannot open /dev/fuse");
+  if (code == ENOENT || code == ENODEV) {
+    error.message += "; load the module (modprobe fuse)";
+  } else if (code == EACCES || code == EPERM) {
+    error.message += "; run as root";
   }
+  return error;
+}
+
+// fusectl has one folder for each connection, named by the device number of its file system, whose
+// major number is 0 (Documentation/filesystems/fuse.rst, "Control filesystem").
+Result<UniqueFd> open_fuse_abort(unsigned minor) {
   auto context = open_file_system("fusectl");
   if (!context) return std::move(context).error();
   auto control = mount_detached(*context, "fusectl");
   if (!control) return std::move(control).error();
-  const std::string path = std::to_string(status.stx_dev_minor) + "/abort";
+  const std::string path = std::to_string(minor) + "/abort";
   UniqueFd file(openat(control->get(), path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file) return errno_error("cannot open " + path + " of fusectl");
   return file;
 }
-
-}  // namespace
 
 Result<void> probe_fuse() {
   if (auto device = open_fuse_device(); !device) return std::move(device).error();
@@ -80,18 +74,14 @@ Result<void> probe_fuse() {
   return {};
 }
 
-Result<FuseMount> mount_fuse() {
+Result<FuseMount> mount_fuse(int device) {
   FuseMount mount;
-  auto device = open_fuse_device();
-  if (!device) return std::move(device).error();
-  mount.device = std::move(device).value();
-
   auto context = open_file_system("fuse");
   if (!context) return std::move(context).error();
   const std::pair<const char*, std::string> parameters[] = {
       {"source", "pleat"},
       {"subtype", "pleat"},
-      {"fd", std::to_string(mount.device.get())},
+      {"fd", std::to_string(device)},
       {"rootmode", "40000"},
       {"user_id", std::to_string(geteuid())},
       {"group_id", std::to_string(getegid())},
@@ -105,20 +95,23 @@ Result<FuseMount> mount_fuse() {
   if (!root) return std::move(root).error();
   mount.root = std::move(root).value();
 
-  auto abort = open_abort_file(mount.root.get());
+  struct statx status {};
+  // Without DONT_SYNC the answer would have to come from the server, which does not serve yet.
+  if (statx(mount.root.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &status) != 0) {
+    return errno_error("cannot examine the FUSE mount");
+  }
+  auto abort = open_fuse_abort(status.stx_dev_minor);
   if (!abort) return std::move(abort).error();
   mount.abort = std::move(abort).value();
   return mount;
 }
 
-Result<UniqueFd> clone_fuse_device(int device) {
-  auto clone = open_fuse_device();
-  if (!clone) return clone;
+Result<void> join_fuse_connection(int clone, int device) {
   std::uint32_t original = static_cast<std::uint32_t>(device);
-  if (ioctl(clone->get(), FUSE_DEV_IOC_CLONE, &original) != 0) {
+  if (ioctl(clone, FUSE_DEV_IOC_CLONE, &original) != 0) {
     return errno_error("cannot clone the FUSE connection");
   }
-  return clone;
+  return {};
 }
 
 }  // namespace pleat::device

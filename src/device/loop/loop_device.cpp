@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,7 +37,8 @@ Result<UniqueFd> open_loop_control() {
 // The description of an attached device.
 loop_info64 describe(const LoopOptions& options) {
   loop_info64 info{};
-  info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
+  info.lo_flags = LO_FLAGS_DIRECT_IO;
+  if (options.autoclear) info.lo_flags |= LO_FLAGS_AUTOCLEAR;
   info.lo_sizelimit = options.bytes;
   std::memcpy(info.lo_file_name, options.tag.data(),
               std::min(options.tag.size(), sizeof(info.lo_file_name) - 1));
@@ -58,7 +60,7 @@ int configure_in_steps(int fd, int file, const LoopOptions& options) {
   if (ioctl(fd, LOOP_SET_FD, file) != 0) return errno;
   loop_info64 info = describe(options);
   // LOOP_SET_STATUS64 does not take this flag.
-  info.lo_flags = LO_FLAGS_AUTOCLEAR;
+  info.lo_flags &= ~static_cast<unsigned>(LO_FLAGS_DIRECT_IO);
   if (ioctl(fd, LOOP_SET_STATUS64, &info) == 0 &&
       ioctl(fd, LOOP_SET_BLOCK_SIZE, static_cast<unsigned long>(options.block_bytes)) == 0 &&
       ioctl(fd, LOOP_SET_DIRECT_IO, 1UL) == 0) {
@@ -120,7 +122,7 @@ Result<LoopDevice> LoopDevice::attach(int file, const LoopOptions& options) {
       return errno_error("no free loop device (detach one with losetup -d, or raise max_loop)");
     }
     const std::string path = loop_path(id);
-    UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!fd) {
       Error error = errno_error("cannot open the free loop device " + path);
       if (error.code == ENOENT) {
@@ -139,8 +141,8 @@ Result<LoopDevice> LoopDevice::attach(int file, const LoopOptions& options) {
     if (code == EBUSY) continue;
     if (code != 0) return errno_error(code, "cannot attach " + path);
     if (!uses_direct_io(fd.get())) {
-      // Through the page cache a page that leaves memory would first be copied into memory. The
-      // close of `fd` detaches the device.
+      // Through the page cache a page that leaves memory would first be copied into memory.
+      ioctl(fd.get(), LOOP_CLR_FD, 0);
       return Error{ENOTSUP, path + " does not do direct I/O on this kernel"};
     }
     return LoopDevice(std::move(fd), id, options.tag);
@@ -148,10 +150,23 @@ Result<LoopDevice> LoopDevice::attach(int file, const LoopOptions& options) {
   return Error{EBUSY, "every free loop device was taken by somebody else; try again"};
 }
 
+Result<LoopDevice> LoopDevice::open(int id, const std::string& tag) {
+  UniqueFd fd(::open(loop_path(id).c_str(), O_RDWR | O_CLOEXEC));
+  if (!fd) return errno_error("cannot open " + loop_path(id));
+  return LoopDevice(std::move(fd), id, tag);
+}
+
 LoopDevice::LoopDevice(UniqueFd fd, int id, std::string tag)
     : fd_(std::move(fd)), id_(id), tag_(std::move(tag)) {}
 
 std::string LoopDevice::path() const { return loop_path(id_); }
+
+Result<unsigned> LoopDevice::file_system() const {
+  loop_info64 info{};
+  if (ioctl(fd_.get(), LOOP_GET_STATUS64, &info) != 0)
+    return errno_error("cannot ask about " + path());
+  return minor(info.lo_device);
+}
 
 Result<void> LoopDevice::resize(std::uint64_t bytes) {
   loop_info64 info{};

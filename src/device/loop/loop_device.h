@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // One loop device over an open file (linux/loop.h).
 //
-// Every device is attached with LO_FLAGS_AUTOCLEAR: it detaches itself at its last close. The owner
-// keeps it open, so it lives as long as the owner or its users do, and dies with a killed process.
+// With LO_FLAGS_AUTOCLEAR a device detaches itself at its last close. The owner keeps it open, so
+// it lives as long as the owner or its users do, and dies with a killed process. Without, it is
+// there until somebody detaches it: so it waits for the next server, and for nobody to be in the
+// way of a stop.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +19,8 @@ struct LoopOptions {
   std::string tag;  // recorded in the device (lo_file_name); at most 63 characters
   unsigned block_bytes = 4096;
   std::uint64_t bytes = 0;  // size of the device; the file may be larger
-  bool configure = true;    // LOOP_CONFIGURE (Linux 5.8); off to use what was there before
+  bool autoclear = true;
+  bool configure = true;  // LOOP_CONFIGURE (Linux 5.8); off to use what was there before
 };
 
 class LoopDevice {
@@ -25,11 +28,15 @@ class LoopDevice {
   // Attaches the first free loop device to `file`, with direct I/O or not at all. ENOSPC where none
   // is free.
   static Result<LoopDevice> attach(int file, const LoopOptions& options);
+  // The device `id`, which another process has attached.
+  static Result<LoopDevice> open(int id, const std::string& tag);
   LoopDevice(LoopDevice&&) noexcept = default;
   LoopDevice& operator=(LoopDevice&&) noexcept = default;
 
   int id() const noexcept { return id_; }
   std::string path() const;
+  // The minor device number of the file system that its file is on.
+  Result<unsigned> file_system() const;
 
   // Gives the device another size, up to that of its file. What is dirty is written first.
   Result<void> resize(std::uint64_t bytes);

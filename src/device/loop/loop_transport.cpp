@@ -6,6 +6,9 @@
 // (loop/serving_descriptors.h). So the end of the loop device, by whoever's hand, ends the serving
 // threads; and the death of this process fails what is in flight and detaches the loop device once
 // nobody else has it open.
+//
+// Where the kernel can send lost requests again others hold the connection too, and the loop device
+// stays attached: the death of this process leaves what is in flight waiting for a stand-by.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -16,6 +19,7 @@
 
 #include "base/page.h"
 #include "device/loop/fuse_file.h"
+#include "device/loop/fuse_mount.h"
 #include "device/loop/heap.h"
 #include "device/loop/loop_device.h"
 #include "device/loop/queue_limits.h"
@@ -53,19 +57,25 @@ Result<void> check(const TransportOptions& options) {
 
 class LoopTransport final : public Transport {
  public:
-  LoopTransport(std::unique_ptr<FuseFile> file, LoopDevice device, const TransportOptions& options)
-      : file_(std::move(file)), device_(std::move(device)) {
+  // Without a device it is a stand-by for loop device `id`.
+  LoopTransport(std::unique_ptr<FuseFile> file, std::optional<LoopDevice> device, int id,
+                bool recoverable, const TransportOptions& options)
+      : tag_(loop_tag(options.name)), file_(std::move(file)), device_(std::move(device)) {
     info_.kind = TransportKind::kLoop;
-    info_.path = device_->path();
-    info_.id = device_->id();
+    info_.path = loop_path(id);
+    info_.id = id;
     info_.queues = options.queues;
     info_.depth = options.depth;
+    info_.recoverable = recoverable;
     info_.features.push_back("DIRECT_IO");
     if (file_->async_direct_io()) info_.features.push_back("ASYNC_DIO");
     if (file_->cloned()) info_.features.push_back("CLONED_FD");
-    if (frees_discarded_pages(device_->id())) info_.features.push_back("PUNCH_HOLE");
-    auto limits = QueueLimits::apply("loop" + std::to_string(device_->id()),
-                                     std::max(options.depth, kRequestsMin), kRequestKib);
+    if (frees_discarded_pages(id)) info_.features.push_back("PUNCH_HOLE");
+    info_.features.push_back(recoverable ? "RESEND" : "no RESEND");
+    const std::string name = "loop" + std::to_string(id);
+    const unsigned requests = std::max(options.depth, kRequestsMin);
+    auto limits = device_ ? QueueLimits::apply(name, requests, kRequestKib)
+                          : QueueLimits::inherit(name, requests);
     if (limits) {
       limits_ = std::move(*limits);
     } else {
@@ -74,6 +84,17 @@ class LoopTransport final : public Transport {
   }
   ~LoopTransport() override {
     if (device_) static_cast<void>(stop());
+  }
+
+  Result<void> take_over() override {
+    if (const int error = file_->take_over(); error != 0) {
+      return errno_error(error, "cannot take over " + info_.path);
+    }
+    // From here on pages are served.
+    auto device = LoopDevice::open(info_.id, tag_);
+    if (!device) return device.error();
+    device_.emplace(std::move(*device));
+    return {};
   }
 
   const TransportInfo& info() const noexcept override { return info_; }
@@ -85,6 +106,12 @@ class LoopTransport final : public Transport {
   Result<void> stop_claimed(UniqueFd claim) override {
     if (limits_) limits_->restore();
     limits_.reset();
+    if (!file_->has_abort()) {
+      // Where it cannot be had the connection ends with its last descriptor.
+      if (const auto minor = device_->file_system()) {
+        if (auto abort = open_fuse_abort(*minor)) file_->set_abort(std::move(*abort));
+      }
+    }
     // The file serves until the loop device is detached, since that writes what is still dirty.
     Result<void> detached = claim ? device_->detach_claimed(std::move(claim), kDetachTimeoutMs)
                                   : device_->detach(kDetachTimeoutMs);
@@ -94,8 +121,9 @@ class LoopTransport final : public Transport {
   }
 
  private:
+  const std::string tag_;
   std::unique_ptr<FuseFile> file_;
-  std::optional<LoopDevice> device_;  // empty once stopped
+  std::optional<LoopDevice> device_;  // empty once stopped, and as long as it stands by
   std::optional<QueueLimits> limits_;
   TransportInfo info_;
 };
@@ -107,12 +135,13 @@ Result<void> probe_loop() {
   return probe_fuse();
 }
 
-Result<std::unique_ptr<Transport>> start_loop(store::Store& store,
-                                              const TransportOptions& options) {
+Result<std::unique_ptr<Transport>> start_loop(store::Store& store, const TransportOptions& options,
+                                              LoopConnection connection) {
   if (auto checked = check(options); !checked) return std::move(checked).error();
   if (auto probed = probe_loop(); !probed) return std::move(probed).error();
   keep_heap();
-  auto file = FuseFile::create(store, loop_tag(options.name), options);
+  const bool recoverable = !connection.empty();
+  auto file = FuseFile::create(store, loop_tag(options.name), options, std::move(connection));
   if (!file) return std::move(file).error();
 
   // The loop device takes a reference of its own; ours is closed on return, while the threads that
@@ -123,10 +152,23 @@ Result<std::unique_ptr<Transport>> start_loop(store::Store& store,
   loop.tag = loop_tag(options.name);
   loop.block_bytes = options.block_bytes;
   loop.bytes = store.slots() * kPageSize;
+  loop.autoclear = !recoverable;
   auto device = LoopDevice::attach(backing->get(), loop);
   if (!device) return std::move(device).error();
+  const int id = device->id();
+  std::unique_ptr<Transport> transport = std::make_unique<LoopTransport>(
+      std::move(file).value(), std::move(device).value(), id, recoverable, options);
+  return transport;
+}
+
+Result<std::unique_ptr<Transport>> stand_by_loop(store::Store& store,
+                                                 const TransportOptions& options, int id,
+                                                 LoopConnection connection) {
+  keep_heap();
+  auto file = FuseFile::stand_by(store, loop_tag(options.name), options, std::move(connection));
+  if (!file) return std::move(file).error();
   std::unique_ptr<Transport> transport =
-      std::make_unique<LoopTransport>(std::move(file).value(), std::move(device).value(), options);
+      std::make_unique<LoopTransport>(std::move(file).value(), std::nullopt, id, true, options);
   return transport;
 }
 

@@ -28,6 +28,8 @@ Result<void> set(const std::string& path, unsigned value) {
   return errno_error(errno != 0 ? errno : EINVAL, "cannot write " + path);
 }
 
+std::string queue_folder(const std::string& name) { return "/sys/block/" + name + "/queue/"; }
+
 // Undoes the limits that a killed daemon left, where the kernel can: max_sectors_kb knows 0 for its
 // default since 6.3.
 void set_defaults(const std::string& folder) {
@@ -41,7 +43,7 @@ void set_defaults(const std::string& folder) {
 
 Result<QueueLimits> QueueLimits::apply(const std::string& name, unsigned requests,
                                        unsigned request_kib) {
-  const std::string folder = "/sys/block/" + name + "/queue/";
+  const std::string folder = queue_folder(name);
   set_defaults(folder);
   const auto requests_before = get(folder + kRequestsFile);
   if (!requests_before) return requests_before.error();
@@ -53,6 +55,15 @@ Result<QueueLimits> QueueLimits::apply(const std::string& name, unsigned request
   if (set_both) return limits;
   limits.restore();
   return std::move(set_both).error();
+}
+
+Result<QueueLimits> QueueLimits::inherit(const std::string& name, unsigned requests) {
+  const std::string folder = queue_folder(name);
+  const auto limit = get(folder + kRequestsFile);
+  if (!limit) return limit.error();
+  if (*limit > requests) return Error{EROFS, folder + kRequestsFile + " could not be written"};
+  const auto requests_default = get(kDefaultRequestsFile);
+  return QueueLimits(folder, requests_default ? *requests_default : *limit, 0);
 }
 
 QueueLimits::QueueLimits(std::string folder, unsigned requests, unsigned request_kib)

@@ -21,6 +21,8 @@ class QueueLimits {
   // where it allows more. EROFS, EACCES or ENOENT where /sys cannot be written.
   static Result<QueueLimits> apply(const std::string& name, unsigned requests,
                                    unsigned request_kib);
+  // The same for one that another process has limited so.
+  static Result<QueueLimits> inherit(const std::string& name, unsigned requests);
   // Puts the defaults back, so far as the kernel lets us.
   void restore() const;
 

@@ -7,9 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
-
-#include "device/loop/fuse_mount.h"
 
 namespace pleat::device {
 namespace {
@@ -26,18 +23,12 @@ void close_all(unsigned first, unsigned last) {
 
 }  // namespace
 
-Result<ServingDescriptors> take_serving_descriptors(int device, int kept) {
+Result<void> take_serving_descriptors(int connection, int kept) {
   if (unshare(CLONE_FILES) != 0) {
     return errno_error("cannot give a serving thread descriptors of its own");
   }
-  ServingDescriptors descriptors;
-  descriptors.connection = device;
-  if (auto clone = clone_fuse_device(device)) {
-    descriptors.connection = clone->release();
-    descriptors.cloned = true;
-  }
   std::array<unsigned, 3> keep = {STDERR_FILENO, static_cast<unsigned>(kept),
-                                  static_cast<unsigned>(descriptors.connection)};
+                                  static_cast<unsigned>(connection)};
   std::sort(keep.begin(), keep.end());
   unsigned first = 0;
   for (const unsigned fd : keep) {
@@ -45,7 +36,7 @@ Result<ServingDescriptors> take_serving_descriptors(int device, int kept) {
     first = std::max(first, fd + 1);
   }
   close_all(first, ~0u);
-  return descriptors;
+  return {};
 }
 
 }  // namespace pleat::device

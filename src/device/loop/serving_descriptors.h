@@ -2,26 +2,21 @@
 // The descriptors of a serving thread, which has a table of its own.
 //
 // A FUSE connection ends when its last descriptor is closed, and only then does what waits for it
-// fail. A process that is killed closes its table when its last thread ends. A thread that waits
-// for the device, because it closes or detaches it or because a page of it is swapped out, cannot
-// end before that. If they shared a table, the kill of the process would stop the serving threads,
-// keep the connection open and never come to its end. With tables of their own the serving threads
-// take the connection with them, and the others wake with an error.
+// fail: where no stand-by holds one, or none is to serve any more. A process that is killed closes
+// its table when its last thread ends. A thread that waits for the device, because it closes or
+// detaches it or because a page of it is swapped out, cannot end before that. If they shared a
+// table, the kill of the process would stop the serving threads, keep the connection open and never
+// come to its end. With tables of their own the serving threads take the connection with them, and
+// the others wake with an error.
 #pragma once
 
 #include "base/result.h"
 
 namespace pleat::device {
 
-struct ServingDescriptors {
-  int connection = -1;
-  // Whether the thread's descriptor is one that no other thread reads (FUSE_DEV_IOC_CLONE).
-  bool cloned = false;
-};
-
-// Gives the calling thread a table of its own with nothing but a descriptor of the FUSE connection
-// that `device` belongs to, `kept` under its number, and standard error. They are closed when the
-// thread ends. From then on no descriptor of the process means anything in this thread.
-Result<ServingDescriptors> take_serving_descriptors(int device, int kept);
+// Gives the calling thread a table of its own with nothing but `connection` and `kept`, under their
+// numbers, and standard error. They are closed when the thread ends. From then on no other
+// descriptor of the process means anything in this thread.
+Result<void> take_serving_descriptors(int connection, int kept);
 
 }  // namespace pleat::device
