@@ -79,14 +79,14 @@ check_groups() {
   local grouped
   check "writing" dd if="$data" of="$device" bs=1M oflag=direct status=none
   check "recompressing" "$bin/pleat" recompress "$1"
-  grouped=$(stat_field "$1" pages_grouped)
+  grouped=$(metric "$1" pleat_grouped_pages)
   [ "$grouped" -ge $((pages / 4)) ] || fail "only $grouped pages are grouped"
   check "groups read as they were" cmp -n $((pages * 4096)) "$data" "$device"
   cp "$data" "$expected.groups"
   three_in_four "$expected.groups" --rw=write:4k --zero_buffers --fallocate=none
   three_in_four "$device" --rw=trim:4k --direct=1
   check "a page of each group is left" cmp -n $((pages * 4096)) "$expected.groups" "$device"
-  [ "$(stat_field "$1" pages_grouped)" -le $((grouped / 2)) ] || fail "discarded pages are still grouped"
+  [ "$(metric "$1" pleat_grouped_pages)" -le $((grouped / 2)) ] || fail "discarded pages are still grouped"
 }
 
 for TRANSPORT in $TRANSPORT zram; do
@@ -106,7 +106,7 @@ for TRANSPORT in $TRANSPORT zram; do
     check_idle dense
     check_recompress dense dense
     # None of these pages has its neighbours.
-    [ "$(stat_field dense pages_grouped)" = 0 ] || fail "pages are grouped without their neighbours"
+    [ "$(metric dense pleat_grouped_pages)" = 0 ] || fail "pages are grouped without their neighbours"
     # None is tried again.
     again=$("$bin/pleat" recompress dense)
     [ "$again" = "dense: 0 pages recompressed (0B saved), 0 left as they are" ] || fail "again: $again"

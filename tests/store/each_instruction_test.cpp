@@ -148,7 +148,7 @@ void expect_sound_counts(Store& store) {
       ++found.huge_pages;
       found.compr_data_size += kPageSize;
       runs[word.pool_page()] = 1;
-    } else if (!word.inlined()) {
+    } else if (word.in_pool()) {
       if (!word.same_filled()) found.compr_data_size += word.length();
       if (word.grouped()) ++found.pages_grouped;
       const std::uint64_t page = word.location() / kGranulesPerPage;

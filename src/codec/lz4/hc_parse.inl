@@ -108,11 +108,17 @@ PLEAT_INLINE std::size_t lz4hc_compress_block(const std::byte* block, std::byte*
   const std::byte* const block_end = block + kPages * kPageSize;
   const std::byte* literals = block;
   std::byte* out = workspace.block;
-  for (unsigned i = 0; i < kPages; ++i) {
-    const Lz4HcPart part = lz4hc_part(i, kPages);
+  const auto put_part = [&](const Lz4HcPart& part) __attribute__((always_inline)) {
     lz4hc_search(block, workspace, part);
     lz4hc_price_page(workspace, part.last_start - part.begin);
     out = lz4hc_put_page(block + part.begin, block_end, workspace, &literals, out);
+  };
+  if constexpr (kPages == 1) {
+    // Known when it is compiled.
+    constexpr Lz4HcPart kWhole = lz4hc_part(0, 1);
+    put_part(kWhole);
+  } else {
+    for (unsigned i = 0; i < kPages; ++i) put_part(lz4hc_part(i, kPages));
   }
   out =
       lz4_put_literals(out, literals, static_cast<std::size_t>(block_end - literals), block_end, 0);
