@@ -142,17 +142,24 @@ TEST_F(Lifecycle, RecompressesWithTheCodecThatItWasMadeWith) {
   DaemonProcess daemon(with_codec);
   ASSERT_TRUE(daemon.ready().value("ok", false)) << daemon.said();
   EXPECT_EQ(status_of(call({{"op", "stat"}})).recomp_algorithm, "lz4hc");
-  const auto answer = call({{"op", "recompress"},
-                            {"type", "huge_idle"},
-                            {"threshold", 3000},
-                            {"max_pages", 5},
-                            {"algorithm", "lz4hc"},
-                            {"first", 1}});
-  EXPECT_EQ(answer["done"], true);
-  EXPECT_EQ(answer["next"], status_of(call({{"op", "stat"}})).disksize / 4096);
-  EXPECT_EQ(answer["pages_recompressed"], 0);
-  EXPECT_EQ(answer["bytes_saved"], 0);
-  EXPECT_EQ(answer["pages_kept"], 0);
+  const std::uint64_t slots = status_of(call({{"op", "stat"}})).disksize / 4096;
+  // On a busy machine it takes more than one of the calls that are bounded in time.
+  std::uint64_t next = 1;
+  for (bool done = false; !done;) {
+    const auto answer = call({{"op", "recompress"},
+                              {"type", "huge_idle"},
+                              {"threshold", 3000},
+                              {"max_pages", 5},
+                              {"algorithm", "lz4hc"},
+                              {"first", next}});
+    done = answer.at("done");
+    EXPECT_EQ(answer["pages_recompressed"], 0);
+    EXPECT_EQ(answer["bytes_saved"], 0);
+    EXPECT_EQ(answer["pages_kept"], 0);
+    ASSERT_GE(answer.at("next"), next);
+    next = answer["next"];
+  }
+  EXPECT_EQ(next, slots);
   EXPECT_THAT(refusal({{"op", "recompress"}, {"type", "cold"}}), HasSubstr("idle, huge and"));
   EXPECT_THAT(refusal({{"op", "recompress"}, {"algorithm", "line"}}), HasSubstr("with lz4hc"));
   EXPECT_THAT(refusal({{"op", "recompress"}, {"threshold", 4097}}), HasSubstr("at most 4096"));
