@@ -154,8 +154,7 @@ bool Store::BackWriter::copy_object(std::uint64_t slot, SlotWord seen, std::byte
   }
   if (seen.kind() == Kind::kRaw) {
     if (session_.decode_raw(slot, seen, data) != StoreStatus::kOk) return false;
-    const auto check = static_cast<std::uint32_t>(data_check(data, kPageSize, slot, seen));
-    put(object, ObjectHeader{static_cast<std::uint32_t>(slot), check});
+    put_header(object, kPageSize, slot, seen);
     return true;
   }
   const std::size_t bytes = sizeof(ObjectHeader) + seen.length();
@@ -174,8 +173,7 @@ SlotWord Store::BackWriter::encode_member(std::uint64_t slot, std::byte* object)
   } else {
     std::memcpy(data, session_.partial.data(), kPageSize);
   }
-  const auto check = static_cast<std::uint32_t>(data_check(data, word.stored_bytes(), slot, word));
-  put(object, ObjectHeader{static_cast<std::uint32_t>(slot), check});
+  put_header(object, word.stored_bytes(), slot, word);
   return word;
 }
 

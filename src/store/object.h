@@ -45,6 +45,14 @@ inline std::uint64_t data_check(const std::byte* data, std::size_t length, std::
   return check_bytes(data, length, slot ^ (word.bits() & SlotWord::kKindMask));
 }
 
+// Writes the header of an object that nobody knows yet, whose `length` bytes of data are there.
+inline void put_header(std::byte* object, std::size_t length, std::uint64_t slot,
+                       SlotWord word) noexcept {
+  const auto check =
+      static_cast<std::uint32_t>(data_check(object + sizeof(ObjectHeader), length, slot, word));
+  put(object, ObjectHeader{static_cast<std::uint32_t>(slot), check});
+}
+
 // Whether the object's header says that its `length` bytes of data are this slot's, and as they
 // were.
 inline bool has_sound_header(const std::byte* object, std::size_t length, std::uint64_t slot,
