@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -24,6 +23,7 @@
 #include "base/task_stat.h"
 #include "base/unique_fd.h"
 #include "codec/kernels.h"
+#include "device/own_threads.h"
 #include "device/transport.h"
 #include "store/store.h"
 
@@ -120,26 +120,11 @@ inline int attached_loops(const std::string& name) {
   return count;
 }
 
-// The stat files of the serving threads of this process.
+// The folders in /proc of this process's serving threads.
 inline std::vector<std::filesystem::path> serving_threads() {
-  std::vector<std::filesystem::path> threads;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream file(task.path() / "comm");
-    std::string name;
-    std::getline(file, name);
-    if (name.starts_with("pleat-loop/")) threads.push_back(task.path() / "stat");
-  }
-  return threads;
+  return own_threads([](const std::string& name) { return name.starts_with("pleat-loop/"); });
 }
-
-// Whether there are none, soon: a thread that was joined takes a moment to leave the process.
-inline bool serving_threads_end() {
-  for (int wait = 0; wait < 500; ++wait) {
-    if (serving_threads().empty()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
-}
+inline bool serving_threads_end() { return threads_end(serving_threads); }
 
 inline std::size_t entries(const std::string& folder) {
   std::size_t count = 0;

@@ -193,7 +193,7 @@ TEST(LoopIo, ServingNeedsNoMemoryOfTheKernel) {
   constexpr int kMinorFaults = 10;
   const auto faults = [&] {
     std::uint64_t sum = 0;
-    for (const auto& thread : serving_threads()) sum += stat_field(thread, kMinorFaults);
+    for (const auto& thread : serving_threads()) sum += stat_field(thread / "stat", kMinorFaults);
     return sum;
   };
   ASSERT_EQ(serving_threads().size(), 2u);

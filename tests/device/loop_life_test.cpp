@@ -220,7 +220,7 @@ TEST(LoopLife, ServingThreadsAreNamedAndMarked) {
     return;
   }
   for (const auto& thread : threads) {
-    EXPECT_EQ(stat_field(thread, 9) & kIoFlusherFlags, kIoFlusherFlags);
+    EXPECT_EQ(stat_field(thread / "stat", 9) & kIoFlusherFlags, kIoFlusherFlags);
   }
 }
 

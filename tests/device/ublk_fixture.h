@@ -11,17 +11,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/page.h"
 #include "base/unique_fd.h"
+#include "device/own_threads.h"
 #include "device/transport.h"
 #include "store/store.h"
 
@@ -110,34 +109,13 @@ inline std::vector<std::string> ublk_traces() {
   return traces;
 }
 
-// A thread's name, without the line end of /proc.
-inline std::string thread_name(const std::filesystem::path& task) {
-  std::ifstream file(task / "comm");
-  std::string name;
-  std::getline(file, name);
-  return name;
-}
-
 // The folders in /proc of this process's queue threads.
 inline std::vector<std::filesystem::path> queue_threads() {
-  std::vector<std::filesystem::path> found;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
-    const std::string name = thread_name(entry.path());
-    if (name.starts_with("ublk") && name.find("-q") != std::string::npos) {
-      found.push_back(entry.path());
-    }
-  }
-  return found;
+  return own_threads([](const std::string& name) {
+    return name.starts_with("ublk") && name.find("-q") != std::string::npos;
+  });
 }
-
-// Whether there are none, soon: a thread that was joined takes a moment to leave the process.
-inline bool queue_threads_end() {
-  for (int wait = 0; wait < 500; ++wait) {
-    if (queue_threads().empty()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
-}
+inline bool queue_threads_end() { return threads_end(queue_threads); }
 
 inline std::string sysfs(const std::string& path) {
   std::ifstream file("/sys/" + path);
