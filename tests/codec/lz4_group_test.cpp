@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/chars.h"
 #include "codec/group_codec.h"
 #include "codec/guarded_buffer.h"
 #include "codec/kernels.h"
@@ -24,11 +25,9 @@
 namespace pleat::codec {
 namespace {
 
+using test::chars;
 using test::GuardedBuffer;
 using test::SamplePage;
-
-const char* group_chars(const std::byte* bytes) { return reinterpret_cast<const char*>(bytes); }
-char* group_chars(std::byte* bytes) { return reinterpret_cast<char*>(bytes); }
 
 struct SampleGroup {
   std::string name;
@@ -90,7 +89,7 @@ TEST(Lz4Group, EveryDecoderGetsItBackAndEveryTierMakesTheSameBlock) {
         ASSERT_GT(size, 0u);
         if (first.empty()) {
           first.assign(block.data(), block.data() + size);
-          ASSERT_EQ(LZ4_decompress_safe(group_chars(first.data()), group_chars(back.data()),
+          ASSERT_EQ(LZ4_decompress_safe(chars(first.data()), chars(back.data()),
                                         static_cast<int>(size), static_cast<int>(kGroupBytes)),
                     static_cast<int>(kGroupBytes));
           ASSERT_EQ(back, sample.bytes);
@@ -114,12 +113,11 @@ TEST(Lz4Group, WeDecodeEveryBlockOfLiblz4) {
   std::array<std::byte, kGroupBytes> back;
   for (const SampleGroup& sample : sample_groups()) {
     for (const int level : {0, 3, 9, 12}) {
-      const char* const from = group_chars(sample.bytes.data());
+      const char* const from = chars(sample.bytes.data());
       const int room = static_cast<int>(block.size());
       const int bytes = static_cast<int>(kGroupBytes);
-      const int size = level == 0
-                           ? LZ4_compress_default(from, group_chars(block.data()), bytes, room)
-                           : LZ4_compress_HC(from, group_chars(block.data()), bytes, room, level);
+      const int size = level == 0 ? LZ4_compress_default(from, chars(block.data()), bytes, room)
+                                  : LZ4_compress_HC(from, chars(block.data()), bytes, room, level);
       for (const Kernels* tier : available_kernels()) {
         for (std::size_t pages = 1; pages <= kGroupPages; ++pages) {
           back.fill(std::byte{0xa5});

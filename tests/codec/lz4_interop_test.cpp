@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 
+#include "codec/chars.h"
 #include "codec/isa/tables.h"
 #include "codec/kernels.h"
 #include "codec/lz4/format.h"
@@ -18,10 +19,8 @@
 namespace pleat::codec {
 namespace {
 
+using test::chars;
 using test::SamplePage;
-
-const char* chars(const std::byte* bytes) { return reinterpret_cast<const char*>(bytes); }
-char* chars(std::byte* bytes) { return reinterpret_cast<char*>(bytes); }
 
 std::vector<SamplePage> all_pages() {
   auto pages = test::real_pages(64);

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/chars.h"
 #include "codec/guarded_buffer.h"
 #include "codec/kernels.h"
 #include "codec/lz4/hc_workspace.h"
@@ -22,11 +23,9 @@
 namespace pleat::codec {
 namespace {
 
+using test::chars;
 using test::GuardedBuffer;
 using test::SamplePage;
-
-const char* hc_chars(const std::byte* bytes) { return reinterpret_cast<const char*>(bytes); }
-char* hc_chars(std::byte* bytes) { return reinterpret_cast<char*>(bytes); }
 
 template <typename ByteAt>
 SamplePage hc_page(const std::string& name, ByteAt byte_at) {
@@ -99,7 +98,7 @@ TEST(Lz4Hc, EveryDecoderGetsThePageBackAndEveryTierMakesTheSameBlock) {
       ASSERT_LE(size, kLz4Bound);
       if (first.empty()) {
         first.assign(block, block + size);
-        ASSERT_EQ(LZ4_decompress_safe(hc_chars(block), hc_chars(page), static_cast<int>(size),
+        ASSERT_EQ(LZ4_decompress_safe(chars(block), chars(page), static_cast<int>(size),
                                       static_cast<int>(kPageSize)),
                   static_cast<int>(kPageSize));
         ASSERT_EQ(std::memcmp(page, sample.bytes.data(), kPageSize), 0);
@@ -131,8 +130,8 @@ TEST(Lz4Hc, StaysBesideLiblz4sLevel9OnEveryProgram) {
     Bytes& bytes = programs[sample.name.substr(0, sample.name.find(' '))];
     bytes.ours += static_cast<double>(
         stored(tier.lz4hc_compress(sample.bytes.data(), block, sizeof(block), *workspace)));
-    bytes.theirs += static_cast<double>(stored(static_cast<std::size_t>(LZ4_compress_HC(
-        hc_chars(sample.bytes.data()), hc_chars(block), kPageSize, sizeof(block), 9))));
+    bytes.theirs += static_cast<double>(stored(static_cast<std::size_t>(
+        LZ4_compress_HC(chars(sample.bytes.data()), chars(block), kPageSize, sizeof(block), 9))));
   }
   double ours = 0;
   double theirs = 0;
