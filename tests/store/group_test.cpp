@@ -15,6 +15,7 @@
 #include "store/backing_file.h"
 #include "store/kin_page.h"
 #include "store/pages.h"
+#include "store/recompression_fixture.h"
 #include "store/slot_owners.h"
 #include "store/store_inspector.h"
 
@@ -22,26 +23,15 @@ namespace pleat::store {
 namespace {
 
 StoreOptions grouping_store(std::uint64_t slots) {
-  StoreOptions options = small_store(slots);
-  options.codec = "lz4:fast";
-  options.recompress = "lz4hc,block=16384";
-  return options;
+  return recompressing_store(slots, "lz4hc,block=16384");
 }
 
-class Groups : public testing::Test {
+class Groups : public RecompressionTest {
  protected:
   static constexpr std::uint64_t kSlots = 64;
 
   void SetUp() override { open(grouping_store(kSlots)); }
-  void open(const StoreOptions& options) {
-    session_.reset();
-    store_ = make_store(options);
-    session_ = make_session(*store_);
-  }
   static TestPage page_of(std::uint64_t slot) { return kin_page(slot / kGroupPages, slot); }
-  void put(std::uint64_t slot, const TestPage& page) {
-    ASSERT_EQ(session_->write(slot, page.data()), StoreStatus::kOk);
-  }
   void put_all() {
     for (std::uint64_t slot = 0; slot < store_->slots(); ++slot) put(slot, page_of(slot));
     // A page that compaction moves while it is to be grouped would leave its neighbours single.
@@ -52,17 +42,11 @@ class Groups : public testing::Test {
       ASSERT_EQ(read_page(*session_, slot), page_of(slot)) << slot;
     }
   }
-  RecompressResult recompress(const RecompressRequest& request = {}) {
-    const auto result = store_->recompress(request);
-    EXPECT_TRUE(result) << result.error().message;
-    return result ? *result : RecompressResult{};
-  }
   void make_groups() {
     put_all();
     ASSERT_EQ(recompress().pages_recompressed, store_->slots());
     ASSERT_EQ(store_->stats().pages_grouped, store_->slots());
   }
-  SlotWord word(std::uint64_t slot) { return StoreInspector::word(*store_, slot); }
   std::byte* object(std::uint64_t slot) { return StoreInspector::object(*store_, slot); }
   unsigned members(std::uint64_t slot) { return members_of(object(slot)).load(); }
   bool is_corrupt(std::uint64_t slot) {
@@ -70,9 +54,6 @@ class Groups : public testing::Test {
     page.fill(std::byte{0x77});
     return session_->read(slot, page.data()) == StoreStatus::kCorrupt && page == TestPage{};
   }
-
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<Store::Session> session_;
 };
 
 TEST_F(Groups, NeighboursBecomeOneObject) {

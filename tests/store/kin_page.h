@@ -2,28 +2,19 @@
 // Pages that are smaller together: neighbours of one group repeat the same text.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <random>
 
 #include "store/pages.h"
+#include "store/wordy_page.h"
 
 namespace pleat::store {
 
-// Pieces of 8 to 27 bytes of a text of 600 bytes that all pages of a family have; every page of it
-// is another.
+// Pieces of a text that all pages of a family have; every page of it is another.
 inline TestPage kin_page(std::uint64_t family, std::uint64_t seed) {
-  constexpr std::size_t kTextBytes = 600;
-  const TestPage text = random_page(family);
   TestPage page;
-  std::mt19937_64 random(seed);
-  for (std::size_t at = 0; at < kPageSize;) {
-    const std::size_t length = std::min<std::size_t>(8 + random() % 20, kPageSize - at);
-    std::memcpy(page.data() + at, text.data() + random() % (kTextBytes - 27), length);
-    at += length;
-  }
+  put_pieces(random_page(family), seed, kPageSize, page);
   return page;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "store/pages.h"
+#include "store/recompression_fixture.h"
 #include "store/slot_owners.h"
 #include "store/store_inspector.h"
 #include "store/wordy_page.h"
@@ -15,24 +16,11 @@
 namespace pleat::store {
 namespace {
 
-StoreOptions recompressing_store(std::uint64_t slots) {
-  StoreOptions options = small_store(slots);
-  options.codec = "lz4:fast";
-  options.recompress = "lz4hc";
-  return options;
-}
-
-class Recompression : public testing::Test {
+class Recompression : public RecompressionTest {
  protected:
   static constexpr std::uint64_t kSlots = 256;
 
-  void SetUp() override {
-    store_ = make_store(recompressing_store(kSlots));
-    session_ = make_session(*store_);
-  }
-  void put(std::uint64_t slot, const TestPage& page) {
-    ASSERT_EQ(session_->write(slot, page.data()), StoreStatus::kOk);
-  }
+  void SetUp() override { open(recompressing_store(kSlots)); }
   // One in four wordy, raw, without matches, and same-filled.
   static TestPage page_of(std::uint64_t slot) {
     switch (slot % 4) {
@@ -54,15 +42,6 @@ class Recompression : public testing::Test {
       ASSERT_EQ(read_page(*session_, slot), page_of(slot)) << slot;
     }
   }
-  RecompressResult recompress(const RecompressRequest& request) {
-    const auto result = store_->recompress(request);
-    EXPECT_TRUE(result) << result.error().message;
-    return result ? *result : RecompressResult{};
-  }
-  SlotWord word(std::uint64_t slot) { return StoreInspector::word(*store_, slot); }
-
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<Store::Session> session_;
 };
 
 TEST_F(Recompression, MakesPagesSmallerAndKeepsEachOne) {

@@ -11,18 +11,23 @@
 
 namespace pleat::store {
 
-// Pieces of 8 to 27 bytes from a text of 600, so that a place further back often matches for longer
-// than the last one; of `bytes` bytes, behind which the page is random.
-inline TestPage wordy_page(std::uint64_t seed, std::size_t bytes) {
+// Puts pieces of 8 to 27 bytes from the first 600 of `text` in the first `bytes` of the page, so
+// that a place further back often matches for longer than the last one.
+inline void put_pieces(const TestPage& text, std::uint64_t seed, std::size_t bytes,
+                       TestPage& page) {
   constexpr std::size_t kTextBytes = 600;
-  const TestPage text = random_page(seed + 1);
-  TestPage page = random_page(seed + 2);
   std::mt19937_64 random(seed);
   for (std::size_t at = 0; at < bytes;) {
     const std::size_t length = std::min<std::size_t>(8 + random() % 20, bytes - at);
     std::memcpy(page.data() + at, text.data() + random() % (kTextBytes - 27), length);
     at += length;
   }
+}
+
+// Of `bytes` bytes, behind which the page is random.
+inline TestPage wordy_page(std::uint64_t seed, std::size_t bytes) {
+  TestPage page = random_page(seed + 2);
+  put_pieces(random_page(seed + 1), seed, bytes, page);
   return page;
 }
 
