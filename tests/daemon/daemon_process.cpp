@@ -104,24 +104,31 @@ int DaemonProcess::wait() {
 }
 
 void DaemonProcess::kill_all() {
-  // All have the guardian's command line. Stopped before any is killed: who sees another die makes
-  // a new one; and looked for until there is no other, since one may be just in the making.
+  // All have the guardian's command line.
   const std::string command = slurp("/proc/" + std::to_string(guardian_) + "/cmdline");
-  std::set<pid_t> processes = {guardian_};
-  for (std::size_t known = 0; known != processes.size();) {
-    known = processes.size();
-    for (const pid_t process : processes) kill(process, SIGSTOP);
+  ASSERT_EQ(command.find(PLEATD), 0u) << "the guardian is dead";
+  const auto find_others = [&](std::set<pid_t>& processes) {
+    const std::size_t known = processes.size();
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
       const int process = std::atoi(entry.path().filename().c_str());
-      if (process <= 0 || command.find(PLEATD) != 0) continue;  // a dead one has none
-      if (slurp(entry.path() / "cmdline") == command) processes.insert(process);
+      if (process > 0 && slurp(entry.path() / "cmdline") == command) processes.insert(process);
     }
-  }
-  for (const pid_t process : processes) kill(process, SIGKILL);
-  wait();
-  for (const pid_t process : processes) {
-    EXPECT_TRUE(eventually([&] { return !is_running(process); }));
-  }
+    return processes.size() != known;
+  };
+  // Who sees another die makes a new one, so they are stopped before any is killed. One that was
+  // making another as it was stopped shows that one only when it goes on: hence again and again.
+  std::set<pid_t> processes = {guardian_};
+  do {
+    do {
+      for (const pid_t process : processes) kill(process, SIGSTOP);
+    } while (find_others(processes));
+    for (const pid_t process : processes) kill(process, SIGKILL);
+    wait();
+    for (const pid_t process : processes) {
+      EXPECT_TRUE(eventually([&] { return !is_running(process); }));
+    }
+    processes.clear();
+  } while (find_others(processes));
 }
 
 std::string DaemonProcess::said() const {
