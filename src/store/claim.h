@@ -32,19 +32,20 @@ bool claim_page(AtomicWord& word, SlotWord seen, Look&& look) noexcept {
   return true;
 }
 
-// Replaces the word by what `replacement` makes of it, if it still is claimed; what it was.
+// Replaces the word by what `replacement` makes of it, if it still is claimed; what it was. Waits
+// for who holds its lock: a reader ends the claim, and compaction does not.
 template <typename Replacement>
 std::optional<SlotWord> replace_claimed(AtomicWord& word, Pool& pool,
                                         Replacement&& replacement) noexcept {
-  SlotWord seen(word.load(std::memory_order_acquire));
-  while (seen.ages() && seen.age() == SlotWord::kClaimed && !seen.locked()) {
+  SlotWord seen = wait_unlocked(word);
+  while (seen.ages() && seen.age() == SlotWord::kClaimed) {
     pool.prepare_free(seen);
     std::uint64_t expected = seen.bits();
     if (word.compare_exchange_weak(expected, replacement(seen).bits(), std::memory_order_acq_rel,
-                                   std::memory_order_acquire)) {
+                                   std::memory_order_relaxed)) {
       return seen;
     }
-    seen = SlotWord(expected);
+    seen = wait_unlocked(word);
   }
   return std::nullopt;
 }

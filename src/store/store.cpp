@@ -398,33 +398,33 @@ Result<void> Store::resize(std::uint64_t device_bytes) {
 }
 
 StoreStats Store::stats() const noexcept {
-  std::int64_t objects = 0;
   StoreStats stats;
-  const auto read = [](const Counters::Count& count) {
-    return static_cast<std::uint64_t>(count.load(std::memory_order_relaxed));
+  // A part may be below zero, and so may a sum of parts that change while they are read.
+  const auto sum = [this](Counters::Count Counters::*count) {
+    std::int64_t total = 0;
+    for (const Counters& part : state_->counters) {
+      total += (part.*count).load(std::memory_order_relaxed);
+    }
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(total, 0));
   };
-  // Sums of parts that may be below zero: unsigned arithmetic wraps back.
-  for (const Counters& part : state_->counters) {
-    stats.orig_data_size += read(part.pages) * kPageSize;
-    stats.compr_data_size += read(part.compressed_bytes);
-    stats.same_pages += read(part.same_filled);
-    stats.huge_pages += read(part.raw);
-    stats.huge_pages_since += read(part.raw_ever);
-    stats.failed_reads += read(part.failed_reads);
-    stats.failed_writes += read(part.failed_writes);
-    stats.notify_free += read(part.freed);
-    stats.corrupt_pages += read(part.corrupt);
-    stats.no_reserve_writes += read(part.no_reserve);
-    stats.over_limit_writes += read(part.over_limit);
-    stats.pages_recompressed += read(part.recompressed);
-    stats.recompress_saved += read(part.recompress_saved);
-    stats.pages_written_back += read(part.written_back);
-    stats.backing_reads += read(part.backing_reads);
-    stats.backing_writes += read(part.backing_writes);
-    stats.backing_failures += read(part.backing_failures);
-    stats.pages_grouped += read(part.grouped);
-    objects += part.objects.load(std::memory_order_relaxed);
-  }
+  stats.orig_data_size = sum(&Counters::pages) * kPageSize;
+  stats.compr_data_size = sum(&Counters::compressed_bytes);
+  stats.same_pages = sum(&Counters::same_filled);
+  stats.huge_pages = sum(&Counters::raw);
+  stats.huge_pages_since = sum(&Counters::raw_ever);
+  stats.failed_reads = sum(&Counters::failed_reads);
+  stats.failed_writes = sum(&Counters::failed_writes);
+  stats.notify_free = sum(&Counters::freed);
+  stats.corrupt_pages = sum(&Counters::corrupt);
+  stats.no_reserve_writes = sum(&Counters::no_reserve);
+  stats.over_limit_writes = sum(&Counters::over_limit);
+  stats.pages_recompressed = sum(&Counters::recompressed);
+  stats.recompress_saved = sum(&Counters::recompress_saved);
+  stats.pages_written_back = sum(&Counters::written_back);
+  stats.backing_reads = sum(&Counters::backing_reads);
+  stats.backing_writes = sum(&Counters::backing_writes);
+  stats.backing_failures = sum(&Counters::backing_failures);
+  stats.pages_grouped = sum(&Counters::grouped);
   if (const auto& backing = state_->backing) {
     stats.backing_used = backing->used_blocks();
     stats.backing_bytes = backing->blocks() * kPageSize;
@@ -442,7 +442,7 @@ StoreStats Store::stats() const noexcept {
   stats.device_bytes_max = slots_max() * kPageSize;
   stats.pages_compacted = state_->compactor.freed_pages();
   stats.slot_table_bytes = slots() * sizeof(SlotWord);
-  stats.metadata_bytes = static_cast<std::uint64_t>(objects) * sizeof(ObjectHeader) +
+  stats.metadata_bytes = sum(&Counters::objects) * sizeof(ObjectHeader) +
                          stats.pages_grouped * sizeof(GroupHeader) / kGroupPages +
                          state_->pool.spans() * kSpanHeaderBytes +
                          state_->reserve.metadata_bytes() + pages.index_bytes() +
