@@ -158,13 +158,12 @@ Compactor::Move Compactor::move(std::uint64_t location, unsigned size_class,
                                 unsigned reach) noexcept {
   const std::uint32_t slot = first_word(pool_.at(location));
   if (slot >= slots_.size()) return Move::kDone;
-  const SlotWord seen(slots_[slot].load(std::memory_order_acquire));
-  if (seen.has_object_at(location) && !seen.grouped()) {
-    return move_page(location, slot, seen, size_class, reach);
-  }
+  // First, as a member's word may be damaged so that it looks like a page's.
   if (find_members(slots_, slot, location) != 0) {
     return move_group(location, slot, size_class, reach);
   }
+  const SlotWord seen(slots_[slot].load(std::memory_order_acquire));
+  if (seen.has_object_at(location)) return move_page(location, slot, seen, size_class, reach);
   // Free, or a writer is about to publish it.
   return Move::kDone;
 }
@@ -209,9 +208,11 @@ Compactor::Move Compactor::move_group(std::uint64_t location, std::uint64_t firs
   bool all_locked = true;
   for (std::uint64_t i = 0; i < kGroupPages && first + i < slots_.size(); ++i) {
     const SlotWord seen(slots_[first + i].load(std::memory_order_acquire));
-    if (!seen.is_member_at(location)) continue;
-    all_locked = !seen.locked() && try_lock(slots_[first + i], seen);
+    // One that is locked may be about to become a member.
+    all_locked =
+        !seen.locked() && (!seen.is_member_at(location) || try_lock(slots_[first + i], seen));
     if (!all_locked) break;
+    if (!seen.is_member_at(location)) continue;
     words[i] = seen;
     members |= member_bit(i);
     // The longest: a damaged word must not cost the others a part of the data.

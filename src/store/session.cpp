@@ -253,10 +253,12 @@ void Store::Session::Impl::free_object(std::uint64_t slot, SlotWord word) noexce
   if (!pool.contains(word.location(), kGranule)) return;
   if (word.kind() == Kind::kRaw) {
     pool.free_page(word.pool_page());
-  } else if (word.grouped()) {
+  } else if (const std::uint64_t first = first_of_group(slot);
+             word.grouped() || find_members(state.slots, first, word.location()) != 0) {
+    // A member whose kind was damaged, too, must not take the object from the others.
     if (pool.contains(word.location(), sizeof(GroupHeader)))
-      pool.leave_group(word.location(), first_of_group(slot), member_bit(slot));
-  } else {
+      pool.leave_group(word.location(), first, member_bit(slot));
+  } else if (first_word(pool.at(word.location())) == slot) {
     pool.free(word.location());
   }
 }

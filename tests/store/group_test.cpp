@@ -268,6 +268,68 @@ TEST_F(Groups, DamagedMembersCostNoOtherPage) {
   }
 }
 
+// Of the kinds that one flipped bit makes of a member's, those with an object of their own.
+TEST_F(Groups, AMemberOfADamagedKindCostsNoOtherPage) {
+  constexpr std::uint64_t kFew = 3 * kGroupPages;
+  for (unsigned bit = SlotWord::kKindShift; bit < SlotWord::kKindShift + 4; ++bit) {
+    for (std::uint64_t damaged = 4; damaged < 8; ++damaged) {
+      for (const bool is_discarded : {false, true}) {
+        open(grouping_store(kFew));
+        make_groups();
+        const SlotWord sound = word(damaged);
+        StoreInspector::set_word(*store_, damaged,
+                                 SlotWord(sound.bits() ^ std::uint64_t{1} << bit));
+        EXPECT_TRUE(is_corrupt(damaged)) << bit;
+        if (is_discarded) {
+          session_->discard(damaged, 1);
+        } else {
+          put(damaged, page_of(damaged));
+        }
+        // In the memory that the group would have given back.
+        for (std::uint64_t slot = 8; slot < kFew; ++slot) put(slot, page_of(slot));
+        ASSERT_EQ(recompress().done, true);
+        for (std::uint64_t slot = 0; slot < kFew; ++slot) {
+          if (slot == damaged && is_discarded) continue;
+          ASSERT_EQ(read_page(*session_, slot), page_of(slot)) << bit << ", " << damaged;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Groups, AMemberOfADamagedKindIsLeftBehindByCompaction) {
+  constexpr std::uint64_t kMany = 8192;
+  constexpr std::uint64_t kKept = 64;  // one group in so many slots
+  open(grouping_store(kMany));
+  put_all();
+  (void)recompress();
+  ASSERT_TRUE(store_->settle(20'000));
+  for (std::uint64_t slot = 0; slot < kMany; ++slot) {
+    if (slot % kKept >= kGroupPages) session_->discard(slot, 1);
+  }
+  std::vector<std::uint64_t> damaged;
+  for (std::uint64_t first = 0; first < kMany; first += kKept) {
+    const std::uint64_t n = first / kKept;
+    if (!word(first).grouped()) continue;
+    damaged.push_back(first + n % kGroupPages);
+    const std::uint64_t bit = SlotWord::kKindShift + 1 + n / kGroupPages % 3;
+    StoreInspector::set_word(*store_, damaged.back(),
+                             SlotWord(word(damaged.back()).bits() ^ std::uint64_t{1} << bit));
+  }
+  ASSERT_GT(damaged.size(), kMany / kKept / 2);
+  const std::uint64_t before = store_->stats().mem_used_total;
+  (void)store_->compact();
+  EXPECT_LT(store_->stats().mem_used_total, before);
+  for (const std::uint64_t slot : damaged) {
+    EXPECT_TRUE(is_corrupt(slot));
+    put(slot, page_of(slot));
+  }
+  (void)store_->compact();
+  for (std::uint64_t first = 0; first < kMany; first += kKept) {
+    expect_pages(first, first + kGroupPages);
+  }
+}
+
 TEST_F(Groups, MakeRoomAtTheMemoryLimit) {
   put_all();
   store_->set_mem_limit(store_->stats().mem_used_total - kPageSize);
