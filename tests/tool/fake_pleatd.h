@@ -72,16 +72,19 @@ class FakePleatd {
   // shell with our path.
   bool is_ours(pid_t pid) const {
     if (pid <= 0) return false;
-    // Empty for a moment while the shell becomes a sleep, and for good once a process has ended.
-    std::string command = command_line(pid);
-    for (int tries = 0; command.empty() && is_running(pid) && tries < 1000; ++tries) {
+    // For a moment, while the shell becomes a sleep, it is neither; for good once it has ended.
+    for (int tries = 0; tries < 1000; ++tries) {
+      const std::string command = command_line(pid);
+      if (command.find(directory_) != std::string::npos ||
+          command.find(std::string("sleep\0"
+                                   "100",
+                                   9)) != std::string::npos) {
+        return true;
+      }
+      if (!is_running(pid)) return false;
       usleep(1000);
-      command = command_line(pid);
     }
-    return command.find(directory_) != std::string::npos ||
-           command.find(std::string("sleep\0"
-                                    "100",
-                                    9)) != std::string::npos;
+    return false;
   }
 
   static std::string command_line(pid_t pid) {
