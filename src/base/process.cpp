@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 
@@ -20,6 +21,12 @@
 #endif
 
 namespace pleat {
+
+namespace {
+
+constexpr std::size_t kStackTouchedBytes = std::size_t{64} << 10;
+
+}  // namespace
 
 Result<void> set_io_flusher() {
   if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0) {
@@ -37,6 +44,12 @@ Result<void> lock_memory() {
     return errno_error("cannot lock memory; run as root or raise the limit (ulimit -l unlimited)");
   }
   return {};
+}
+
+[[gnu::noinline]] void touch_stack() {
+  volatile char area[kStackTouchedBytes];
+  for (std::size_t i = 0; i < kStackTouchedBytes; i += 1024) area[i] = 0;
+  static_cast<void>(area[0]);
 }
 
 Result<void> protect_from_oom_killer() {

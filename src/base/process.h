@@ -16,6 +16,10 @@ Result<void> set_io_flusher();
 // mapping is made.
 Result<void> lock_memory();
 
+// Faults in the next 64 KiB of the calling thread's stack, so that they are locked before they are
+// needed.
+void touch_stack();
+
 // Takes the process out of the OOM killer's choice (oom_score_adj -1000).
 Result<void> protect_from_oom_killer();
 

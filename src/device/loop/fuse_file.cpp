@@ -425,6 +425,7 @@ Result<void> FuseFile::prepare_thread(int connection, unsigned index) const {
   pthread_setname_np(pthread_self(), ("pleat-loop/" + std::to_string(index)).c_str());
   if (auto taken = take_serving_descriptors(connection, ended_.get()); !taken) return taken;
   fill_thread_heap();
+  touch_stack();
   return options_.io_flusher ? set_io_flusher() : Result<void>();
 }
 

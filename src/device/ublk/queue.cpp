@@ -37,16 +37,8 @@ constexpr std::size_t kChunkBytes = std::size_t{64} << 10;
 static_assert(kChunkBytes % kPageSize == 0);
 // The thread's calls are shallow and have no large frames; the sessions hold the codec's memory.
 constexpr std::size_t kStackBytes = std::size_t{256} << 10;
-constexpr std::size_t kStackTouchedBytes = std::size_t{64} << 10;
 // user_data of the poll for wake_event_; of all others it is the tag.
 constexpr std::uint64_t kWakeData = ~std::uint64_t{0};
-
-// Faults in the stack below the caller's frame.
-[[gnu::noinline]] void touch_stack() {
-  volatile char area[kStackTouchedBytes];
-  for (std::size_t i = 0; i < kStackTouchedBytes; i += 1024) area[i] = 0;
-  static_cast<void>(area[0]);
-}
 
 bool has_data(Operation operation) noexcept {
   return operation == Operation::kRead || operation == Operation::kWrite;
