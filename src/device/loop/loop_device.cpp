@@ -76,6 +76,10 @@ bool uses_direct_io(int fd) {
   return ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && (info.lo_flags & LO_FLAGS_DIRECT_IO) != 0;
 }
 
+bool has_tag(const loop_info64& info, const std::string& tag) {
+  return tag == reinterpret_cast<const char*>(info.lo_file_name);
+}
+
 // Whether loop device `id` is attached and carries `tag`.
 bool is_attached(int id, const std::string& tag) {
   const UniqueFd fd(open(loop_path(id).c_str(), O_RDONLY | O_CLOEXEC));
@@ -83,7 +87,7 @@ bool is_attached(int id, const std::string& tag) {
   if (!fd) return errno == ENXIO;
   loop_info64 info{};
   if (ioctl(fd.get(), LOOP_GET_STATUS64, &info) != 0) return false;
-  return tag == reinterpret_cast<const char*>(info.lo_file_name);
+  return has_tag(info, tag);
 }
 
 Result<void> wait_detached(int id, const std::string& tag, unsigned timeout_ms) {
@@ -145,15 +149,14 @@ Result<LoopDevice> LoopDevice::attach(int file, const LoopOptions& options) {
       ioctl(fd.get(), LOOP_CLR_FD, 0);
       return Error{ENOTSUP, path + " does not do direct I/O on this kernel"};
     }
+    if (!options.autoclear) fd.reset();
     return LoopDevice(std::move(fd), id, options.tag);
   }
   return Error{EBUSY, "every free loop device was taken by somebody else; try again"};
 }
 
-Result<LoopDevice> LoopDevice::open(int id, const std::string& tag) {
-  UniqueFd fd(::open(loop_path(id).c_str(), O_RDWR | O_CLOEXEC));
-  if (!fd) return errno_error("cannot open " + loop_path(id));
-  return LoopDevice(std::move(fd), id, tag);
+LoopDevice LoopDevice::attached(int id, const std::string& tag) {
+  return LoopDevice(UniqueFd(), id, tag);
 }
 
 LoopDevice::LoopDevice(UniqueFd fd, int id, std::string tag)
@@ -161,21 +164,29 @@ LoopDevice::LoopDevice(UniqueFd fd, int id, std::string tag)
 
 std::string LoopDevice::path() const { return loop_path(id_); }
 
+Result<UniqueFd> LoopDevice::open(loop_info64* info) const {
+  UniqueFd fd(::open(path().c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno_error("cannot open " + path());
+  if (ioctl(fd.get(), LOOP_GET_STATUS64, info) != 0)
+    return errno_error("cannot ask about " + path());
+  if (!has_tag(*info, tag_)) return Error{ENODEV, path() + " is another device by now"};
+  return fd;
+}
+
 Result<unsigned> LoopDevice::file_system() const {
   loop_info64 info{};
-  if (ioctl(fd_.get(), LOOP_GET_STATUS64, &info) != 0)
-    return errno_error("cannot ask about " + path());
+  if (auto fd = open(&info); !fd) return std::move(fd).error();
   return minor(info.lo_device);
 }
 
 Result<void> LoopDevice::resize(std::uint64_t bytes) {
   loop_info64 info{};
-  if (ioctl(fd_.get(), LOOP_GET_STATUS64, &info) != 0)
-    return errno_error("cannot ask about " + path());
+  auto fd = open(&info);
+  if (!fd) return std::move(fd).error();
   info.lo_sizelimit = bytes;
   // EAGAIN: pages became dirty again after the driver had written them.
   constexpr int kAttempts = 64;
-  for (int attempt = 1; ioctl(fd_.get(), LOOP_SET_STATUS64, &info) != 0; ++attempt) {
+  for (int attempt = 1; ioctl(fd->get(), LOOP_SET_STATUS64, &info) != 0; ++attempt) {
     if (errno != EAGAIN || attempt == kAttempts) {
       return errno_error("cannot change the size of " + path());
     }

@@ -3,9 +3,12 @@
 //
 // With LO_FLAGS_AUTOCLEAR a device detaches itself at its last close. The owner keeps it open, so
 // it lives as long as the owner or its users do, and dies with a killed process. Without, it is
-// there until somebody detaches it: so it waits for the next server, and for nobody to be in the
-// way of a stop.
+// there until somebody detaches it, and the owner does not keep it open: so it waits for the next
+// server, and nobody is in the way of a stop. A killed owner that has it open last would write what
+// is dirty before it is dead, which only the next server could take.
 #pragma once
+
+#include <linux/loop.h>
 
 #include <cstdint>
 #include <string>
@@ -28,8 +31,8 @@ class LoopDevice {
   // Attaches the first free loop device to `file`, with direct I/O or not at all. ENOSPC where none
   // is free.
   static Result<LoopDevice> attach(int file, const LoopOptions& options);
-  // The device `id`, which another process has attached.
-  static Result<LoopDevice> open(int id, const std::string& tag);
+  // The device `id`, which another process has attached with this tag. Does nothing yet.
+  static LoopDevice attached(int id, const std::string& tag);
   LoopDevice(LoopDevice&&) noexcept = default;
   LoopDevice& operator=(LoopDevice&&) noexcept = default;
 
@@ -50,8 +53,10 @@ class LoopDevice {
 
  private:
   LoopDevice(UniqueFd fd, int id, std::string tag);
+  // A descriptor of it, where it still is the one with the tag; and what it says.
+  Result<UniqueFd> open(loop_info64* info) const;
 
-  UniqueFd fd_;
+  UniqueFd fd_;  // with LO_FLAGS_AUTOCLEAR
   int id_;
   std::string tag_;
 };

@@ -91,9 +91,7 @@ class LoopTransport final : public Transport {
       return errno_error(error, "cannot take over " + info_.path);
     }
     // From here on pages are served.
-    auto device = LoopDevice::open(info_.id, tag_);
-    if (!device) return device.error();
-    device_.emplace(std::move(*device));
+    device_.emplace(LoopDevice::attached(info_.id, tag_));
     return {};
   }
 
