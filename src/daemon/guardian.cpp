@@ -552,6 +552,10 @@ Result<std::optional<int>> Guardian::succeed() {
     give_up();
     return stand.error();
   }
+  if (board_->has_ended) {
+    give_up();
+    return Error{ENODEV, options_.name + " was removed meanwhile"};
+  }
   died_ns_ = monotonic_ns();
   const ProcessId worker = board_->worker.load();
   if (is_alive(worker)) {

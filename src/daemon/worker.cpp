@@ -297,6 +297,7 @@ bool Worker::wait_for_go(int go) {
 }
 
 bool Worker::take_seat() {
+  if (setup_.board->has_ended) return false;
   const ProcessId last = setup_.board->worker.load();
   const auto pidfd = open_pidfd(last.pid);
   // One that cannot be watched, for want of memory say, may live.
