@@ -177,8 +177,8 @@ Result<Guardian> prepare_successor(const std::string& name, int ready_fd, Group 
   if (auto taken = NameLock::take(name, 0)) lock.emplace(*std::move(taken));
   device::LoopConnection connection;
   if ((*board)->transport == device::TransportKind::kLoop) {
-    auto copied =
-        device::copy_loop_connection(is_alive(last) ? last.pid : (*board)->worker.load().pid);
+    const pid_t holder = is_alive(last) ? last.pid : (*board)->worker.load().pid;
+    auto copied = device::copy_loop_connection(holder, options.queues);
     if (!copied) return with_context(copied.error(), name + " cannot be handed over");
     connection = std::move(*copied);
   }

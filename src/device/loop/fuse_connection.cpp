@@ -81,28 +81,30 @@ Result<LoopConnection> open_loop_connection(unsigned queues) {
   return connection;
 }
 
-Result<LoopConnection> copy_loop_connection(pid_t process) {
+Result<LoopConnection> copy_loop_connection(pid_t process, unsigned queues) {
   namespace fs = std::filesystem;
   LoopConnection connection;
-  std::error_code ignored;
+  const std::string name = "process " + std::to_string(process);
+  std::error_code error;  // of threads that end meanwhile
   // Serving threads have tables of their own.
   const fs::path tasks = "/proc/" + std::to_string(process) + "/task";
-  for (const auto& task : fs::directory_iterator(tasks, ignored)) {
-    const auto thread = static_cast<pid_t>(std::stol(task.path().filename()));
-    for (const auto& entry : fs::directory_iterator(task.path() / "fd", ignored)) {
-      if (fs::read_symlink(entry.path(), ignored) != "/dev/fuse") continue;
+  for (fs::directory_iterator task(tasks, error); task != fs::directory_iterator();
+       task.increment(error)) {
+    const auto thread = static_cast<pid_t>(std::stol(task->path().filename()));
+    for (fs::directory_iterator entry(task->path() / "fd", error);
+         entry != fs::directory_iterator(); entry.increment(error)) {
+      if (fs::read_symlink(entry->path(), error) != "/dev/fuse") continue;
       const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, thread, kPidfdThread)));
       UniqueFd copy(static_cast<int>(
-          syscall(SYS_pidfd_getfd, pidfd.get(), std::stoi(entry.path().filename()), 0)));
-      if (!copy) {
-        return errno_error("cannot copy the FUSE descriptors of process " +
-                           std::to_string(process));
-      }
+          syscall(SYS_pidfd_getfd, pidfd.get(), std::stoi(entry->path().filename()), 0)));
+      if (!copy) return errno_error("cannot copy the FUSE descriptors of " + name);
       connection.push_back(std::move(copy));
     }
   }
-  if (!connection.empty()) return connection;
-  return Error{ESRCH, "process " + std::to_string(process) + " has no FUSE descriptors"};
+  if (connection.size() == queues) return connection;
+  return Error{ESRCH, name + " has " + std::to_string(connection.size()) +
+                          " FUSE descriptors, and not one for each of " + std::to_string(queues) +
+                          " queues"};
 }
 
 }  // namespace pleat::device

@@ -305,6 +305,7 @@ FuseFile::~FuseFile() {
 
 // Makes the connection, of a descriptor a queue.
 Result<void> FuseFile::connect() {
+  const bool is_shared = !connection_.empty();
   while (connection_.size() < options_.queues) {
     auto device = open_fuse_device();
     if (!device) return std::move(device).error();
@@ -316,7 +317,10 @@ Result<void> FuseFile::connect() {
   root_ = std::move(mount->root);
   abort_ = std::move(mount->abort);
   for (std::size_t i = 1; i < connection_.size(); ++i) {
-    if (join_fuse_connection(connection_[i].get(), first)) continue;
+    auto joined = join_fuse_connection(connection_[i].get(), first);
+    if (joined) continue;
+    // Who shares the descriptors has no copy in the place of one that is not of this connection.
+    if (is_shared) return joined;
     cloned_ = false;
     connection_[i].reset(fcntl(first, F_DUPFD_CLOEXEC, 0));
     if (!connection_[i]) return errno_error("cannot copy a FUSE descriptor");
