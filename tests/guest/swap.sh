@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Swap under global memory pressure: programs that need much more than there is (200 MiB in a guest
 # of 128 MiB) get every byte back, nobody is killed for want of memory, and swapoff returns everything.
-# guest: memory=128M cpus=1 timeout=400
+# guest: memory=128M cpus=1 timeout=400 kernel=7.3
 # Linux 7.3 makes the table of a new swap cluster with an allocation that may fail and says so; the
 # cluster is then made later.
 # expect-kernel: page allocation failure: order:0, mode:.*__GFP_HIGH.*__GFP_NOMEMALLOC
