@@ -20,6 +20,7 @@
 #include "base/anchor.h"
 #include "base/clock.h"
 #include "base/process.h"
+#include "base/spare_memory.h"
 #include "control/socket.h"
 #include "daemon/log.h"
 #include "daemon/pidfd.h"
@@ -51,6 +52,10 @@ void set_thread_stack_size() {
   pthread_setattr_default_np(&attributes);
   pthread_attr_destroy(&attributes);
 }
+
+// What a stand-by gives back before it takes over. Linux 6.12 may need a thread of its own for what
+// a dead server leaves, and to make one takes memory that else only the device could free.
+constexpr std::size_t kSpareBytes = std::size_t{1} << 20;
 
 // How often a stand-by looks whether the device has another size.
 constexpr int kFollowMs = 1000;
@@ -320,6 +325,11 @@ int Worker::stand_by(unsigned slot, int go) {
     return 1;
   }
   service_ = std::move(*service);
+  auto spare = SpareMemory::hold(kSpareBytes);
+  if (!spare) {
+    report(Event::kNotStandingBy, spare.error());
+    return 1;
+  }
   raise_priority();
   drop_anchor();
   report(Event::kStandingBy, {}, slot);
@@ -329,6 +339,7 @@ int Worker::stand_by(unsigned slot, int go) {
     // Somebody else was faster. A guardian makes others; without one this waits for the next death.
   } while (!guardian_lives_);
   if (setup_.board->worker.load() != self_) return 0;
+  spare->give_up();
   setup_.board->heartbeat_ns = 0;  // until serve() beats
   // No page is served before this is done, so nothing that may wait for memory comes before it.
   if (auto taken = service_->take_over(); !taken) {
