@@ -299,8 +299,8 @@ TEST_F(Groups, AMemberOfADamagedKindCostsNoOtherPage) {
 }
 
 TEST_F(Groups, AMemberOfADamagedKindIsLeftBehindByCompaction) {
-  constexpr std::uint64_t kMany = 8192;
-  constexpr std::uint64_t kKept = 64;  // one group in so many slots
+  constexpr std::uint64_t kMany = 1024;
+  constexpr std::uint64_t kKept = 10 * kGroupPages;  // a group of so many slots stays
   open(grouping_store(kMany));
   put_all();
   (void)recompress();
