@@ -301,36 +301,38 @@ TEST_F(Groups, AMemberOfADamagedKindCostsNoOtherPage) {
 TEST_F(Groups, AMemberOfADamagedKindIsLeftBehindByCompaction) {
   constexpr std::uint64_t kMany = 1024;
   constexpr std::uint64_t kKept = 10 * kGroupPages;  // a group of so many slots stays
-  open(grouping_store(kMany));
-  put_all();
-  (void)recompress();
-  ASSERT_TRUE(store_->settle(20'000));
-  std::vector<std::pair<std::uint64_t, SlotWord>> damaged;  // slots, and their sound words
-  for (std::uint64_t first = 0; first < kMany; first += kKept) {
-    if (!word(first).grouped()) continue;
-    const std::uint64_t n = first / kKept;
-    const std::uint64_t slot = first + n % kGroupPages;
-    const std::uint64_t bit = SlotWord::kKindShift + 1 + n / kGroupPages % 3;
-    damaged.emplace_back(slot, word(slot));
-    StoreInspector::set_word(*store_, slot, SlotWord(word(slot).bits() ^ std::uint64_t{1} << bit));
-  }
-  ASSERT_GT(damaged.size(), kMany / kKept / 2);
-  for (std::uint64_t slot = 0; slot < kMany; ++slot) {
-    if (slot % kKept >= kGroupPages) session_->discard(slot, 1);
-  }
-  (void)store_->compact();
-  unsigned moved = 0;
-  for (const auto& [slot, sound] : damaged) {
-    EXPECT_TRUE(is_corrupt(slot));
-    const SlotWord neighbour = word(slot ^ 1);
-    EXPECT_TRUE(neighbour.grouped());
-    moved += neighbour.location() != sound.location();
-    put(slot, page_of(slot));
-  }
-  EXPECT_GT(moved, 0u);
-  (void)store_->compact();
-  for (std::uint64_t first = 0; first < kMany; first += kKept) {
-    expect_pages(first, first + kGroupPages);
+  for (std::uint64_t member = 0; member < kGroupPages; ++member) {
+    open(grouping_store(kMany));
+    put_all();
+    (void)recompress();
+    ASSERT_TRUE(store_->settle(20'000));
+    std::vector<std::pair<std::uint64_t, SlotWord>> damaged;  // slots, and their sound words
+    for (std::uint64_t first = 0; first < kMany; first += kKept) {
+      if (!word(first).grouped()) continue;
+      const std::uint64_t slot = first + member;
+      const std::uint64_t bit = SlotWord::kKindShift + 1 + first / kKept % 3;
+      damaged.emplace_back(slot, word(slot));
+      StoreInspector::set_word(*store_, slot,
+                               SlotWord(word(slot).bits() ^ std::uint64_t{1} << bit));
+    }
+    ASSERT_GT(damaged.size(), kMany / kKept / 2);
+    for (std::uint64_t slot = 0; slot < kMany; ++slot) {
+      if (slot % kKept >= kGroupPages) session_->discard(slot, 1);
+    }
+    (void)store_->compact();
+    unsigned moved = 0;
+    for (const auto& [slot, sound] : damaged) {
+      EXPECT_TRUE(is_corrupt(slot));
+      const SlotWord neighbour = word(slot ^ 1);
+      EXPECT_TRUE(neighbour.grouped());
+      moved += neighbour.location() != sound.location();
+      put(slot, page_of(slot));
+    }
+    EXPECT_GT(moved, 0u);
+    (void)store_->compact();
+    for (std::uint64_t first = 0; first < kMany; first += kKept) {
+      expect_pages(first, first + kGroupPages);
+    }
   }
 }
 
