@@ -209,10 +209,9 @@ Compactor::Move Compactor::move_group(std::uint64_t location, std::uint64_t firs
   for (std::uint64_t i = 0; i < kGroupPages && first + i < slots_.size(); ++i) {
     const SlotWord seen(slots_[first + i].load(std::memory_order_acquire));
     // One that is locked may be about to become a member.
-    all_locked =
-        !seen.locked() && (!seen.is_member_at(location) || try_lock(slots_[first + i], seen));
+    if (!seen.locked() && !seen.is_member_at(location)) continue;
+    all_locked = !seen.locked() && try_lock(slots_[first + i], seen);
     if (!all_locked) break;
-    if (!seen.is_member_at(location)) continue;
     words[i] = seen;
     members |= member_bit(i);
     // The longest: a damaged word must not cost the others a part of the data.
