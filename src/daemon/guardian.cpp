@@ -552,10 +552,6 @@ Result<std::optional<int>> Guardian::succeed() {
     give_up();
     return stand.error();
   }
-  if (board_->has_ended) {
-    give_up();
-    return Error{ENODEV, options_.name + " was removed meanwhile"};
-  }
   died_ns_ = monotonic_ns();
   const ProcessId worker = board_->worker.load();
   if (is_alive(worker)) {
@@ -570,6 +566,7 @@ Result<void> Guardian::wait_for_stand_bys() {
   want_stand_bys();
   for (const std::uint64_t end_ns = monotonic_ns() + kStartTimeoutNs; monotonic_ns() < end_ns;) {
     if (wait_for_input(channel_.guardian.get(), kWatchMs)) drain_reports();
+    if (board_->has_ended) return Error{ENODEV, options_.name + " was removed meanwhile"};
     if (bulletin_->stand_bys_ready() == kStandBys) return {};
     if (!stand_by_error_.message.empty()) return stand_by_error_;
     // One that cannot even report.
