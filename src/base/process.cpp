@@ -22,12 +22,6 @@
 
 namespace pleat {
 
-namespace {
-
-constexpr std::size_t kStackTouchedBytes = std::size_t{64} << 10;
-
-}  // namespace
-
 Result<void> set_io_flusher() {
   if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0) {
     return errno_error(
@@ -47,8 +41,9 @@ Result<void> lock_memory() {
 }
 
 [[gnu::noinline]] void touch_stack() {
-  volatile char area[kStackTouchedBytes];
-  for (std::size_t i = 0; i < kStackTouchedBytes; i += 1024) area[i] = 0;
+  constexpr std::size_t kBytes = std::size_t{64} << 10;
+  volatile char area[kBytes];
+  for (std::size_t i = 0; i < kBytes; i += 1024) area[i] = 0;
   static_cast<void>(area[0]);
 }
 
