@@ -46,7 +46,7 @@ struct TransportOptions {
 using LoopConnection = std::vector<UniqueFd>;
 // Opens them for a new device. An error where the kernel cannot let one server succeed another.
 Result<LoopConnection> open_loop_connection(unsigned queues);
-// Copies those of a living process, which serves the device or guards it.
+// Copies those of a living process, which serves the device or guards it, one a queue.
 Result<LoopConnection> copy_loop_connection(pid_t process, unsigned queues);
 
 // What a transport is and does, for people: shown by `pleat stat` and the demo.

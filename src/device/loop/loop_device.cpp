@@ -90,6 +90,16 @@ bool is_attached(int id, const std::string& tag) {
   return has_tag(info, tag);
 }
 
+// A descriptor of loop device `id`, where it carries `tag`; and what it says.
+Result<UniqueFd> open_attached(int id, const std::string& tag, loop_info64* info) {
+  const std::string path = loop_path(id);
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno_error("cannot open " + path);
+  if (ioctl(fd.get(), LOOP_GET_STATUS64, info) != 0) return errno_error("cannot ask about " + path);
+  if (!has_tag(*info, tag)) return Error{ENODEV, path + " is another device by now"};
+  return fd;
+}
+
 Result<void> wait_detached(int id, const std::string& tag, unsigned timeout_ms) {
   const std::uint64_t end_ns = monotonic_ns() + std::uint64_t{timeout_ms} * 1'000'000;
   while (is_attached(id, tag)) {
@@ -164,24 +174,15 @@ LoopDevice::LoopDevice(UniqueFd fd, int id, std::string tag)
 
 std::string LoopDevice::path() const { return loop_path(id_); }
 
-Result<UniqueFd> LoopDevice::open(loop_info64* info) const {
-  UniqueFd fd(::open(path().c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return errno_error("cannot open " + path());
-  if (ioctl(fd.get(), LOOP_GET_STATUS64, info) != 0)
-    return errno_error("cannot ask about " + path());
-  if (!has_tag(*info, tag_)) return Error{ENODEV, path() + " is another device by now"};
-  return fd;
-}
-
 Result<unsigned> LoopDevice::file_system() const {
   loop_info64 info{};
-  if (auto fd = open(&info); !fd) return std::move(fd).error();
+  if (auto fd = open_attached(id_, tag_, &info); !fd) return std::move(fd).error();
   return minor(info.lo_device);
 }
 
 Result<void> LoopDevice::resize(std::uint64_t bytes) {
   loop_info64 info{};
-  auto fd = open(&info);
+  auto fd = open_attached(id_, tag_, &info);
   if (!fd) return std::move(fd).error();
   info.lo_sizelimit = bytes;
   // EAGAIN: pages became dirty again after the driver had written them.

@@ -8,8 +8,6 @@
 // is dirty before it is dead, which only the next server could take.
 #pragma once
 
-#include <linux/loop.h>
-
 #include <cstdint>
 #include <string>
 
@@ -53,8 +51,6 @@ class LoopDevice {
 
  private:
   LoopDevice(UniqueFd fd, int id, std::string tag);
-  // A descriptor of it, where it still is the one with the tag; and what it says.
-  Result<UniqueFd> open(loop_info64* info) const;
 
   UniqueFd fd_;  // with LO_FLAGS_AUTOCLEAR
   int id_;
