@@ -46,10 +46,10 @@ class Succession : public Death {
     ASSERT_EQ(connection.error().code, EOPNOTSUPP) << connection.error().message;
     GTEST_SKIP() << connection.error().message;
   }
-  // Fills the device's first MiB with bytes of its own, past the page cache.
-  static void fill(const std::string& path, char byte) {
+  // Fills the device's first MiB with bytes of its own, past the page cache unless told otherwise.
+  static void fill(const std::string& path, char byte, const std::string& flags = "oflag=direct") {
     EXPECT_EQ(shell("head -c 1M /dev/zero | tr \"\\0\" " + std::string(1, byte) +
-                    " | dd of=" + path + " bs=64k oflag=direct iflag=fullblock 2>/dev/null"),
+                    " | dd of=" + path + " bs=64k iflag=fullblock " + flags + " 2>/dev/null"),
               0);
   }
   static void expect_filled(const std::string& path, char byte) {
@@ -118,9 +118,7 @@ TEST_P(Succession, OfAWorkerWithDirtyPagesShowsNobodyAnError) {
   for (const char byte : {'g', 'h'}) {
     wait_for_stand_bys();
     const pid_t last = worker();
-    EXPECT_EQ(shell("head -c 1M /dev/zero | tr \"\\0\" " + std::string(1, byte) +
-                    " | dd of=" + daemon.path() + " bs=64k iflag=fullblock 2>/dev/null"),
-              0);
+    fill(daemon.path(), byte, "");
     kill(last, SIGKILL);
     wait_for_successor(last);
     expect_filled(daemon.path(), byte);
