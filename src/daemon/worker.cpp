@@ -20,7 +20,6 @@
 #include "base/anchor.h"
 #include "base/clock.h"
 #include "base/process.h"
-#include "base/spare_memory.h"
 #include "control/socket.h"
 #include "daemon/log.h"
 #include "daemon/pidfd.h"
@@ -29,6 +28,7 @@
 #include "daemon/signals.h"
 #include "daemon/sweep.h"
 #include "daemon/write_watch.h"
+#include "device/mapping.h"
 
 namespace pleat::daemon {
 
@@ -325,7 +325,7 @@ int Worker::stand_by(unsigned slot, int go) {
     return 1;
   }
   service_ = std::move(*service);
-  auto spare = SpareMemory::hold(kSpareBytes);
+  auto spare = device::Mapping::locked(kSpareBytes, "a take-over");
   if (!spare) {
     report(Event::kNotStandingBy, spare.error());
     return 1;

@@ -94,11 +94,12 @@ Result<std::unique_ptr<Queue>> Queue::prepare(const QueueConfig& config, store::
 
 Result<void> Queue::map_buffers() {
   auto buffers = Mapping::locked(
-      config_.user_copy ? kChunkBytes : std::size_t{config_.tags} * config_.request_bytes_max);
+      config_.user_copy ? kChunkBytes : std::size_t{config_.tags} * config_.request_bytes_max,
+      "I/O buffers");
   if (!buffers) return std::move(buffers).error();
   buffers_ = *std::move(buffers);
   if (!slow_server_ || !config_.user_copy) return {};
-  auto chunk = Mapping::locked(kChunkBytes);
+  auto chunk = Mapping::locked(kChunkBytes, "I/O buffers");
   if (!chunk) return std::move(chunk).error();
   slow_chunk_ = *std::move(chunk);
   return {};

@@ -29,10 +29,10 @@
 #include "base/anchor.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "device/mapping.h"
 #include "device/queue_stats.h"
 #include "device/request.h"
 #include "device/ublk/abi.h"
-#include "device/ublk/mapping.h"
 #include "device/ublk/slow_lane.h"
 
 namespace pleat::device::ublk {

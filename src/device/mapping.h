@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Memory that a queue's thread touches while it serves: there before the device starts, and never
-// paged out, since paging it in may need the very device.
+// Memory that who serves a device has before it starts, and that is never paged out, since paging
+// it in may need the very device.
 #pragma once
 
 #include <sys/mman.h>
@@ -8,11 +8,12 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "base/result.h"
 
-namespace pleat::device::ublk {
+namespace pleat::device {
 
 class Mapping {
  public:
@@ -28,12 +29,12 @@ class Mapping {
     if (address_ != nullptr) munmap(address_, bytes_);
   }
 
-  // Anonymous memory, faulted in and locked.
-  static Result<Mapping> locked(std::size_t bytes) {
+  // Anonymous memory, faulted in and locked; `what` it is for stands in errors.
+  static Result<Mapping> locked(std::size_t bytes, const std::string& what) {
     auto mapping = map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!mapping) return errno_error("no memory for I/O buffers");
+    if (!mapping) return errno_error("no memory for " + what);
     if (mlock(mapping->address_, bytes) != 0) {
-      return errno_error("cannot lock I/O buffers; run as root or raise the limit (ulimit -l)");
+      return errno_error("cannot lock " + what + "; run as root or raise the limit (ulimit -l)");
     }
     return mapping;
   }
@@ -43,6 +44,13 @@ class Mapping {
     auto mapping = map(bytes, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
     if (!mapping) return errno_error("cannot map the request descriptors of the ublk device");
     return mapping;
+  }
+
+  // Gives the pages of anonymous memory back and keeps the addresses, which takes no memory as
+  // munmap() may. Before Linux 5.18 it keeps the pages.
+  void give_up() noexcept {
+    constexpr int kDontneedLocked = 24;  // MADV_DONTNEED_LOCKED, which glibc 2.36 lacks
+    madvise(address_, bytes_, kDontneedLocked);
   }
 
   std::byte* data() const noexcept { return static_cast<std::byte*>(address_); }
@@ -61,4 +69,4 @@ class Mapping {
   std::size_t bytes_ = 0;
 };
 
-}  // namespace pleat::device::ublk
+}  // namespace pleat::device
