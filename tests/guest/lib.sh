@@ -159,17 +159,18 @@ oom_kills() { awk '$1 == "oom_kill" { print $2 }' /proc/vmstat; }
 # How many pages went out to swap since boot.
 pages_swapped_out() { awk '$1 == "pswpout" { print $2 }' /proc/vmstat; }
 
-# check_freed_by_swapoff NAME: after swapoff a device holds what the kernel does not discard, and
-# nothing once it is discarded. The kernel discards a cluster (256 pages) when all of it is free, but
-# swapoff leaves the clusters that it was filling, one a processor and order at most.
+# check_freed_by_swapoff NAME DEVICE MIB: after swapoff a device holds at most MIB that the kernel does
+# not discard, and nothing once it is discarded. The kernel discards a cluster (256 pages) when all of
+# it becomes free, but no more once swapoff has begun: what stays are the clusters that it was filling,
+# one a processor and order at most, and those with a page that was still in use.
 check_freed_by_swapoff() {
-  wait_until 10 nearly_empty "$1" || fail "$1 holds too much after swapoff: mm_stat $(mm_stat "$1")"
+  wait_until 10 holds_at_most "$1" "$3" || fail "$1 holds too much after swapoff: mm_stat $(mm_stat "$1")"
   echo "   after swapoff: mm_stat $(mm_stat "$1")"
   check blkdiscard blkdiscard "$2"
   [ "$(stat_field "$1" orig_data_size)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat "$1")"
   [ "$(stat_field "$1" mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat "$1")"
 }
-nearly_empty() { [ "$(stat_field "$1" orig_data_size)" -le $((8 << 20)) ]; }
+holds_at_most() { [ "$(stat_field "$1" orig_data_size)" -le $(($2 << 20)) ]; }
 
 # make_cgroup NAME LIMIT: a memory cgroup; processes enter it with in_cgroup NAME COMMAND...
 make_cgroup() {

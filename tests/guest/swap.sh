@@ -23,5 +23,6 @@ echo "   $swapped pages swapped out; mm_stat $(mm_stat swap0)"
 
 step "swapoff gives everything back"
 check swapoff timeout 60 swapoff "$device"
-check_freed_by_swapoff swap0 "$device"
+# Pages of the system's own programs are out too, some hundred, and each may keep a cluster from being free.
+check_freed_by_swapoff swap0 "$device" $((memory_mib / 2))
 remove_device swap0

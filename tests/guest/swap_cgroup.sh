@@ -20,7 +20,7 @@ for page_cluster in 3 0; do
   echo "   mm_stat $(mm_stat swap0)"
   [ "$(stat_field swap0 mem_used_max)" -gt $((4 << 20)) ] || fail "little was swapped out: this tested nothing"
   check swapoff timeout 60 swapoff "$device"
-  check_freed_by_swapoff swap0 "$device"
+  check_freed_by_swapoff swap0 "$device" 8
   remove_device swap0
 done
 
