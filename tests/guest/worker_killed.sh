@@ -3,7 +3,8 @@
 # The worker is killed again and again while programs swap through its device at full speed, in a
 # memory cgroup and under global pressure: they keep every byte, no I/O error reaches them, and no
 # memory of the pool is lost. A worker that is stopped, and not dead, is found out too, and one of whose threads hangs.
-# guest: memory=128M cpus=1 timeout=900
+# Its guest has no memory to spare, and the kernel in it is to have its processor: beside one other program at most.
+# guest: memory=128M cpus=1 timeout=900 processors=2
 # expect-kernel: page allocation failure: order:0, mode:.*__GFP_HIGH.*__GFP_NOMEMALLOC
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
