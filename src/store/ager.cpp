@@ -56,11 +56,14 @@ std::optional<unsigned> age_after(std::uint64_t seconds) {
   return std::nullopt;
 }
 
-Ager::~Ager() {
+Ager::~Ager() { end(); }
+
+void Ager::end() noexcept {
   if (!thread_.joinable()) return;
   stop_.store(true, std::memory_order_release);
   bell_.ring();
   thread_.join();
+  stop_.store(false, std::memory_order_release);
 }
 
 Result<void> Ager::start(bool io_flusher) {

@@ -42,6 +42,9 @@ class Ager {
   // The slot table is this process's from now on.
   void begin() noexcept;
 
+  // Ends the thread.
+  void end() noexcept;
+
   // Marks all pages of this age and above as idle; how many are idle now.
   std::uint64_t mark_idle(unsigned age) noexcept;
 

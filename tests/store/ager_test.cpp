@@ -21,6 +21,8 @@ class Ages : public testing::Test {
   void SetUp() override {
     store_ = make_store(small_store(kSlots));
     session_ = make_session(*store_);
+    // Its thread would add the minutes that pass in truth.
+    ager().end();
   }
   void put(std::uint64_t slot, const TestPage& page) {
     ASSERT_EQ(session_->write(slot, page.data()), StoreStatus::kOk);
