@@ -47,6 +47,7 @@ class Groups : public RecompressionTest {
     put_all();
     ASSERT_EQ(recompress().pages_recompressed, store_->slots());
     ASSERT_EQ(store_->stats().pages_grouped, store_->slots());
+    ASSERT_TRUE(store_->settle(20'000));
   }
   std::byte* object(std::uint64_t slot) { return StoreInspector::object(*store_, slot); }
   unsigned members(std::uint64_t slot) { return members_of(object(slot)).load(); }
@@ -306,14 +307,19 @@ TEST_F(Groups, AMemberOfADamagedKindIsLeftBehindByCompaction) {
     put_all();
     (void)recompress();
     ASSERT_TRUE(store_->settle(20'000));
-    std::vector<std::pair<std::uint64_t, SlotWord>> damaged;  // slots, and their sound words
+    struct Damaged {
+      std::uint64_t slot;
+      SlotWord sound;
+      SlotWord word;
+    };
+    std::vector<Damaged> damaged;
     for (std::uint64_t first = 0; first < kMany; first += kKept) {
       if (!word(first).grouped()) continue;
       const std::uint64_t slot = first + member;
       const std::uint64_t bit = SlotWord::kKindShift + 1 + first / kKept % 3;
-      damaged.emplace_back(slot, word(slot));
-      StoreInspector::set_word(*store_, slot,
-                               SlotWord(word(slot).bits() ^ std::uint64_t{1} << bit));
+      const SlotWord sound = word(slot);
+      damaged.push_back({slot, sound, SlotWord(sound.bits() ^ std::uint64_t{1} << bit)});
+      StoreInspector::set_word(*store_, slot, damaged.back().word);
     }
     ASSERT_GT(damaged.size(), kMany / kKept / 2);
     for (std::uint64_t slot = 0; slot < kMany; ++slot) {
@@ -321,8 +327,10 @@ TEST_F(Groups, AMemberOfADamagedKindIsLeftBehindByCompaction) {
     }
     (void)store_->compact();
     unsigned moved = 0;
-    for (const auto& [slot, sound] : damaged) {
-      EXPECT_TRUE(is_corrupt(slot));
+    for (const auto& [slot, sound, bad] : damaged) {
+      // It is not read: compaction may go on, and write to the header that a reader of this word
+      // takes for data.
+      EXPECT_EQ(word(slot).kind(), bad.kind());
       const SlotWord neighbour = word(slot ^ 1);
       EXPECT_TRUE(neighbour.grouped());
       moved += neighbour.location() != sound.location();
