@@ -34,6 +34,10 @@ SlotWord publish(AtomicWord& word, SlotWord fresh, Pool& pool) noexcept {
   }
 }
 
+// How many slots ahead of the one that is discarded its object is asked for, which lies anywhere in
+// the pool.
+constexpr std::uint64_t kDiscardAhead = 8;
+
 // Whether the word is what it was before what it leads to was read from the backing device, where
 // no lock keeps that: freed and filled anew meanwhile, it would be another's.
 bool still_is(const AtomicWord& word, SlotWord seen) noexcept {
@@ -243,6 +247,12 @@ StoreStatus Store::Session::Impl::decode_grouped(std::uint64_t slot, SlotWord wo
   return StoreStatus::kOk;
 }
 
+void Store::Session::Impl::prefetch_object(std::uint64_t slot) const noexcept {
+  const SlotWord word(state.slot_word(slot).load(std::memory_order_relaxed));
+  // A damaged word's may be any address, which may be asked for as well.
+  if (word.in_pool() && word.kind() != Kind::kRaw) __builtin_prefetch(pool.at(word.location()), 1);
+}
+
 void Store::Session::Impl::free_object(std::uint64_t slot, SlotWord word) noexcept {
   if (word.inlined()) return;
   if (word.written_back()) {
@@ -347,6 +357,7 @@ bool Store::Session::waits_for_part(std::uint64_t slot, std::uint64_t count) con
 void Store::Session::discard(std::uint64_t slot, std::uint64_t count) noexcept {
   WordCounts counts;
   for (std::uint64_t i = slot; i < slot + count; ++i) {
+    if (i + kDiscardAhead < slot + count) impl_->prefetch_object(i + kDiscardAhead);
     AtomicWord& word = impl_->state.slot_word(i);
     if (SlotWord(word.load(std::memory_order_acquire)).empty()) continue;
     const SlotWord old = publish(word, SlotWord(), impl_->pool);
