@@ -104,7 +104,7 @@ void PageAllocator::release(std::uint64_t first, unsigned count) noexcept {
   update_sets(region);
   used_.store(used_.load(std::memory_order_relaxed) - count, std::memory_order_relaxed);
   ready_.store(ready() + count, std::memory_order_relaxed);
-  if (ready() > high_pages_) bell_.ring();
+  if (ready() > high_pages_ && !std::exchange(surplus_is_told_, true)) bell_.ring();
 }
 
 void PageAllocator::reset_used_max() noexcept {
@@ -145,11 +145,15 @@ void PageAllocator::add_ready(PageRun run) noexcept {
 
 std::optional<PageRun> PageAllocator::claim_surplus(bool lazy) noexcept {
   const std::lock_guard guard(lock_);
-  if (ready() <= (lazy ? high_pages_ : target_pages_)) return std::nullopt;
-  const bool from_large = large_count_ > large_target_;
-  const std::optional<std::uint64_t> found =
-      from_large ? with_run(kSpanPagesMax).last() : last_small_region();
-  if (!found) return std::nullopt;
+  std::optional<std::uint64_t> found;
+  if (ready() > (lazy ? high_pages_ : target_pages_)) {
+    const bool from_large = large_count_ > large_target_;
+    found = from_large ? with_run(kSpanPagesMax).last() : last_small_region();
+  }
+  if (!found) {
+    surplus_is_told_ = false;
+    return std::nullopt;
+  }
   std::uint64_t region = *found;
   const std::uint64_t most = std::min(ready() - target_pages_, kSurplusRunPages);
   // The last run of the region, from its end.

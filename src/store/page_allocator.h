@@ -115,6 +115,7 @@ class PageAllocator {
   BitTree absent_;                     // regions with absent pages
   BitTree growable_;  // those that would have a run of kSpanPagesMax if they were populated
   std::uint64_t large_count_ = 0;  // regions with such a run
+  bool surplus_is_told_ = false;   // the bell was rung for it, and it was not claimed yet
   std::atomic<std::uint64_t> ready_{0};
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t>& used_max_;

@@ -22,6 +22,11 @@ static_assert(kMapEntriesPerPage % kRegionPages == 0);
 constexpr std::uint64_t kSlotsLearnt = 512;
 constexpr std::uint64_t kRestFactor = 4;
 constexpr std::uint64_t kShortestRestNs = 500'000;
+// Between the moment when there is enough to give back and that, as often as so many pages were
+// freed meanwhile: they go in larger pieces then, and who frees them is not disturbed by that.
+constexpr std::uint64_t kTrimPause_ns = 20'000'000;
+constexpr int kTrimPausesMax = 10;
+constexpr std::uint64_t kPagesFreed = 1024;
 
 void nap(long duration_ns) {
   const timespec duration{0, duration_ns};
@@ -174,11 +179,24 @@ bool Reserve::await_growth(std::uint32_t seen, std::uint64_t deadline_ns) noexce
   return !stalled_.load(std::memory_order_acquire);
 }
 
+void Reserve::wait_for_more_surplus() noexcept {
+  for (int pause = 0; pause < kTrimPausesMax; ++pause) {
+    const std::uint64_t used = pages_.used_pages();
+    if (bell_.wait_for(kTrimPause_ns)) {
+      // Who rings wants something else, which comes next.
+      bell_.ring();
+      return;
+    }
+    if (used - std::min(used, pages_.used_pages()) < kPagesFreed) return;
+  }
+}
+
 void Reserve::trim(bool lazy) noexcept {
   if (lazy) {
     // Whether there is enough to be worth it; once begun it goes down to the target.
     const auto run = pages_.claim_surplus(true);
     if (!run) return;
+    wait_for_more_surplus();
     (void)memory_.give_back(layout_.pool_offset + run->first * kPageSize, run->count * kPageSize);
   }
   while (const auto run = pages_.claim_surplus(false)) {
