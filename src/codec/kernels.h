@@ -19,6 +19,8 @@ struct Lz4HcWorkspace;
 struct Lz4GroupWorkspace;
 struct Lz4HcGroupWorkspace;
 struct LineWorkspace;
+struct ZstdDecoder;
+struct ZstdOutput;
 
 struct Kernels {
   // "scalar", "avx2", "avx512" or "neon": the values of PLEAT_ISA.
@@ -58,6 +60,13 @@ struct Kernels {
   std::size_t (*line_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
                                unsigned level, LineWorkspace& workspace) noexcept;
   bool (*line_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
+
+  // Decodes the content of one compressed block of zstd's format: true if it is well-formed, uses
+  // all `size` bytes and fits in the output, whose `at` is behind it then. Reads nothing outside
+  // src[0, size), the output before `at` and its dictionary, writes nothing outside the output, for
+  // any input. What the block leaves to the next one of its frame is in decoder.state.
+  bool (*zstd_decompress_block)(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
+                                ZstdOutput& output) noexcept;
 };
 
 // The tiers that this processor can run, from scalar to the best. Never empty.

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 #include <iterator>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/page.h"
@@ -18,6 +19,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
+#include "codec/zstd/decoder.h"
 
 // No header may be included from here on: what it defines inline would be compiled for this tier,
 // and the linker may hand that copy to callers on lesser processors.
@@ -61,14 +63,19 @@ PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexc
 PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
+PLEAT_INLINE std::size_t block_repeat_distance(std::size_t period) noexcept {
+  return kRepeat16.distance[period];
+}
 
 #include "codec/line/avx2.inl"
 #include "codec/lz4/block.inl"
+#include "codec/lz4/copy_match.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/lz4/hc_base_avx2.inl"
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
+#include "codec/zstd/read_block.inl"
 
 }  // namespace
 
@@ -91,6 +98,11 @@ bool lz4_decompress_group_avx2(const std::byte* src, std::size_t size, std::byte
   return lz4_decompress_group(src, size, group, pages);
 }
 
+bool zstd_decompress_block_avx2(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
+                                ZstdOutput& output) noexcept {
+  return zstd_decompress_block(decoder, src, size, output);
+}
+
 }  // namespace pleat::codec
 
 #if defined(__clang__)
@@ -111,6 +123,7 @@ const Kernels kAvx2Kernels = {"avx2",
                               lz4hc_compress_group_avx2,
                               lz4_decompress_group_avx2,
                               line_compress,
-                              line_decompress};
+                              line_decompress,
+                              zstd_decompress_block_avx2};
 
 }  // namespace pleat::codec

@@ -70,6 +70,7 @@ const Kernels kAvx512Kernels = {"avx512",
                                 lz4hc_compress_group_avx2,
                                 lz4_decompress_group_avx2,
                                 line_compress,
-                                line_decompress};
+                                line_decompress,
+                                zstd_decompress_block_avx2};
 
 }  // namespace pleat::codec

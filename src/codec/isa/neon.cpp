@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/page.h"
@@ -17,6 +18,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
+#include "codec/zstd/decoder.h"
 
 namespace pleat::codec {
 namespace {
@@ -50,14 +52,19 @@ PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexc
 PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
+PLEAT_INLINE std::size_t block_repeat_distance(std::size_t period) noexcept {
+  return kRepeat16.distance[period];
+}
 
 #include "codec/line/neon.inl"
 #include "codec/lz4/block.inl"
+#include "codec/lz4/copy_match.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/lz4/hc_base_words.inl"
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
+#include "codec/zstd/read_block.inl"
 
 }  // namespace
 
@@ -71,6 +78,7 @@ const Kernels kNeonKernels = {"neon",
                               lz4hc_compress_group,
                               lz4_decompress_group,
                               line_compress,
-                              line_decompress};
+                              line_decompress,
+                              zstd_decompress_block};
 
 }  // namespace pleat::codec

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <iterator>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/page.h"
@@ -14,6 +15,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
+#include "codec/zstd/decoder.h"
 
 namespace pleat::codec {
 namespace {
@@ -37,15 +39,20 @@ PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexc
 PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat8.step[period];
 }
+PLEAT_INLINE std::size_t block_repeat_distance(std::size_t period) noexcept {
+  return kRepeat8.distance[period];
+}
 
 #include "codec/line/scalar.inl"
 #include "codec/lz4/block.inl"
 #include "codec/lz4/compress.inl"
+#include "codec/lz4/copy_match.inl"
 #include "codec/lz4/decompress.inl"
 #include "codec/lz4/hc_base_words.inl"
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
+#include "codec/zstd/read_block.inl"
 
 }  // namespace
 
@@ -59,6 +66,11 @@ std::size_t lz4_compress_group_scalar(const std::byte* group, std::byte* dst, st
   return lz4_compress_group(group, dst, capacity, workspace);
 }
 
+std::size_t zstd_read_tables_scalar(const std::byte* src, std::size_t size, ZstdTableMemory& memory,
+                                    ZstdState& state) noexcept {
+  return zstd_read_dictionary_tables({src, size}, memory, state);
+}
+
 const Kernels kScalarKernels = {"scalar",
                                 same_filled,
                                 fill,
@@ -69,6 +81,7 @@ const Kernels kScalarKernels = {"scalar",
                                 lz4hc_compress_group,
                                 lz4_decompress_group,
                                 line_compress,
-                                line_decompress};
+                                line_decompress,
+                                zstd_decompress_block};
 
 }  // namespace pleat::codec

@@ -9,12 +9,19 @@
 
 namespace pleat::codec {
 
+struct ZstdTableMemory;
+struct ZstdState;
+
 extern const Kernels kScalarKernels;
 // All tables have this: LZ4 is compressed byte by byte, and gains nothing from vectors.
 std::size_t lz4_compress_scalar(const std::byte* page, std::byte* dst, std::size_t capacity,
                                 unsigned level, Lz4Workspace& workspace) noexcept;
 std::size_t lz4_compress_group_scalar(const std::byte* group, std::byte* dst, std::size_t capacity,
                                       Lz4GroupWorkspace& workspace) noexcept;
+// Reads the tables of a zstd dictionary and returns the bytes that they take; 0 where they are
+// none.
+std::size_t zstd_read_tables_scalar(const std::byte* src, std::size_t size, ZstdTableMemory& memory,
+                                    ZstdState& state) noexcept;
 #if defined(__x86_64__)
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
@@ -26,6 +33,8 @@ std::size_t lz4hc_compress_group_avx2(const std::byte* group, std::byte* dst, st
                                       Lz4HcGroupWorkspace& workspace) noexcept;
 bool lz4_decompress_group_avx2(const std::byte* src, std::size_t size, std::byte* group,
                                std::size_t pages) noexcept;
+bool zstd_decompress_block_avx2(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
+                                ZstdOutput& output) noexcept;
 #elif defined(__aarch64__)
 extern const Kernels kNeonKernels;
 #endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Standard zstd frames (RFC 8878): what leaves the store, and what other programs have made. The
+// store's own blocks have no frame around them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "codec/kernels.h"
+#include "codec/zstd/decoder.h"
+
+namespace pleat::codec {
+
+// A dictionary: content that matches may reach back to, and the tables of a first block. Does not
+// move once it is opened.
+class ZstdDictionary {
+ public:
+  // `bytes` are a dictionary of the format, or, where they do not begin as one, content alone. They
+  // have to live as long as this. EINVAL for one that is damaged.
+  static Result<std::unique_ptr<ZstdDictionary>> open(std::span<const std::byte> bytes);
+
+  // What a frame names it by; 0 for content alone.
+  std::uint32_t id() const noexcept { return id_; }
+  const ZstdState& state() const noexcept { return state_; }
+  std::span<const std::byte> content() const noexcept { return content_; }
+
+ private:
+  ZstdDictionary() = default;
+
+  std::uint32_t id_ = 0;
+  ZstdState state_;
+  ZstdTableMemory memory_;
+  std::span<const std::byte> content_;
+};
+
+struct ZstdDecoded {
+  int error;  // 0; EBADMSG: damaged; EMSGSIZE: it says that it is more than dst holds; ENOKEY:
+              // another dictionary's
+  std::size_t size;
+};
+
+// Decodes one frame of at most kZstdBytesMax bytes, which `src` is exactly. Any input is safe:
+// nothing outside src and the dictionary is read, nothing outside dst is written; what dst holds
+// after an error is unspecified. The decoder needs no preparation and carries nothing between
+// calls.
+ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte> src,
+                              std::span<std::byte> dst, const ZstdDictionary* dictionary,
+                              ZstdDecoder& decoder) noexcept;
+
+}  // namespace pleat::codec

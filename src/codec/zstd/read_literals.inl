@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The literals of zstd blocks (RFC 8878, 3.1.1.3.1), included by isa/*.cpp inside their target
+// region.
+
+// Decodes `count` literals of one stream. True if these are all that the stream has.
+PLEAT_INLINE bool zstd_read_stream(const ZstdTable<ZstdHuffmanEntry>& table, ZstdStream stream,
+                                   std::byte* to, std::size_t count) noexcept {
+  const unsigned shift = 64 - table.log;
+  std::byte* const end = to + count;
+  while (to < end) {
+    if (stream.left < 0) return false;
+    std::uint64_t word = zstd_peek(stream);
+    for (unsigned i = 0; i < 5 && to < end; ++i) {
+      const ZstdHuffmanEntry entry = table.entries[word >> shift];
+      *to++ = static_cast<std::byte>(entry.symbol);
+      word <<= entry.bits;
+      stream.left -= entry.bits;
+    }
+  }
+  return stream.left == 0;
+}
+
+// The same of four streams, the first three of which have as many literals each. May write behind
+// the last literal, up to kZstdLiteralSlack bytes.
+PLEAT_INLINE bool zstd_read_four_streams(const ZstdTable<ZstdHuffmanEntry>& table,
+                                         const std::byte* floor, std::span<const std::byte> src,
+                                         std::byte* to, std::size_t count) noexcept {
+  constexpr std::size_t kJumpBytes = 6;
+  if (src.size() < kJumpBytes || count < kZstdFourStreamsMin) return false;
+  const std::size_t quarter = (count + 3) / 4;
+  if (3 * quarter > count) return false;
+  ZstdStream streams[4];
+  std::size_t at = kJumpBytes;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const std::size_t rest = src.size() - at;
+    const std::size_t bytes = i < 3 ? load_u16(src.data() + 2 * i) : rest;
+    if (bytes > rest || !zstd_open_stream(floor, src.subspan(at, bytes), streams[i])) return false;
+    at += bytes;
+  }
+  // Five at a time of each, which a word always has.
+  static_assert(5 * kZstdHuffmanLogMax <= 57);
+  const unsigned shift = 64 - table.log;
+  const ZstdHuffmanEntry* const entries = table.entries;
+  const std::size_t last = count - 3 * quarter;
+  std::size_t done = 0;
+  for (; done + 5 <= last; done += 5) {
+    if ((streams[0].left | streams[1].left | streams[2].left | streams[3].left) < 0) return false;
+    std::uint64_t words[4];
+    for (std::size_t i = 0; i < 4; ++i) words[i] = zstd_peek(streams[i]);
+#pragma GCC unroll 5
+    for (std::size_t k = 0; k < 5; ++k) {
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < 4; ++i) {
+        const ZstdHuffmanEntry entry = entries[words[i] >> shift];
+        to[i * quarter + done + k] = static_cast<std::byte>(entry.symbol);
+        words[i] <<= entry.bits;
+        streams[i].left -= entry.bits;
+      }
+    }
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    const std::size_t length = i < 3 ? quarter : last;
+    if (!zstd_read_stream(table, streams[i], to + i * quarter + done, length - done)) return false;
+  }
+  return true;
+}
+
+// Reads the section of literals and returns the bytes that it takes, 0 where it is none. The
+// literals are in the decoder's memory or in `src`, with kZstdLiteralSlack readable bytes behind.
+PLEAT_INLINE std::size_t zstd_read_literals(ZstdDecoder& decoder, const std::byte* floor,
+                                            std::span<const std::byte> src,
+                                            std::span<const std::byte>& literals) noexcept {
+  if (src.empty()) return 0;
+  const auto kind = static_cast<ZstdLiterals>(static_cast<unsigned>(src[0]) & 3);
+  const unsigned size_format = static_cast<unsigned>(src[0]) >> 2 & 3;
+  const bool is_coded = kind == ZstdLiterals::kHuffman || kind == ZstdLiterals::kTreeless;
+  constexpr std::size_t kPlainHeader[4] = {1, 2, 1, 3};
+  constexpr std::size_t kCodedHeader[4] = {3, 3, 4, 5};
+  const std::size_t header = is_coded ? kCodedHeader[size_format] : kPlainHeader[size_format];
+  if (header > src.size()) return 0;
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < header; ++i) word |= static_cast<std::uint64_t>(src[i]) << 8 * i;
+
+  if (!is_coded) {
+    const std::size_t count = word >> (header == 1 ? 3 : 4);
+    if (count > kZstdBytesMax) return 0;
+    const std::size_t bytes = kind == ZstdLiterals::kRle ? 1 : count;
+    const std::size_t rest = src.size() - header;
+    if (bytes > rest) return 0;
+    const std::byte* const from = src.data() + header;
+    literals = {decoder.literals, count};
+    if (kind == ZstdLiterals::kRle) {
+      std::memset(decoder.literals, static_cast<int>(*from), count);
+    } else if (rest - bytes >= kZstdLiteralSlack) {
+      literals = {from, count};
+    } else {
+      std::memcpy(decoder.literals, from, count);
+    }
+    return header + bytes;
+  }
+
+  const unsigned bits = size_format < 2 ? 10 : size_format == 2 ? 14 : 18;
+  const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
+  const std::size_t count = word >> 4 & mask;
+  const std::size_t bytes = word >> (4 + bits) & mask;
+  if (count > kZstdBytesMax || bytes > src.size() - header) return 0;
+  std::span<const std::byte> rest = src.subspan(header, bytes);
+  ZstdTable<ZstdHuffmanEntry>& table = decoder.state.huffman;
+  if (kind == ZstdLiterals::kHuffman) {
+    const std::size_t tree = zstd_read_huffman(rest, decoder.memory.huffman, table);
+    if (tree == 0) {
+      table = {};
+      return 0;
+    }
+    rest = rest.subspan(tree);
+  }
+  if (table.entries == nullptr) return 0;
+  literals = {decoder.literals, count};
+  if (size_format == 0) {
+    ZstdStream stream;
+    if (!zstd_open_stream(floor, rest, stream) ||
+        !zstd_read_stream(table, stream, decoder.literals, count)) {
+      return 0;
+    }
+  } else if (!zstd_read_four_streams(table, floor, rest, decoder.literals, count)) {
+    return 0;
+  }
+  return header + bytes;
+}

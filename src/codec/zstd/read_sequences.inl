@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The sequences of zstd blocks (RFC 8878, 3.1.1.3.2 and 3.1.1.4), carried out as they are read.
+// Included by isa/*.cpp inside their target region.
+
+// The predefined tables, built by the compiler.
+struct ZstdPredefinedTables {
+  ZstdSequenceEntry literal_lengths[1 << kZstdLiteralLengthLogPredefined] = {};
+  ZstdSequenceEntry match_lengths[1 << kZstdMatchLengthLogPredefined] = {};
+  ZstdSequenceEntry offsets[1 << kZstdOffsetLogPredefined] = {};
+
+  constexpr ZstdPredefinedTables() {
+    zstd_build_sequence_table(
+        kZstdLiteralLengthsPredefined.data(), kZstdLiteralLengthsPredefined.size(),
+        kZstdLiteralLengthLogPredefined, [](std::size_t code) { return kZstdLiteralLengths[code]; },
+        literal_lengths);
+    zstd_build_sequence_table(
+        kZstdMatchLengthsPredefined.data(), kZstdMatchLengthsPredefined.size(),
+        kZstdMatchLengthLogPredefined, [](std::size_t code) { return kZstdMatchLengths[code]; },
+        match_lengths);
+    zstd_build_sequence_table(kZstdOffsetsPredefined.data(), kZstdOffsetsPredefined.size(),
+                              kZstdOffsetLogPredefined, zstd_offset_code, offsets);
+  }
+};
+constexpr ZstdPredefinedTables kZstdPredefined;
+
+// The lowest `count` bits of a word, up to 32.
+PLEAT_INLINE std::uint64_t zstd_low(std::uint64_t word, unsigned count) noexcept {
+  return word & ((std::uint64_t{1} << count) - 1);
+}
+
+// Takes the table of one kind of code into force, and returns the bytes that its description takes;
+// SIZE_MAX where that is none. A predefined one comes ready.
+template <typename CodeOf>
+PLEAT_INLINE std::size_t zstd_read_sequence_table(ZstdMode mode, std::span<const std::byte> src,
+                                                  std::size_t codes, unsigned log_max,
+                                                  const CodeOf& code_of,
+                                                  const ZstdTable<ZstdSequenceEntry>& predefined,
+                                                  ZstdSequenceEntry* memory,
+                                                  ZstdTable<ZstdSequenceEntry>& table) noexcept {
+  switch (mode) {
+    case ZstdMode::kPredefined:
+      table = predefined;
+      return 0;
+    case ZstdMode::kRepeat:
+      return table.entries != nullptr ? 0 : SIZE_MAX;
+    case ZstdMode::kRle: {
+      if (src.empty() || static_cast<std::size_t>(src[0]) >= codes) return SIZE_MAX;
+      const ZstdCode code = code_of(static_cast<std::size_t>(src[0]));
+      memory[0] = {code.base, 0, 0, code.extra_bits};
+      table = {memory, 0};
+      return 1;
+    }
+    case ZstdMode::kOwn:
+      break;
+  }
+  ZstdDistribution distribution;
+  const std::size_t bytes = zstd_read_distribution(src, codes, log_max, distribution);
+  table = {};
+  if (bytes == 0) return SIZE_MAX;
+  zstd_build_sequence_table(distribution.counts, distribution.symbols, distribution.log, code_of,
+                            memory);
+  table = {memory, distribution.log};
+  return bytes;
+}
+
+PLEAT_INLINE std::size_t zstd_read_literal_lengths(ZstdMode mode, std::span<const std::byte> src,
+                                                   ZstdTableMemory& memory,
+                                                   ZstdState& state) noexcept {
+  return zstd_read_sequence_table(
+      mode, src, kZstdLiteralLengthCodes, kZstdLiteralLengthLogMax,
+      [](std::size_t code) { return kZstdLiteralLengths[code]; },
+      {kZstdPredefined.literal_lengths, kZstdLiteralLengthLogPredefined}, memory.literal_lengths,
+      state.literal_lengths);
+}
+
+PLEAT_INLINE std::size_t zstd_read_offsets(ZstdMode mode, std::span<const std::byte> src,
+                                           ZstdTableMemory& memory, ZstdState& state) noexcept {
+  return zstd_read_sequence_table(
+      mode, src, kZstdOffsetCodes, kZstdOffsetLogMax,
+      [](std::size_t code) { return zstd_offset_code(code); },
+      {kZstdPredefined.offsets, kZstdOffsetLogPredefined}, memory.offsets, state.offsets);
+}
+
+PLEAT_INLINE std::size_t zstd_read_match_lengths(ZstdMode mode, std::span<const std::byte> src,
+                                                 ZstdTableMemory& memory,
+                                                 ZstdState& state) noexcept {
+  return zstd_read_sequence_table(
+      mode, src, kZstdMatchLengthCodes, kZstdMatchLengthLogMax,
+      [](std::size_t code) { return kZstdMatchLengths[code]; },
+      {kZstdPredefined.match_lengths, kZstdMatchLengthLogPredefined}, memory.match_lengths,
+      state.match_lengths);
+}
+
+// Reads a block's three tables; as above.
+PLEAT_INLINE std::size_t zstd_read_sequence_tables(ZstdDecoder& decoder, unsigned modes,
+                                                   std::span<const std::byte> src) noexcept {
+  const auto mode = [modes](unsigned shift) { return static_cast<ZstdMode>(modes >> shift & 3); };
+  const std::size_t first = zstd_read_literal_lengths(mode(6), src, decoder.memory, decoder.state);
+  if (first == SIZE_MAX) return SIZE_MAX;
+  src = src.subspan(first);
+  const std::size_t second = zstd_read_offsets(mode(4), src, decoder.memory, decoder.state);
+  if (second == SIZE_MAX) return SIZE_MAX;
+  src = src.subspan(second);
+  const std::size_t third = zstd_read_match_lengths(mode(2), src, decoder.memory, decoder.state);
+  return third == SIZE_MAX ? SIZE_MAX : first + second + third;
+}
+
+// A dictionary's tables (RFC 8878, 5): in another order, and a Huffman code with them. Returns the
+// bytes that they take; 0 where they are none.
+PLEAT_INLINE std::size_t zstd_read_dictionary_tables(std::span<const std::byte> src,
+                                                     ZstdTableMemory& memory,
+                                                     ZstdState& state) noexcept {
+  const std::size_t size = src.size();
+  const std::size_t tree = zstd_read_huffman(src, memory.huffman, state.huffman);
+  if (tree == 0) return 0;
+  src = src.subspan(tree);
+  std::size_t bytes = zstd_read_offsets(ZstdMode::kOwn, src, memory, state);
+  if (bytes == SIZE_MAX) return 0;
+  src = src.subspan(bytes);
+  bytes = zstd_read_match_lengths(ZstdMode::kOwn, src, memory, state);
+  if (bytes == SIZE_MAX) return 0;
+  src = src.subspan(bytes);
+  bytes = zstd_read_literal_lengths(ZstdMode::kOwn, src, memory, state);
+  return bytes == SIZE_MAX ? 0 : size - (src.size() - bytes);
+}
+
+// Copies a match that begins in the dictionary. Exact.
+PLEAT_INLINE void zstd_copy_from_dictionary(const ZstdOutput& output, std::byte* out,
+                                            std::size_t offset, std::size_t length) noexcept {
+  std::size_t before = offset - static_cast<std::size_t>(out - output.begin);
+  const std::byte* from = output.dictionary.data() + output.dictionary.size() - before;
+  for (; length > 0 && before > 0; --length, --before) *out++ = *from++;
+  from = output.begin;
+  for (; length > 0; --length) *out++ = *from++;
+}
+
+// Appends a block's last literals. True if there is room for them.
+PLEAT_INLINE bool zstd_put_literals(std::span<const std::byte> literals,
+                                    ZstdOutput& output) noexcept {
+  if (literals.size() > static_cast<std::size_t>(output.end - output.at)) return false;
+  if (!literals.empty()) std::memcpy(output.at, literals.data(), literals.size());
+  output.at += literals.size();
+  return true;
+}
+
+// The states and the last offsets, while sequences are read.
+struct ZstdCursor {
+  std::size_t literal_state;
+  std::size_t match_state;
+  std::size_t offset_state;
+  std::uint32_t repeats[3];
+};
+
+struct ZstdSequence {
+  std::size_t literal_count;
+  std::size_t length;
+  std::uint32_t offset;  // 0, or more than there is, where the stream is damaged
+};
+
+// Reads one sequence. The last one's states lead nowhere. False where the stream ends before that.
+template <bool kIsLast>
+PLEAT_INLINE bool zstd_read_sequence(const ZstdState& state, ZstdStream& stream, ZstdCursor& cursor,
+                                     ZstdSequence& sequence) noexcept {
+  if (stream.left < 0) return false;
+  const std::uint64_t l = load_u64(&state.literal_lengths.entries[cursor.literal_state]);
+  const std::uint64_t m = load_u64(&state.match_lengths.entries[cursor.match_state]);
+  const std::uint64_t o = load_u64(&state.offsets.entries[cursor.offset_state]);
+  // Both counts of bits stand beside each other, so that one sum is both sums.
+  const auto sums = static_cast<unsigned>((l >> 48) + (m >> 48) + (o >> 48));
+  const unsigned extra_bits = sums >> 8;
+  const unsigned next_bits = kIsLast ? 0 : sums & 255;
+  const auto extra_of = [](std::uint64_t entry) { return static_cast<unsigned>(entry >> 56); };
+  const auto next_bits_of = [](std::uint64_t entry) {
+    return static_cast<unsigned>(entry >> 48 & 255);
+  };
+  const auto next_of = [](std::uint64_t entry) { return entry >> 32 & 0xffff; };
+  std::uint64_t word;
+  std::uint64_t offset_extra;
+  std::uint64_t match_extra;
+  std::uint64_t literal_extra;
+  if (extra_bits + next_bits <= 56) [[likely]] {
+    // From the last bit that is read to the first.
+    word = zstd_top(zstd_peek(stream), extra_bits + next_bits);
+    stream.left -= extra_bits + next_bits;
+    std::uint64_t extra = word >> next_bits;
+    literal_extra = zstd_low(extra, extra_of(l));
+    extra >>= extra_of(l);
+    match_extra = zstd_low(extra, extra_of(m));
+    offset_extra = extra >> extra_of(m);
+  } else {
+    offset_extra = zstd_read(stream, extra_of(o));
+    match_extra = zstd_read(stream, extra_of(m));
+    literal_extra = zstd_read(stream, extra_of(l));
+    word = zstd_read(stream, next_bits);
+  }
+  if (!kIsLast) {
+    cursor.offset_state = next_of(o) + zstd_low(word, next_bits_of(o));
+    word >>= next_bits_of(o);
+    cursor.match_state = next_of(m) + zstd_low(word, next_bits_of(m));
+    word >>= next_bits_of(m);
+    cursor.literal_state = next_of(l) + zstd_low(word, next_bits_of(l));
+  }
+  sequence.literal_count = (l & 0xffffffff) + literal_extra;
+  sequence.length = (m & 0xffffffff) + match_extra;
+
+  // Values up to 3 are one of the last offsets: one further, without literals before. Which it is
+  // nobody can foresee, so that nothing branches.
+  const auto value = static_cast<std::uint32_t>(o + offset_extra);
+  const bool is_new = value > 3;
+  const std::uint32_t which = is_new ? 3 : value - 1 + (sequence.literal_count == 0);
+  const std::uint32_t first = cursor.repeats[0];
+  const std::uint32_t second = cursor.repeats[1];
+  std::uint32_t offset = is_new ? value - 3 : first - 1;
+  offset = which == 2 ? cursor.repeats[2] : offset;
+  offset = which == 1 ? second : offset;
+  offset = which == 0 ? first : offset;
+  cursor.repeats[2] = which >= 2 ? second : cursor.repeats[2];
+  cursor.repeats[1] = which >= 1 ? first : second;
+  cursor.repeats[0] = offset;
+  sequence.offset = offset;
+  return true;
+}
+
+// Copies a match of `length` bytes, and up to kZstdLiteralSlack behind it. Which offsets are
+// shorter than a block, and repeat themselves in it, nobody can foresee: nothing branches on that.
+PLEAT_INLINE void zstd_copy_match(std::byte* out, std::size_t offset, std::size_t length) noexcept {
+  constexpr std::size_t kStep = sizeof(Block);
+  const std::size_t period = offset < kStep ? offset : kStep;
+  block_store(out, block_repeat(out - offset, period));
+  const std::size_t distance = offset < kStep ? block_repeat_distance(period) : offset;
+  for (std::size_t at = kStep; at < 32; at += kStep) {
+    block_store(out + at, block_load(out + at - distance));
+  }
+  for (std::size_t at = 32; at < length; at += kStep) {
+    block_store(out + at, block_load(out + at - distance));
+  }
+}
+
+// Copies the literals and the match of one sequence. False where they do not fit, or lead nowhere.
+PLEAT_INLINE bool zstd_run_sequence(const ZstdSequence& sequence, const std::byte*& literal,
+                                    const std::byte* literal_end, const ZstdOutput& output,
+                                    std::byte*& out) noexcept {
+  const std::size_t literal_count = sequence.literal_count;
+  const std::size_t length = sequence.length;
+  const std::size_t offset = sequence.offset;
+  const auto room = static_cast<std::size_t>(output.end - out);
+  if (literal_count > static_cast<std::size_t>(literal_end - literal)) return false;
+  const bool is_wide = literal_count + length + kZstdLiteralSlack <= room;
+  if (is_wide) [[likely]] {
+    std::memcpy(out, literal, 16);
+    for (std::size_t at = 16; at < literal_count; at += 16) std::memcpy(out + at, literal + at, 16);
+  } else {
+    if (literal_count + length > room) return false;
+    std::memcpy(out, literal, literal_count);
+  }
+  literal += literal_count;
+  out += literal_count;
+  const auto produced = static_cast<std::size_t>(out - output.begin);
+  if (offset - 1 >= produced) [[unlikely]] {
+    if (offset == 0 || offset > produced + output.dictionary.size()) return false;
+    zstd_copy_from_dictionary(output, out, offset, length);
+  } else if (is_wide) [[likely]] {
+    zstd_copy_match(out, offset, length);
+  } else {
+    copy_match_exact(out, offset, length);
+  }
+  out += length;
+  return true;
+}
+
+// Carries out `count` sequences and what literals are left. True if the streams are exactly these;
+// output.at is behind them then.
+PLEAT_INLINE bool zstd_run_sequences(ZstdDecoder& decoder, ZstdStream stream, std::size_t count,
+                                     std::span<const std::byte> literals,
+                                     ZstdOutput& output) noexcept {
+  const ZstdState state = decoder.state;
+  ZstdCursor cursor;
+  cursor.literal_state = zstd_read(stream, state.literal_lengths.log);
+  cursor.offset_state = zstd_read(stream, state.offsets.log);
+  cursor.match_state = zstd_read(stream, state.match_lengths.log);
+  for (std::size_t i = 0; i < 3; ++i) cursor.repeats[i] = state.repeats[i];
+  const std::byte* literal = literals.data();
+  const std::byte* const literal_end = literal + literals.size();
+  std::byte* out = output.at;
+  ZstdSequence sequence;
+  for (; count > 1; --count) {
+    if (!zstd_read_sequence<false>(state, stream, cursor, sequence) ||
+        !zstd_run_sequence(sequence, literal, literal_end, output, out)) {
+      return false;
+    }
+  }
+  if (!zstd_read_sequence<true>(state, stream, cursor, sequence) || stream.left != 0 ||
+      !zstd_run_sequence(sequence, literal, literal_end, output, out)) {
+    return false;
+  }
+  decoder.state.repeats = {cursor.repeats[0], cursor.repeats[1], cursor.repeats[2]};
+  output.at = out;
+  return zstd_put_literals({literal, static_cast<std::size_t>(literal_end - literal)}, output);
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The tables of zstd blocks, from their descriptions: FSE (RFC 8878, 4.1) and Huffman (4.2).
+// Included by isa/*.cpp inside their target region.
+
+constexpr std::size_t kZstdWeightsMax = 255;  // and one, the last symbol's, which is not told
+
+// How many states each symbol has.
+struct ZstdDistribution {
+  std::int16_t counts[kZstdMatchLengthCodes];
+  std::size_t symbols;
+  unsigned log;
+};
+static_assert(kZstdMatchLengthCodes >= kZstdLiteralLengthCodes &&
+              kZstdMatchLengthCodes >= kZstdOffsetCodes);
+
+// Reads a distribution of at most `symbols_max` symbols, and returns the bytes that it takes; 0
+// where it is none.
+PLEAT_INLINE std::size_t zstd_read_distribution(std::span<const std::byte> src,
+                                                std::size_t symbols_max, unsigned log_max,
+                                                ZstdDistribution& distribution) noexcept {
+  std::size_t at = 0;
+  distribution.log = (zstd_bits_at(src, at) & 15) + 5;
+  if (src.empty() || distribution.log > log_max) return 0;
+  at += 4;
+  // What is left for the symbols to come, and one; a value has as many bits as that needs, and one
+  // fewer where it is small.
+  std::int32_t rest = (1 << distribution.log) + 1;
+  std::size_t symbol = 0;
+  while (rest > 1) {
+    if (symbol == symbols_max) return 0;
+    const auto bits = static_cast<unsigned>(std::bit_width(static_cast<std::uint32_t>(rest)));
+    const std::int32_t half = 1 << (bits - 1);
+    const std::int32_t small = 2 * half - 1 - rest;
+    const std::uint32_t word = zstd_bits_at(src, at);
+    auto value = static_cast<std::int32_t>(word & static_cast<std::uint32_t>(half - 1));
+    if (value < small) {
+      at += bits - 1;
+    } else {
+      value = static_cast<std::int32_t>(word & static_cast<std::uint32_t>(2 * half - 1));
+      if (value >= half) value -= small;
+      at += bits;
+    }
+    const std::int32_t count = value - 1;
+    rest -= count < 0 ? 1 : count;
+    distribution.counts[symbol++] = static_cast<std::int16_t>(count);
+    if (count != 0) continue;
+    // How many more symbols have none.
+    for (std::uint32_t more = 3; more == 3; at += 2) {
+      more = zstd_bits_at(src, at) & 3;
+      if (symbol + more > symbols_max) return 0;
+      for (std::uint32_t i = 0; i < more; ++i) distribution.counts[symbol++] = 0;
+    }
+  }
+  distribution.symbols = symbol;
+  const std::size_t bytes = (at + 7) / 8;
+  return rest == 1 && bytes <= src.size() ? bytes : 0;
+}
+
+// Spreads a distribution over the states of a table, and calls fill(state, symbol, next, bits) for
+// each: the symbol, and the state that follows, `next` and the value of `bits` bits.
+template <typename Fill>
+PLEAT_INLINE constexpr void zstd_spread(const std::int16_t* counts, std::size_t symbols,
+                                        unsigned log, const Fill& fill) noexcept {
+  const std::size_t size = std::size_t{1} << log;
+  std::uint8_t symbol_of[1 << kZstdLiteralLengthLogMax];
+  std::uint16_t next[kZstdMatchLengthCodes];
+  std::size_t top = size;
+  for (std::size_t symbol = 0; symbol < symbols; ++symbol) {
+    const std::int16_t count = counts[symbol];
+    next[symbol] = static_cast<std::uint16_t>(count < 0 ? 1 : count);
+    if (count < 0) symbol_of[--top] = static_cast<std::uint8_t>(symbol);
+  }
+  const std::size_t step = (size >> 1) + (size >> 3) + 3;
+  std::size_t state = 0;
+  for (std::size_t symbol = 0; symbol < symbols; ++symbol) {
+    for (std::int16_t i = 0; i < counts[symbol]; ++i) {
+      symbol_of[state] = static_cast<std::uint8_t>(symbol);
+      do {
+        state = (state + step) & (size - 1);
+      } while (state >= top);
+    }
+  }
+  for (state = 0; state < size; ++state) {
+    const std::size_t symbol = symbol_of[state];
+    const std::uint32_t number = next[symbol]++;
+    const unsigned bits = log + 1 - static_cast<unsigned>(std::bit_width(number));
+    fill(state, symbol, static_cast<std::uint16_t>((number << bits) - size), bits);
+  }
+}
+
+// code_of(symbol): what the symbol stands for.
+template <typename CodeOf>
+PLEAT_INLINE constexpr void zstd_build_sequence_table(const std::int16_t* counts,
+                                                      std::size_t symbols, unsigned log,
+                                                      const CodeOf& code_of,
+                                                      ZstdSequenceEntry* entries) noexcept {
+  zstd_spread(
+      counts, symbols, log,
+      [&](std::size_t state, std::size_t symbol, std::uint16_t next, unsigned bits) {
+        const ZstdCode code = code_of(symbol);
+        entries[state] = {code.base, next, static_cast<std::uint8_t>(bits), code.extra_bits};
+      });
+}
+
+// Reads the weights of a Huffman code's symbols, all but the last one's, and returns how many there
+// are; 0 where they are none. `src` is the description behind its first byte, all of it.
+PLEAT_INLINE std::size_t zstd_read_fse_weights(std::span<const std::byte> src,
+                                               std::uint8_t* weights) noexcept {
+  ZstdDistribution distribution;
+  const std::size_t header =
+      zstd_read_distribution(src, kZstdHuffmanLogMax + 2, kZstdWeightLogMax, distribution);
+  ZstdStream stream;
+  if (header == 0 || !zstd_open_stream(src.data(), src.subspan(header), stream)) return 0;
+  struct Entry {
+    std::uint16_t next;
+    std::uint8_t bits;
+    std::uint8_t weight;
+  } entries[1 << kZstdWeightLogMax];
+  zstd_spread(
+      distribution.counts, distribution.symbols, distribution.log,
+      [&](std::size_t state, std::size_t symbol, std::uint16_t next, unsigned bits) {
+        entries[state] = {next, static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(symbol)};
+      });
+  // Two states take turns, and the first to want bits that are not there ends it: the other one's
+  // weight is the last.
+  std::uint32_t first = zstd_read(stream, distribution.log);
+  std::uint32_t second = zstd_read(stream, distribution.log);
+  if (stream.left < 0) return 0;
+  std::size_t count = 0;
+  // While a word has enough for eight.
+  while (stream.left >= 57 && count < kZstdWeightsMax - 8) {
+    std::uint64_t word = zstd_peek(stream);
+    for (std::size_t i = 0; i < 4; ++i) {
+      const Entry one = entries[first];
+      weights[count++] = one.weight;
+      first = one.next + static_cast<std::uint32_t>(zstd_top(word, one.bits));
+      word <<= one.bits;
+      const Entry other = entries[second];
+      weights[count++] = other.weight;
+      second = other.next + static_cast<std::uint32_t>(zstd_top(word, other.bits));
+      word <<= other.bits;
+      stream.left -= one.bits + other.bits;
+    }
+  }
+  while (count < kZstdWeightsMax - 1) {
+    const Entry entry = entries[first];
+    weights[count++] = entry.weight;
+    first = entry.next + zstd_read(stream, entry.bits);
+    if (stream.left < 0) {
+      weights[count] = entries[second].weight;
+      return count + 1;
+    }
+    std::swap(first, second);
+  }
+  return 0;
+}
+
+// Reads a Huffman code, builds its table, and returns the bytes that its description takes; 0 where
+// it is none.
+PLEAT_INLINE std::size_t zstd_read_huffman(std::span<const std::byte> src,
+                                           ZstdHuffmanEntry* entries,
+                                           ZstdTable<ZstdHuffmanEntry>& table) noexcept {
+  if (src.empty()) return 0;
+  std::uint8_t weights[256];
+  std::size_t count = 0;
+  const auto first = static_cast<std::size_t>(src[0]);
+  std::size_t bytes = 1 + first;
+  if (first >= 128) {
+    count = first - 127;
+    bytes = 1 + (count + 1) / 2;
+    if (bytes > src.size()) return 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto pair = static_cast<unsigned>(src[1 + i / 2]);
+      weights[i] = static_cast<std::uint8_t>(i % 2 == 0 ? pair >> 4 : pair & 15);
+    }
+  } else {
+    if (bytes > src.size()) return 0;
+    count = zstd_read_fse_weights(src.subspan(1, first), weights);
+    if (count == 0) return 0;
+  }
+
+  // A symbol of weight w has 2^(w - 1) of the table's entries, and the last one what the others
+  // leave of a power of two.
+  std::uint32_t total = 0;
+  std::uint16_t symbols_of[kZstdHuffmanLogMax + 2] = {};
+  for (std::size_t i = 0; i < count; ++i) {
+    if (weights[i] > kZstdHuffmanLogMax) return 0;
+    ++symbols_of[weights[i]];
+    total += std::uint32_t{1} << weights[i] >> 1;
+  }
+  const auto log = static_cast<unsigned>(std::bit_width(total));
+  if (total == 0 || log > kZstdHuffmanLogMax) return 0;
+  const std::uint32_t rest = (std::uint32_t{1} << log) - total;
+  if (!std::has_single_bit(rest)) return 0;
+  weights[count] = static_cast<std::uint8_t>(std::bit_width(rest));
+  ++symbols_of[weights[count]];
+  ++count;
+  // The longest codes come in pairs; where there are none the description is longer than it need
+  // be.
+  if (symbols_of[1] < 2) return 0;
+
+  // Codes of low weight, the longest ones, come first, and those of one weight in order.
+  std::uint8_t symbols[256];
+  std::uint16_t place[kZstdHuffmanLogMax + 2];
+  std::uint16_t used = 0;
+  for (unsigned weight = 1; weight <= log; ++weight) {
+    place[weight] = used;
+    used = static_cast<std::uint16_t>(used + symbols_of[weight]);
+  }
+  place[0] = used;  // those without a code
+  for (std::size_t symbol = 0; symbol < count; ++symbol) {
+    symbols[place[weights[symbol]]++] = static_cast<std::uint8_t>(symbol);
+  }
+  std::size_t number = 0;
+  ZstdHuffmanEntry* to = entries;
+  const auto entry_of = [&](std::size_t symbol, unsigned weight) {
+    return static_cast<std::uint16_t>(symbol | (log + 1 - weight) << 8);
+  };
+  for (std::size_t i = 0; i < symbols_of[1]; ++i, ++to) put(to, entry_of(symbols[number++], 1));
+  if (log >= 2) {
+    for (std::size_t i = 0; i < symbols_of[2]; ++i, to += 2) {
+      put(to, entry_of(symbols[number++], 2) * std::uint32_t{0x10001});
+    }
+  }
+  for (unsigned weight = 3; weight <= log; ++weight) {
+    const std::size_t length = std::size_t{1} << (weight - 1);
+    for (std::size_t i = 0; i < symbols_of[weight]; ++i, to += length) {
+      const std::uint64_t four = entry_of(symbols[number++], weight) * 0x1000100010001;
+      for (std::size_t at = 0; at < length; at += 4) put(to + at, four);
+    }
+  }
+  table = {entries, log};
+  return bytes;
+}
