@@ -3,6 +3,7 @@
 // and what they decode libzstd decodes to the same.
 #include <zstd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -36,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       }
       is_first = false;
       fuzz_check(decoded.error == first.error && decoded.size == first.size &&
-                     std::memcmp(dst, content.data(), content.size()) == 0,
+                     std::equal(content.begin(), content.end(), dst),
                  "all tiers decode the same");
     }
   }
@@ -44,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::byte> theirs(kCapacity);
   const std::size_t bytes = ZSTD_decompress(theirs.data(), theirs.size(), data, size);
   fuzz_check(ZSTD_isError(bytes) == 0 && bytes == content.size() &&
-                 std::memcmp(theirs.data(), content.data(), bytes) == 0,
+                 std::equal(content.begin(), content.end(), theirs.begin()),
              "libzstd decodes the same");
   return 0;
 }
