@@ -302,7 +302,8 @@ TEST_F(Groups, AMemberOfADamagedKindCostsNoOtherPage) {
 TEST_F(Groups, AMemberOfADamagedKindIsLeftBehindByCompaction) {
   constexpr std::uint64_t kMany = 1024;
   constexpr std::uint64_t kKept = 10 * kGroupPages;  // a group of so many slots stays
-  for (std::uint64_t member = 0; member < kGroupPages; ++member) {
+  // The first, whose slot the group's object names, and another.
+  for (const std::uint64_t member : {0, 2}) {
     open(grouping_store(kMany));
     put_all();
     (void)recompress();
