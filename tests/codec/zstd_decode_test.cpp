@@ -415,6 +415,7 @@ std::vector<Golden> golden_frames() {
       {"an empty compressed block", sequence({}), {}},
       {"literals cut off", sequence({5 << 3, 'a', 'b', 'c', 'd'}), {}},
       {"no sequences section", sequence({4 << 3, 'a', 'b', 'c', 'd'}), {}},
+      {"no sequences in two bytes", sequence(with_literals({128, 0})), {}},
       {"a byte behind no sequences", sequence(with_literals({0, 0})), {}},
       {"repeated literals", sequence({9 << 3 | 1, 'a', 0}), 9},
       {"repeated literals without a byte", sequence({9 << 3 | 1}), {}},
@@ -449,6 +450,11 @@ std::vector<Golden> golden_frames() {
       {"a repeated offset", sequence(one_sequence(4, 0, 1, {0b1})), 8},
       {"a repeated offset before the frame", sequence(one_sequence(4, 1, 1, {0b11})), {}},
       {"the last offset less one is zero", sequence(one_sequence(0, 1, 1, {0b11})), {}},
+      {"an offset larger than the window",
+       F().rle('x', 1000, false)
+           .rle('y', 1000, false)
+           .block(kCompressed, one_sequence(4, 10, 1, {0xdf, 5})),
+       2008},
       {"more literals than there are", sequence(one_sequence(5, 2, 1, {0b111})), {}},
       {"literals behind the match", sequence(one_sequence(1, 0, 1, {0b1})), 8},
       {"a bit that is not read", sequence(one_sequence(4, 2, 1, {0b1111})), {}},
@@ -479,6 +485,21 @@ TEST_F(ZstdDecode, GoldenFrames) {
     if (golden.libzstd_agrees) {
       EXPECT_EQ(libzstd_.decompress(golden.frame, nullptr), content);
     }
+  }
+}
+
+TEST_F(ZstdDecode, OffsetsReachIntoTheDictionaryAndNoFurther) {
+  const Bytes bytes = bytes_of(test::real_pages(1)[0]);
+  const Bytes content(bytes.begin(), bytes.begin() + 16);
+  const auto dictionary = ZstdDictionary::open(content);
+  ASSERT_TRUE(dictionary.has_value());
+  // Of four literals and 16 bytes of dictionary, as code 4 (16 and four bits, less 3).
+  for (const unsigned offset : {20u, 21u}) {
+    const Bytes frame = FrameBuilder().block(2, one_sequence(4, 4, 1, {offset + 3}));
+    Bytes decoded;
+    const ZstdDecoded result = decode(frame, decoded, dictionary->get());
+    EXPECT_EQ(result.error, offset == 20 ? 0 : EBADMSG);
+    EXPECT_EQ(decoded, libzstd_.decompress(frame, &content));
   }
 }
 

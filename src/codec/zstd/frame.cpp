@@ -74,9 +74,10 @@ bool read_header(std::span<const std::byte> src, FrameHeader& header) noexcept {
 bool put_plain(ZstdBlock kind, const std::byte* from, std::size_t size,
                ZstdOutput& output) noexcept {
   if (size > static_cast<std::size_t>(output.end - output.at)) return false;
+  if (size == 0) return true;
   if (kind == ZstdBlock::kRle) {
     std::memset(output.at, static_cast<int>(*from), size);
-  } else if (size != 0) {
+  } else {
     std::memcpy(output.at, from, size);
   }
   output.at += size;

@@ -26,7 +26,8 @@ bool zstd_decompress_block(ZstdDecoder& decoder, const std::byte* src, std::size
   std::size_t count = first;
   if (header == 2) count = (first - 128) * 256 + static_cast<std::size_t>(rest[1]);
   if (header == 3) count = load_u16(rest.data() + 1) + std::size_t{0x7f00};
-  if (count == 0) return header == rest.size() && zstd_put_literals(literals, output);
+  // Their number's longer forms are for more than none.
+  if (count == 0) return rest.size() == 1 && zstd_put_literals(literals, output);
   if (header == rest.size()) return false;
   const auto modes = static_cast<unsigned>(rest[header++]);
   if ((modes & 3) != 0) return false;
