@@ -74,7 +74,9 @@ std::uint64_t Compactor::compact() noexcept {
 }
 
 bool Compactor::settle(std::uint64_t deadline_ns) const noexcept {
-  while (working_.load(std::memory_order_acquire)) {
+  const std::uint64_t before = rounds_.load(std::memory_order_acquire);
+  while (working_.load(std::memory_order_acquire) &&
+         rounds_.load(std::memory_order_acquire) < before + 2) {
     if (monotonic_ns() >= deadline_ns) return false;
     sleep_ns(kNap_ns);
   }
@@ -102,6 +104,7 @@ void Compactor::run(std::uint64_t quiet_ns) noexcept {
       }
     }
     working_.store(false, std::memory_order_release);
+    rounds_.fetch_add(1, std::memory_order_release);
     answered_.store(asked, std::memory_order_release);
   }
 }

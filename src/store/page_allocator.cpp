@@ -143,10 +143,17 @@ void PageAllocator::add_ready(PageRun run) noexcept {
   ready_.store(ready() + run.count, std::memory_order_relaxed);
 }
 
-std::optional<PageRun> PageAllocator::claim_surplus(bool lazy) noexcept {
+bool PageAllocator::has_surplus() noexcept {
+  const std::lock_guard guard(lock_);
+  if (ready() > high_pages_) return true;
+  surplus_is_told_ = false;
+  return false;
+}
+
+std::optional<PageRun> PageAllocator::claim_surplus() noexcept {
   const std::lock_guard guard(lock_);
   std::optional<std::uint64_t> found;
-  if (ready() > (lazy ? high_pages_ : target_pages_)) {
+  if (ready() > target_pages_) {
     const bool from_large = large_count_ > large_target_;
     found = from_large ? with_run(kSpanPagesMax).last() : last_small_region();
   }

@@ -72,9 +72,11 @@ class PageAllocator {
   std::optional<std::uint64_t> region_to_grow() noexcept;
   PageRun absent_run(std::uint64_t region) noexcept;
   void add_ready(PageRun run) noexcept;
-  // Makes a run of ready pages absent, to be given back, if there are more than the target; with
-  // `lazy` only if there are so many more that it is worth it.
-  std::optional<PageRun> claim_surplus(bool lazy) noexcept;
+  // Whether so many more pages than the target are ready that it is worth giving them back. The
+  // bell is rung for that once, until this says no or nothing is claimed.
+  bool has_surplus() noexcept;
+  // Makes a run of ready pages absent, to be given back, if there are more than the target.
+  std::optional<PageRun> claim_surplus() noexcept;
 
   // Taking over words that another process has left, before all other functions and by one thread.
   // First begin_adoption() for each region whose words were populated, then adopt() for each run in
@@ -115,7 +117,7 @@ class PageAllocator {
   BitTree absent_;                     // regions with absent pages
   BitTree growable_;  // those that would have a run of kSpanPagesMax if they were populated
   std::uint64_t large_count_ = 0;  // regions with such a run
-  bool surplus_is_told_ = false;   // the bell was rung for it, and it was not claimed yet
+  bool surplus_is_told_ = false;   // the bell was rung for it, and not all of it was claimed
   std::atomic<std::uint64_t> ready_{0};
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t>& used_max_;

@@ -114,6 +114,8 @@ void Reserve::run() noexcept {
     const std::uint64_t asked = asked_.load(std::memory_order_acquire);
     const bool exact = asked != answered_.load(std::memory_order_relaxed);
     const int failure = fill();
+    stalled_.store(failure != 0, std::memory_order_release);
+    announce();
     trim(!exact);
     if (exact) {
       while (pool_.learn_spans(kSlotsLearnt)) {
@@ -121,8 +123,6 @@ void Reserve::run() noexcept {
       reached_.store(failure == 0, std::memory_order_release);
       answered_.store(asked, std::memory_order_release);
     }
-    stalled_.store(failure != 0, std::memory_order_release);
-    announce();
     rest_ns = learn();
     if (failure == 0) {
       pause_ns = kFirstPause_ns;
@@ -179,31 +179,32 @@ bool Reserve::await_growth(std::uint32_t seen, std::uint64_t deadline_ns) noexce
   return !stalled_.load(std::memory_order_acquire);
 }
 
-void Reserve::wait_for_more_surplus() noexcept {
+bool Reserve::wait_for_more_surplus() noexcept {
   for (int pause = 0; pause < kTrimPausesMax; ++pause) {
     const std::uint64_t used = pages_.used_pages();
     if (bell_.wait_for(kTrimPause_ns)) {
-      // Who rings wants something else, which comes next.
       bell_.ring();
-      return;
+      return false;
     }
-    if (used - std::min(used, pages_.used_pages()) < kPagesFreed) return;
+    if (used - std::min(used, pages_.used_pages()) < kPagesFreed) break;
   }
+  return true;
 }
 
 void Reserve::trim(bool lazy) noexcept {
-  if (lazy) {
-    // Whether there is enough to be worth it; once begun it goes down to the target.
-    const auto run = pages_.claim_surplus(true);
-    if (!run) return;
-    wait_for_more_surplus();
-    (void)memory_.give_back(layout_.pool_offset + run->first * kPageSize, run->count * kPageSize);
-  }
-  while (const auto run = pages_.claim_surplus(false)) {
+  // Whether there is enough to be worth it; once begun it goes down to the target.
+  if (lazy && !pages_.has_surplus()) return;
+  const bool is_stalled = stalled_.load(std::memory_order_relaxed);
+  if (lazy && !is_stalled && !wait_for_more_surplus()) return;
+  while (const auto run = pages_.claim_surplus()) {
     // A failure leaves the memory with the store; the pages count as absent and are found there
     // when they are populated again.
     (void)memory_.give_back(layout_.pool_offset + run->first * kPageSize, run->count * kPageSize);
     if (stop_.load(std::memory_order_relaxed)) return;
+    if (!lazy || waiters_.load(std::memory_order_relaxed) == 0) continue;
+    // First what they wait for.
+    bell_.ring();
+    return;
   }
 }
 

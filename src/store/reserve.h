@@ -67,7 +67,8 @@ class Reserve {
   // Works out some of what another process has left; how long to rest before the next, 0 = never.
   std::uint64_t learn() noexcept;
   void announce() noexcept;
-  void wait_for_more_surplus() noexcept;
+  // False where the bell was rung for something else, which comes first.
+  bool wait_for_more_surplus() noexcept;
   void trim(bool lazy) noexcept;
   int populate_metadata(std::uint64_t region) noexcept;
   int populate_once(std::vector<bool>& done, std::uint64_t page, std::uint64_t offset) noexcept;

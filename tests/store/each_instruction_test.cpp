@@ -640,7 +640,7 @@ TEST(AtEachInstruction, OfTheReserveGivingBack) {
         }
         state.pages.add_ready(surplus);
         stop_here();
-        const auto claimed = state.pages.claim_surplus(false);
+        const auto claimed = state.pages.claim_surplus();
         if (!claimed) _exit(4);
         _exit(state.memory.give_back(state.layout.pool_offset + claimed->first * kPageSize,
                                      claimed->count * kPageSize));

@@ -82,8 +82,8 @@ TEST_F(Pages, RandomUseGivesEachPageOneOwner) {
       runs.erase(run);
     }
     if (step % 16 == 0) fill();
-    if (step % 64 == 0) {
-      while (const auto surplus = allocator_->claim_surplus(step % 128 == 0)) {
+    if (step % 128 == 0 || (step % 64 == 0 && allocator_->has_surplus())) {
+      while (const auto surplus = allocator_->claim_surplus()) {
         for (std::uint64_t i = 0; i < surplus->count; ++i) {
           ASSERT_FALSE(owned[surplus->first + i]);
         }
@@ -104,7 +104,7 @@ TEST_F(Pages, ScatteredReadyPagesDoNotStarveLargeSpans) {
     fill();
   }
   for (std::size_t i = 0; i < pages.size(); i += 2) allocator_->release(pages[i], 1);
-  while (allocator_->claim_surplus(false)) {
+  while (allocator_->claim_surplus()) {
   }
   fill();
   for (unsigned count = kSpanPagesMax; count >= 1; --count) EXPECT_TRUE(take(count)) << count;
@@ -139,7 +139,7 @@ TEST_F(Pages, SurplusGoesDownToTheTargetExactly) {
   fill();
   for (const std::uint64_t page : pages) allocator_->release(page, 1);
   EXPECT_GT(allocator_->ready_pages(), 3000u);
-  while (allocator_->claim_surplus(false)) {
+  while (allocator_->claim_surplus()) {
   }
   EXPECT_EQ(allocator_->ready_pages(), 512u);
   EXPECT_FALSE(allocator_->wants_growth());
@@ -151,8 +151,8 @@ TEST_F(Pages, LazyTrimmingLeavesASmallSurplusAlone) {
   fill();
   allocator_->release(*run, 16);
   EXPECT_GT(allocator_->ready_pages(), 512u);
-  EXPECT_FALSE(allocator_->claim_surplus(true));
-  EXPECT_TRUE(allocator_->claim_surplus(false));
+  EXPECT_FALSE(allocator_->has_surplus());
+  EXPECT_TRUE(allocator_->claim_surplus());
 }
 
 TEST_F(Pages, LimitHoldsAndMayBeLiftedAndIgnored) {
