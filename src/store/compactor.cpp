@@ -24,8 +24,8 @@ namespace {
 constexpr std::uint64_t kStretch_ns = 50'000;
 constexpr std::uint64_t kRestInBackground = 4;
 constexpr std::uint64_t kRestWhenAsked = 1;
-// Before a round that nobody waits for: what is freed in a row is freed by then, and need not be
-// moved; nor does a store at its limit look through its classes at each write that fails.
+// Between two rounds, so that a store at its limit does not look through its classes at each write
+// that fails.
 constexpr std::uint64_t kPause_ns = 2'000'000;
 // How many classes higher than its own an object goes. One of class n + 6 is some 7 % larger than
 // one of class n, which it loses; a span that it helps to empty is worth more.
@@ -74,9 +74,7 @@ std::uint64_t Compactor::compact() noexcept {
 }
 
 bool Compactor::settle(std::uint64_t deadline_ns) const noexcept {
-  const std::uint64_t before = rounds_.load(std::memory_order_acquire);
-  while (working_.load(std::memory_order_acquire) &&
-         rounds_.load(std::memory_order_acquire) < before + 2) {
+  while (working_.load(std::memory_order_acquire)) {
     if (monotonic_ns() >= deadline_ns) return false;
     sleep_ns(kNap_ns);
   }
@@ -87,11 +85,8 @@ void Compactor::run(std::uint64_t quiet_ns) noexcept {
   while (true) {
     const bool rung = bell_.wait_for(quiet_ns);
     if (stop_.load(std::memory_order_acquire)) return;
-    working_.store(true, std::memory_order_release);
-    if (asked_.load(std::memory_order_acquire) == answered_.load(std::memory_order_relaxed)) {
-      sleep_ns(kPause_ns);
-    }
     const std::uint64_t asked = asked_.load(std::memory_order_acquire);
+    working_.store(true, std::memory_order_release);
     if (asked != answered_.load(std::memory_order_relaxed)) {
       rest_per_work_ = kRestWhenAsked;
       compact_across_classes();
@@ -104,8 +99,8 @@ void Compactor::run(std::uint64_t quiet_ns) noexcept {
       }
     }
     working_.store(false, std::memory_order_release);
-    rounds_.fetch_add(1, std::memory_order_release);
     answered_.store(asked, std::memory_order_release);
+    if (rest_per_work_ == kRestInBackground) sleep_ns(kPause_ns);
   }
 }
 

@@ -50,8 +50,7 @@ class Compactor {
 
   // Has the thread free what it can, and returns, when it has, how many pages were freed meanwhile.
   std::uint64_t compact() noexcept;
-  // Waits, at most until `deadline_ns` of monotonic_ns(), until the thread rests or a round that
-  // began after the call has ended; whether that is so.
+  // Waits, at most until `deadline_ns` of monotonic_ns(), until the thread rests; whether it does.
   bool settle(std::uint64_t deadline_ns) const noexcept;
   // Pages that were freed so far, by processes before this one too.
   std::uint64_t freed_pages() const noexcept {
@@ -91,7 +90,6 @@ class Compactor {
   Counters::Count& freed_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> working_{false};
-  std::atomic<std::uint64_t> rounds_{0};  // that have ended
   // compact(): what was asked for, and what was done.
   std::atomic<std::uint64_t> asked_{0};
   std::atomic<std::uint64_t> answered_{0};
