@@ -308,19 +308,14 @@ TEST_F(Groups, AMemberOfADamagedKindIsLeftBehindByCompaction) {
     put_all();
     (void)recompress();
     ASSERT_TRUE(store_->settle(20'000));
-    struct Damaged {
-      std::uint64_t slot;
-      SlotWord sound;
-      SlotWord word;
-    };
-    std::vector<Damaged> damaged;
+    std::vector<std::pair<std::uint64_t, SlotWord>> damaged;  // slots, and their sound words
     for (std::uint64_t first = 0; first < kMany; first += kKept) {
       if (!word(first).grouped()) continue;
       const std::uint64_t slot = first + member;
       const std::uint64_t bit = SlotWord::kKindShift + 1 + first / kKept % 3;
-      const SlotWord sound = word(slot);
-      damaged.push_back({slot, sound, SlotWord(sound.bits() ^ std::uint64_t{1} << bit)});
-      StoreInspector::set_word(*store_, slot, damaged.back().word);
+      damaged.emplace_back(slot, word(slot));
+      StoreInspector::set_word(*store_, slot,
+                               SlotWord(word(slot).bits() ^ std::uint64_t{1} << bit));
     }
     ASSERT_GT(damaged.size(), kMany / kKept / 2);
     for (std::uint64_t slot = 0; slot < kMany; ++slot) {
@@ -328,10 +323,10 @@ TEST_F(Groups, AMemberOfADamagedKindIsLeftBehindByCompaction) {
     }
     (void)store_->compact();
     unsigned moved = 0;
-    for (const auto& [slot, sound, bad] : damaged) {
-      // It is not read: compaction may go on, and write to the header that a reader of this word
-      // takes for data.
-      EXPECT_EQ(word(slot).kind(), bad.kind());
+    for (const auto& [slot, sound] : damaged) {
+#if !defined(__SANITIZE_THREAD__)  // compaction may go on, and write to what is taken for data
+      EXPECT_TRUE(is_corrupt(slot));
+#endif
       const SlotWord neighbour = word(slot ^ 1);
       EXPECT_TRUE(neighbour.grouped());
       moved += neighbour.location() != sound.location();
