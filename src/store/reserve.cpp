@@ -193,9 +193,10 @@ bool Reserve::wait_for_more_surplus() noexcept {
 
 void Reserve::trim(bool lazy) noexcept {
   // Whether there is enough to be worth it; once begun it goes down to the target.
-  if (lazy && !pages_.has_surplus()) return;
-  const bool is_stalled = stalled_.load(std::memory_order_relaxed);
-  if (lazy && !is_stalled && !wait_for_more_surplus()) return;
+  if (lazy) {
+    if (!pages_.has_surplus()) return;
+    if (!stalled_.load(std::memory_order_relaxed) && !wait_for_more_surplus()) return;
+  }
   while (const auto run = pages_.claim_surplus()) {
     // A failure leaves the memory with the store; the pages count as absent and are found there
     // when they are populated again.
