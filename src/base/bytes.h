@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -26,6 +27,14 @@ template <typename T>
 }
 [[gnu::always_inline]] inline std::uint64_t load_u64(const void* from) noexcept {
   return load<std::uint64_t>(from);
+}
+
+// The number that `count` bytes are, 0 to 8.
+[[gnu::always_inline]] inline std::uint64_t load_bytes(const std::byte* from,
+                                                       std::size_t count) noexcept {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < count; ++i) value |= static_cast<std::uint64_t>(from[i]) << 8 * i;
+  return value;
 }
 
 // Not named store(): that is the namespace of src/store.

@@ -8,7 +8,6 @@
 #include <bit>
 #include <cstring>
 #include <iterator>
-#include <span>
 
 #include "base/bytes.h"
 #include "base/page.h"
@@ -19,7 +18,6 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
-#include "codec/zstd/decoder.h"
 
 // No header may be included from here on: what it defines inline would be compiled for this tier,
 // and the linker may hand that copy to callers on lesser processors.
@@ -63,9 +61,6 @@ PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexc
 PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
-PLEAT_INLINE std::size_t block_repeat_distance(std::size_t period) noexcept {
-  return kRepeat16.distance[period];
-}
 
 #include "codec/line/avx2.inl"
 #include "codec/lz4/block.inl"
@@ -75,7 +70,6 @@ PLEAT_INLINE std::size_t block_repeat_distance(std::size_t period) noexcept {
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
-#include "codec/zstd/read_block.inl"
 
 }  // namespace
 
@@ -96,11 +90,6 @@ std::size_t lz4hc_compress_group_avx2(const std::byte* group, std::byte* dst, st
 bool lz4_decompress_group_avx2(const std::byte* src, std::size_t size, std::byte* group,
                                std::size_t pages) noexcept {
   return lz4_decompress_group(src, size, group, pages);
-}
-
-bool zstd_decompress_block_avx2(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
-                                ZstdOutput& output) noexcept {
-  return zstd_decompress_block(decoder, src, size, output);
 }
 
 }  // namespace pleat::codec
@@ -124,6 +113,6 @@ const Kernels kAvx2Kernels = {"avx2",
                               lz4_decompress_group_avx2,
                               line_compress,
                               line_decompress,
-                              zstd_decompress_block_avx2};
+                              zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

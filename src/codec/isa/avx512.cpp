@@ -71,6 +71,6 @@ const Kernels kAvx512Kernels = {"avx512",
                                 lz4_decompress_group_avx2,
                                 line_compress,
                                 line_decompress,
-                                zstd_decompress_block_avx2};
+                                zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

@@ -66,6 +66,11 @@ std::size_t lz4_compress_group_scalar(const std::byte* group, std::byte* dst, st
   return lz4_compress_group(group, dst, capacity, workspace);
 }
 
+bool zstd_decompress_block_scalar(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
+                                  ZstdOutput& output) noexcept {
+  return zstd_decompress_block(decoder, src, size, output);
+}
+
 std::size_t zstd_read_tables_scalar(const std::byte* src, std::size_t size, ZstdTableMemory& memory,
                                     ZstdState& state) noexcept {
   return zstd_read_dictionary_tables({src, size}, memory, state);
@@ -82,6 +87,6 @@ const Kernels kScalarKernels = {"scalar",
                                 lz4_decompress_group,
                                 line_compress,
                                 line_decompress,
-                                zstd_decompress_block};
+                                zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

@@ -19,15 +19,6 @@ constexpr std::size_t kChecksumBytes = 4;
 constexpr std::uint64_t kBlockBytesMax = std::uint64_t{128} << 10;
 constexpr unsigned kWindowLogMax = 31;  // libzstd's
 
-// Little-endian.
-std::uint64_t number(std::span<const std::byte> bytes) noexcept {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    value |= static_cast<std::uint64_t>(bytes[i]) << 8 * i;
-  }
-  return value;
-}
-
 struct FrameHeader {
   std::size_t bytes = 0;  // with the magic number
   std::uint64_t content_size = 0;
@@ -61,10 +52,10 @@ bool read_header(std::span<const std::byte> src, FrameHeader& header) noexcept {
     if (log > kWindowLogMax) return false;
     window = (std::uint64_t{1} << log) + (std::uint64_t{1} << log >> 3) * (byte & 7);
   }
-  header.dictionary_id = static_cast<std::uint32_t>(number(src.subspan(at, id_bytes)));
+  header.dictionary_id = static_cast<std::uint32_t>(load_bytes(src.data() + at, id_bytes));
   at += id_bytes;
   header.has_content_size = size_bytes != 0;
-  header.content_size = number(src.subspan(at, size_bytes)) + (size_bytes == 2 ? 256 : 0);
+  header.content_size = load_bytes(src.data() + at, size_bytes) + (size_bytes == 2 ? 256 : 0);
   if (is_single_segment) window = header.content_size;
   header.block_bytes_max = std::min(window, kBlockBytesMax);
   return true;
@@ -126,7 +117,7 @@ ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte>
   src = src.subspan(header.bytes);
   for (bool is_last = false; !is_last;) {
     if (src.size() < kBlockHeader) return kDamaged;
-    const std::uint64_t block = number(src.first(kBlockHeader));
+    const std::uint64_t block = load_bytes(src.data(), kBlockHeader);
     is_last = (block & 1) != 0;
     const auto kind = static_cast<ZstdBlock>(block >> 1 & 3);
     const std::uint64_t size = block >> 3;

@@ -5,15 +5,10 @@
 // Forwards: up to 25 bits from bit `at` on. Bits behind the end are zeros.
 PLEAT_INLINE std::uint32_t zstd_bits_at(std::span<const std::byte> bytes, std::size_t at) noexcept {
   const std::size_t first = at / 8;
-  std::uint32_t word = 0;
-  if (first + 4 <= bytes.size()) {
-    word = load_u32(bytes.data() + first);
-  } else {
-    for (std::size_t i = first; i < bytes.size(); ++i) {
-      word |= static_cast<std::uint32_t>(bytes[i]) << 8 * (i - first);
-    }
-  }
-  return word >> at % 8;
+  if (first + 4 <= bytes.size()) return load_u32(bytes.data() + first) >> at % 8;
+  if (first >= bytes.size()) return 0;
+  const std::uint64_t word = load_bytes(bytes.data() + first, bytes.size() - first);
+  return static_cast<std::uint32_t>(word) >> at % 8;
 }
 
 // A stream that is read from its end. Its last byte's highest set bit is not part of it.

@@ -20,8 +20,7 @@ PLEAT_INLINE bool zstd_read_stream(const ZstdTable<ZstdHuffmanEntry>& table, Zst
   return stream.left == 0;
 }
 
-// The same of four streams, the first three of which have as many literals each. May write behind
-// the last literal, up to kZstdLiteralSlack bytes.
+// The same of four streams, the first three of which have as many literals each.
 PLEAT_INLINE bool zstd_read_four_streams(const ZstdTable<ZstdHuffmanEntry>& table,
                                          const std::byte* floor, std::span<const std::byte> src,
                                          std::byte* to, std::size_t count) noexcept {
@@ -78,8 +77,7 @@ PLEAT_INLINE std::size_t zstd_read_literals(ZstdDecoder& decoder, const std::byt
   constexpr std::size_t kCodedHeader[4] = {3, 3, 4, 5};
   const std::size_t header = is_coded ? kCodedHeader[size_format] : kPlainHeader[size_format];
   if (header > src.size()) return 0;
-  std::uint64_t word = 0;
-  for (std::size_t i = 0; i < header; ++i) word |= static_cast<std::uint64_t>(src[i]) << 8 * i;
+  const std::uint64_t word = load_bytes(src.data(), header);
 
   if (!is_coded) {
     const std::size_t count = word >> (header == 1 ? 3 : 4);
