@@ -26,4 +26,14 @@ inline std::uint64_t stat_field(const std::filesystem::path& path, int number) {
   return std::stoull(field);
 }
 
+// Whether a process still runs: there is one of that number, and it does not only wait to be waited
+// for. Unlike waitpid() this knows of others' children too.
+inline bool has_process(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  if (!std::getline(file, text)) return false;
+  const std::size_t state = text.rfind(')') + 2;
+  return state < text.size() && text[state] != 'Z' && text[state] != 'X';
+}
+
 }  // namespace pleat

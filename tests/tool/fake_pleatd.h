@@ -12,8 +12,8 @@
 #include <sstream>
 #include <string>
 
+#include "base/task_stat.h"
 #include "control/runtime_directory.h"
-#include "tool/subprocess.h"
 
 namespace pleat::tool {
 
@@ -81,7 +81,7 @@ class FakePleatd {
                                    9)) != std::string::npos) {
         return true;
       }
-      if (!is_running(pid)) return false;
+      if (!has_process(pid)) return false;
       usleep(1000);
     }
     return false;
