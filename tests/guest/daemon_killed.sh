@@ -9,6 +9,9 @@
 # expect-kernel: I/O error|EXT4-fs (error|warning)|JBD2|Read-error on swap|Write-error on swap|lost a?sync page write
 # A page that cannot be read back from swap is SIGBUS, which User Mode Linux reports in these words.
 # expect-kernel: memory_checker\[[0-9]+\]: segfault at
+# Swap that fails for good leaves a program of the control group to the OOM killer; where it does not fail, a
+# program so killed fails the scenario by its exit status.
+# expect-kernel: memory_checker invoked oom-killer|oom-kill:constraint=CONSTRAINT_MEMCG,.*oom_memcg=/limited,
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
