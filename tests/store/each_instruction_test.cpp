@@ -229,11 +229,13 @@ void put(Store::Session& session, std::uint64_t slot, const TestPage& page) {
   if (session.write(slot, page.data()) != StoreStatus::kOk) _exit(3);
 }
 
-// The store with its pages, at rest.
+// The store with its pages, at rest: in single steps an operation takes long enough for a minute to
+// pass, of which no page is to become older.
 std::unique_ptr<Store> full_store(const StoreOptions& options, const Memory& kept,
                                   const TestPage& first_page) {
   auto store = begin_store(options, kept);
   if (!store) _exit(3);
+  StoreInspector::state(*store).ager.end();
   const auto session = make_session(*store);
   put(*session, 0, first_page);
   for (std::uint64_t slot = 1; slot < kStored; ++slot) put(*session, slot, any_page(slot));
