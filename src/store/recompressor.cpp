@@ -37,6 +37,15 @@ std::uint64_t span_share(unsigned size_class) {
   return sizes.pages * kPageSize / sizes.objects;
 }
 
+// Whether the word is as it was seen, or older, which becomes what was seen then.
+bool see_older(const AtomicWord& word, SlotWord* seen) noexcept {
+  const SlotWord now(word.load(std::memory_order_acquire));
+  const bool is_older = now.ages() && now.age() >= seen->age() && now.age() <= SlotWord::kIdle &&
+                        now.with_age(seen->age()) == *seen;
+  if (is_older) *seen = now;
+  return is_older;
+}
+
 }  // namespace
 
 Store::Recompressor::Recompressor(State& state, RecompressionCodecs codecs)
@@ -142,12 +151,16 @@ bool Store::Recompressor::recompress(std::size_t count, RecompressResult* result
 void Store::Recompressor::encode_page(std::size_t index) noexcept {
   Try& page = tries_[index];
   std::byte* const bytes = pages_.data() + index * kPageSize;
-  page.age = std::min(page.seen.age(), SlotWord::kIdle);
   page.encoded = {0, codec::CodecId::kRaw};
+  const AtomicWord& word = state_.slot_word(page.slot);
   priority_->raise();
-  page.claimed = claim_page(state_.slot_word(page.slot), page.seen, [&] {
-    page.sound = session_.decode(page.slot, page.seen, bytes) == StoreStatus::kOk;
-  });
+  do {
+    page.age = std::min(page.seen.age(), SlotWord::kIdle);
+    page.claimed = claim_page(state_.slot_word(page.slot), page.seen, [&] {
+      page.sound = session_.decode(page.slot, page.seen, bytes) == StoreStatus::kOk;
+    });
+    // It may have become older while the neighbours before it were compressed.
+  } while (!page.claimed && see_older(word, &page.seen));
   priority_->lower();
   if (!page.claimed || !page.sound) return;
   if (const std::size_t capacity = bytes_to_save(page.seen); capacity != 0) {

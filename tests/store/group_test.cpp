@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <numeric>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -468,6 +470,24 @@ TEST(GroupsAtOnce, NoPageComesBackOrIsLost) {
                      }});
   }
   EXPECT_GT(grouped.load(), 0u);
+}
+
+// Also while they are being compressed. So few that nothing else changes their words.
+TEST_F(Groups, AreMadeOfPagesThatBecomeOlder) {
+  for (int round = 0; round < 20; ++round) {
+    open(grouping_store(kSlots));
+    put_all();
+    std::thread ager([&] {
+      for (unsigned age = 0; age < SlotWord::kAgeMax; ++age) {
+        StoreInspector::state(*store_).ager.advance(1727, 1728);
+        std::this_thread::sleep_for(std::chrono::microseconds(500));
+      }
+    });
+    EXPECT_EQ(recompress().pages_recompressed, kSlots);
+    ager.join();
+    EXPECT_EQ(store_->stats().pages_grouped, kSlots);
+    expect_pages(0, kSlots);
+  }
 }
 
 }  // namespace

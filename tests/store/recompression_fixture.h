@@ -26,6 +26,8 @@ class RecompressionTest : public testing::Test {
   void open(const StoreOptions& options) {
     session_.reset();
     store_ = make_store(options);
+    // No page is to become older but where a test says so.
+    StoreInspector::state(*store_).ager.end();
     session_ = make_session(*store_);
   }
   void put(std::uint64_t slot, const TestPage& page) {
