@@ -45,11 +45,11 @@ _pleat() {
     case $previous in
       --age) words="60 720 8640 103680" ;;
       --type) words="idle huge huge_idle" && [[ ${COMP_WORDS[1]} != writeback ]] || words+=" incompressible" ;;
-      --recompress) words="lz4hc lz4 line lz4hc,block=16384 lz4,block=16384" ;;
+      --recompress) words="lz4hc zstd lz4 line lz4hc,block=16384 lz4,block=16384" ;;
       --transport) words="auto ublk loop" ;;
       --block-size) words="512 4096" ;;
-      --algorithm | -a) words="auto lz4 lz4hc line line,fallback=lz4" ;;
-      --codec) words="lz4 lz4hc line line,fallback=lz4" ;;
+      --algorithm | -a) words="auto lz4 lz4hc zstd line line,fallback=lz4" ;;
+      --codec) words="lz4 lz4hc zstd line line,fallback=lz4" ;;
       --isa) words="scalar avx2 avx512 neon all" ;;
       --size | -s | --size-max | --mem-limit | -m) words="ram/2 ram/4 1G 2G 4G" ;;
       --pages | --output | -o | --writeback-device)

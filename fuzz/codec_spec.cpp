@@ -9,11 +9,12 @@
 
 namespace {
 
-// "lz4hc", "lz4" with or without a level, and "line" with or without a level, with or without its
-// option.
+// "lz4hc", "lz4" and "zstd" with or without a level, and "line" with or without a level, with or
+// without its option.
 bool names_a_codec(std::string_view spec) {
-  for (const std::string_view lz4 : {"lz4hc", "lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4"}) {
-    if (spec == lz4) return true;
+  for (const std::string_view plain :
+       {"lz4hc", "lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4", "zstd", "zstd:1"}) {
+    if (spec == plain) return true;
   }
   constexpr std::string_view kFallback = ",fallback=lz4";
   if (spec.ends_with(kFallback)) spec.remove_suffix(kFallback.size());

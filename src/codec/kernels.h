@@ -19,6 +19,7 @@ struct Lz4HcWorkspace;
 struct Lz4GroupWorkspace;
 struct Lz4HcGroupWorkspace;
 struct LineWorkspace;
+struct ZstdEncoder;
 struct ZstdDecoder;
 struct ZstdOutput;
 
@@ -60,6 +61,11 @@ struct Kernels {
   std::size_t (*line_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
                                unsigned level, LineWorkspace& workspace) noexcept;
   bool (*line_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
+
+  // Compresses one page to the content of one compressed block of zstd's format, which a frame's
+  // first block may have; as lz4_compress.
+  std::size_t (*zstd_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
+                               ZstdEncoder& encoder) noexcept;
 
   // Decodes the content of one compressed block of zstd's format: true if it is well-formed, uses
   // all `size` bytes and fits in the output, whose `at` is behind it then. Reads nothing outside

@@ -13,6 +13,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/page_look.h"
+#include "codec/zstd/frame.h"
 
 namespace pleat::codec {
 
@@ -74,7 +75,8 @@ PageCodec::PageCodec(const Plan& plan, std::string spec, const Kernels& kernels)
       kernels_(&kernels),
       lz4_(plan.lz4_level != 0 ? std::make_unique<Lz4Workspace>() : nullptr),
       lz4hc_(plan.lz4hc ? std::make_unique<Lz4HcWorkspace>() : nullptr),
-      line_(plan.line_level != 0 ? std::make_unique<LineWorkspace>() : nullptr) {
+      line_(plan.line_level != 0 ? std::make_unique<LineWorkspace>() : nullptr),
+      zstd_(plan.zstd ? std::make_unique<ZstdEncoder>() : nullptr) {
   if (chooses()) second_ = std::make_unique<std::array<std::byte, kPageSize>>();
 }
 
@@ -105,8 +107,15 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
     }
     return PageCodec({.lz4hc = true}, "lz4hc", kernels);
   }
+  if (spec.name == "zstd") {
+    if (!spec.options.empty()) {
+      return unknown_option(spec.name, spec.options[0].first, spec.options[0].second);
+    }
+    if (!spec.level.empty() && spec.level != "1") return unknown_level(spec, "1");
+    return PageCodec({.zstd = true}, "zstd", kernels);
+  }
   if (spec.name != "line") {
-    return Error{EINVAL, "unknown codec '" + spec.name + "'; there is: lz4, lz4hc, line"};
+    return Error{EINVAL, "unknown codec '" + spec.name + "'; there is: lz4, lz4hc, line, zstd"};
   }
   Plan plan{.line_level = level_of(spec.level, 1, kLineLevels, kLineLevelDefault)};
   if (plan.line_level == 0) return unknown_level(spec, "1 to " + std::to_string(kLineLevels));
@@ -121,17 +130,22 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
 }
 
 std::size_t PageCodec::bound() const noexcept {
+  if (zstd_ != nullptr) return kZstdFrameBound;
   if (line_ == nullptr) return kLz4Bound;
   return chooses() ? kPageSize + 1 : kLineBound;
 }
 
 std::size_t PageCodec::workspace_bytes() const noexcept {
   return (lz4_ ? sizeof(*lz4_) : 0) + (lz4hc_ ? sizeof(*lz4hc_) : 0) +
-         (line_ ? sizeof(*line_) : 0) + (second_ ? sizeof(*second_) : 0);
+         (line_ ? sizeof(*line_) : 0) + (second_ ? sizeof(*second_) : 0) +
+         (zstd_ ? sizeof(*zstd_) : 0);
 }
 
 Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
   if (chooses()) return choose(page, dst, capacity);
+  if (zstd_ != nullptr) {
+    return {kernels_->zstd_compress(page, dst, capacity, *zstd_), CodecId::kZstd};
+  }
   if (line_ != nullptr) {
     return {kernels_->line_compress(page, dst, capacity, line_level_, *line_), CodecId::kLine};
   }
@@ -161,19 +175,45 @@ Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t cap
 
 bool decode_page(const Kernels& kernels, CodecId id, const std::byte* src, std::size_t size,
                  std::byte* page) noexcept {
-  if (id == CodecId::kLine) return kernels.line_decompress(src, size, page);
-  return id == CodecId::kLz4 && kernels.lz4_decompress(src, size, page);
+  switch (id) {
+    case CodecId::kLz4:
+      return kernels.lz4_decompress(src, size, page);
+    case CodecId::kLine:
+      return kernels.line_decompress(src, size, page);
+    case CodecId::kZstd: {
+      // On the stack, where it is in the cache as likely as not.
+      ZstdDecoder decoder;
+      ZstdOutput output{page, page, page + kPageSize, {}};
+      return kernels.zstd_decompress_block(decoder, src, size, output) && output.at == output.end;
+    }
+    case CodecId::kRaw:
+      break;
+  }
+  return false;
+}
+
+bool PageCodec::may_be(CodecId id) const noexcept {
+  switch (id) {
+    case CodecId::kLz4:
+      return lz4_ != nullptr || lz4hc_ != nullptr;
+    case CodecId::kLine:
+      return line_ != nullptr;
+    case CodecId::kZstd:
+      return zstd_ != nullptr;
+    case CodecId::kRaw:
+      break;
+  }
+  return false;
 }
 
 bool PageCodec::decode(CodecId id, const std::byte* src, std::size_t size,
                        std::byte* page) noexcept {
-  const bool is_own =
-      id == CodecId::kLine ? line_ != nullptr : lz4_ != nullptr || lz4hc_ != nullptr;
-  return is_own && decode_page(*kernels_, id, src, size, page);
+  return may_be(id) && decode_page(*kernels_, id, src, size, page);
 }
 
 std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
                                 std::size_t capacity) noexcept {
+  if (zstd_ != nullptr) return write_zstd_frame(*kernels_, page, dst, capacity, *zstd_);
   if (!chooses()) return encode(page, dst, capacity).size;
   if (capacity == 0) return 0;
   Encoded encoded = encode(page, dst, std::min(capacity, kPageSize) - 1);
@@ -187,6 +227,12 @@ std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
 }
 
 bool PageCodec::decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
+  if (zstd_ != nullptr) {
+    ZstdDecoder decoder;
+    const ZstdDecoded decoded =
+        decode_zstd_frame(*kernels_, {src, size}, {page, kPageSize}, nullptr, decoder);
+    return decoded.error == 0 && decoded.size == kPageSize;
+  }
   if (!chooses()) return decode(line_ != nullptr ? CodecId::kLine : CodecId::kLz4, src, size, page);
   if (size == 0) return false;
   const auto id = static_cast<CodecId>(src[size - 1]);

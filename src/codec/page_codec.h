@@ -19,7 +19,7 @@ namespace pleat::codec {
 
 // What a stored page was encoded with; the value is part of the store's slot word. kRaw is in
 // blocks that stand alone only.
-enum class CodecId : std::uint8_t { kRaw = 0, kLz4 = 1, kLine = 2 };
+enum class CodecId : std::uint8_t { kRaw = 0, kLz4 = 1, kLine = 2, kZstd = 3 };
 
 // What compressing a page came to.
 struct Encoded {
@@ -66,8 +66,8 @@ class PageCodec {
   bool decode(CodecId id, const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
   // The same for blocks that stand alone: where the codec chooses for each page, the block's last
-  // byte is the CodecId, and a page that becomes no shorter is kept as it is. Returns the size, or
-  // 0 where the page does not fit.
+  // byte is the CodecId, and a page that becomes no shorter is kept as it is; zstd's are frames, of
+  // which any is read that is one page. Returns the size, or 0 where the page does not fit.
   std::size_t compress(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
   bool decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
@@ -84,8 +84,10 @@ class PageCodec {
     unsigned lz4_level = 0;  // 0: the codec has no LZ4 in it
     bool lz4hc = false;
     unsigned line_level = 0;
+    bool zstd = false;
   };
   PageCodec(const Plan& plan, std::string spec, const Kernels& kernels);
+  bool may_be(CodecId id) const noexcept;
   bool chooses() const noexcept { return lz4_ != nullptr && line_ != nullptr; }
   Encoded choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
 
@@ -97,6 +99,7 @@ class PageCodec {
   std::unique_ptr<Lz4Workspace> lz4_;
   std::unique_ptr<Lz4HcWorkspace> lz4hc_;
   std::unique_ptr<LineWorkspace> line_;
+  std::unique_ptr<ZstdEncoder> zstd_;
   // Where the codec chooses: the second block, while the first may still be the smaller one.
   std::unique_ptr<std::array<std::byte, kPageSize>> second_;
 };

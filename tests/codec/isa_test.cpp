@@ -47,6 +47,8 @@ TEST(Isa, TiersAreOrderedNamedAndComplete) {
     EXPECT_NE(tier->lz4_compress, nullptr);
     EXPECT_NE(tier->lz4hc_compress, nullptr);
     EXPECT_NE(tier->lz4_decompress, nullptr);
+    EXPECT_NE(tier->zstd_compress, nullptr);
+    EXPECT_NE(tier->zstd_decompress_block, nullptr);
   }
 }
 

@@ -49,13 +49,16 @@ TEST(CodecSpec, RefusesWhatHasNotTheForm) {
 TEST(PageCodec, RefusesWhatItDoesNotKnowAndSaysWhatThereIs) {
   const Kernels& kernels = *available_kernels().front();
   const std::pair<const char*, const char*> cases[] = {
-      {"lz5", "unknown codec 'lz5'; there is: lz4, lz4hc, line"},
-      {"LZ4", "unknown codec 'LZ4'; there is: lz4, lz4hc, line"},
+      {"lz5", "unknown codec 'lz5'; there is: lz4, lz4hc, line, zstd"},
+      {"LZ4", "unknown codec 'LZ4'; there is: lz4, lz4hc, line, zstd"},
       {"lz4:9", "codec lz4 has no level '9'; there is: fast, 2 to 4"},
       {"lz4:1", "codec lz4 has no level '1'; there is: fast, 2 to 4"},
       {"lz4hc:9", "codec lz4hc has no levels; leave out ':9'"},
       {"lz4hc,block=16384",
        "codec lz4hc: blocks of more than a page are for recompression; leave out ',block=16384'"},
+      {"zstd:2", "codec zstd has no level '2'; there is: 1"},
+      {"zstd,block=16384",
+       "codec zstd: blocks of more than a page are for recompression; leave out ',block=16384'"},
       {"line:0", "codec line has no level '0'; there is: 1 to 5"},
       {"line:6", "codec line has no level '6'; there is: 1 to 5"},
       {"line:12", "codec line has no level '12'; there is: 1 to 5"},
@@ -79,6 +82,8 @@ TEST(PageCodec, RoundTripsInEveryTierAndMoves) {
       {"lz4:fast", "lz4:fast"},
       {"lz4:2", "lz4:2"},
       {"lz4hc", "lz4hc"},
+      {"zstd", "zstd"},
+      {"zstd:1", "zstd"},
       {"line", "line"},
       {"line:3", "line"},
       {"line:5", "line:5"},
@@ -137,7 +142,7 @@ TEST(PageCodec, TheFallbackTakesTheShorterOfTwo) {
       const CodecId other = encoded.id == CodecId::kLine ? CodecId::kLz4 : CodecId::kLine;
       PageCodec& one = encoded.id == CodecId::kLine ? *lz4 : *line;
       EXPECT_FALSE(one.decode(encoded.id, block.data(), encoded.size, page));
-      EXPECT_FALSE(one.decode(static_cast<CodecId>(3), block.data(), encoded.size, page));
+      EXPECT_FALSE(one.decode(static_cast<CodecId>(4), block.data(), encoded.size, page));
       EXPECT_TRUE(
           one.decode(other, block.data(), one.encode(bytes, block.data(), 5000).size, page));
     }

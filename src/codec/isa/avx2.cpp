@@ -8,6 +8,8 @@
 #include <bit>
 #include <cstring>
 #include <iterator>
+#include <span>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/page.h"
@@ -18,6 +20,8 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
+#include "codec/zstd/decoder.h"
+#include "codec/zstd/encoder.h"
 
 // No header may be included from here on: what it defines inline would be compiled for this tier,
 // and the linker may hand that copy to callers on lesser processors.
@@ -70,6 +74,10 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
+#include "codec/zstd/read_bits.inl"
+
+#include "codec/zstd/read_tables.inl"
+#include "codec/zstd/write_block.inl"
 
 }  // namespace
 
@@ -90,6 +98,11 @@ std::size_t lz4hc_compress_group_avx2(const std::byte* group, std::byte* dst, st
 bool lz4_decompress_group_avx2(const std::byte* src, std::size_t size, std::byte* group,
                                std::size_t pages) noexcept {
   return lz4_decompress_group(src, size, group, pages);
+}
+
+std::size_t zstd_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
+                               ZstdEncoder& encoder) noexcept {
+  return zstd_compress(page, dst, capacity, encoder);
 }
 
 }  // namespace pleat::codec
@@ -113,6 +126,7 @@ const Kernels kAvx2Kernels = {"avx2",
                               lz4_decompress_group_avx2,
                               line_compress,
                               line_decompress,
+                              zstd_compress_avx2,
                               zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

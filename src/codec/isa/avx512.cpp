@@ -57,9 +57,9 @@ PLEAT_INLINE bool vec_is_zero(Vec value) noexcept {
 
 namespace pleat::codec {
 
-// LZ4 gains nothing more from this tier than from avx2 (include lz4/*.inl here as avx2.cpp does and
-// run `pleat bench codec --isa avx2` and `--isa avx512` to measure it again). Vectors of 64 bytes
-// pay where a whole page is swept.
+// LZ4 and zstd gain nothing more from this tier than from avx2 (include lz4/*.inl here as avx2.cpp
+// does and run `pleat bench codec --isa avx2` and `--isa avx512` to measure it again). Vectors of
+// 64 bytes pay where a whole page is swept.
 const Kernels kAvx512Kernels = {"avx512",
                                 same_filled,
                                 fill,
@@ -71,6 +71,7 @@ const Kernels kAvx512Kernels = {"avx512",
                                 lz4_decompress_group_avx2,
                                 line_compress,
                                 line_decompress,
+                                zstd_compress_avx2,
                                 zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

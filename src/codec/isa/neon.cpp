@@ -7,7 +7,9 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <span>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/page.h"
@@ -19,6 +21,7 @@
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
 #include "codec/zstd/decoder.h"
+#include "codec/zstd/encoder.h"
 
 namespace pleat::codec {
 namespace {
@@ -65,6 +68,7 @@ PLEAT_INLINE std::size_t block_repeat_distance(std::size_t period) noexcept {
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
 #include "codec/zstd/read_block.inl"
+#include "codec/zstd/write_block.inl"
 
 }  // namespace
 
@@ -79,6 +83,7 @@ const Kernels kNeonKernels = {"neon",
                               lz4_decompress_group,
                               line_compress,
                               line_decompress,
+                              zstd_compress,
                               zstd_decompress_block};
 
 }  // namespace pleat::codec

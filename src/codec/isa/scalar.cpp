@@ -5,6 +5,7 @@
 #include <cstring>
 #include <iterator>
 #include <span>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/page.h"
@@ -16,6 +17,7 @@
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
 #include "codec/zstd/decoder.h"
+#include "codec/zstd/encoder.h"
 
 namespace pleat::codec {
 namespace {
@@ -53,6 +55,7 @@ PLEAT_INLINE std::size_t block_repeat_distance(std::size_t period) noexcept {
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
 #include "codec/zstd/read_block.inl"
+#include "codec/zstd/write_block.inl"
 
 }  // namespace
 
@@ -87,6 +90,7 @@ const Kernels kScalarKernels = {"scalar",
                                 lz4_decompress_group,
                                 line_compress,
                                 line_decompress,
+                                zstd_compress,
                                 zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

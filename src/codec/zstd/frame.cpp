@@ -145,4 +145,28 @@ ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte>
   return {0, content.size()};
 }
 
+std::size_t write_zstd_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
+                             std::size_t capacity, ZstdEncoder& encoder) noexcept {
+  if (capacity <= kZstdFrameHeader) return 0;
+  std::byte* const content = dst + kZstdFrameHeader;
+  const std::size_t room = capacity - kZstdFrameHeader;
+  ZstdBlock kind = ZstdBlock::kCompressed;
+  std::size_t size = kernels.zstd_compress(page, content, room, encoder);
+  if (size == 0) {
+    if (room < kPageSize) return 0;
+    kind = ZstdBlock::kRaw;
+    size = kPageSize;
+    std::memcpy(content, page, kPageSize);
+  }
+  // A single segment, whose size is in two bytes, less 256.
+  constexpr unsigned kDescriptor = 1 << 6 | 1 << 5;
+  put(dst, kMagic);
+  dst[4] = static_cast<std::byte>(kDescriptor);
+  put(dst + 5, static_cast<std::uint16_t>(kPageSize - 256));
+  const std::size_t block = size << 3 | static_cast<std::size_t>(kind) << 1 | 1;
+  put(dst + 7, static_cast<std::uint16_t>(block));
+  dst[9] = static_cast<std::byte>(block >> 16);
+  return kZstdFrameHeader + size;
+}
+
 }  // namespace pleat::codec

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "codec/kernels.h"
 #include "codec/zstd/decoder.h"
+#include "codec/zstd/encoder.h"
 
 namespace pleat::codec {
 
@@ -49,5 +50,15 @@ struct ZstdDecoded {
 ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte> src,
                               std::span<std::byte> dst, const ZstdDictionary* dictionary,
                               ZstdDecoder& decoder) noexcept;
+
+// The most bytes that a page's frame has, and how many of a frame are not its block's content.
+inline constexpr std::size_t kZstdFrameHeader = 10;
+inline constexpr std::size_t kZstdFrameBound = kZstdFrameHeader + kPageSize;
+
+// Writes a page as one frame of at most `capacity` bytes, with its size and without a checksum: of
+// one block, compressed where that is shorter. Returns its size, or 0 where it does not fit; what
+// dst holds behind it is unspecified.
+std::size_t write_zstd_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
+                             std::size_t capacity, ZstdEncoder& encoder) noexcept;
 
 }  // namespace pleat::codec

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The working memory of a zstd encoder of pages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/page.h"
+#include "codec/zstd/zstd_format.h"
+
+namespace pleat::codec {
+
+inline constexpr unsigned kZstdHashBits = 12;
+// A match is at least this long here; the format has 3.
+inline constexpr std::size_t kZstdMinMatch = 4;
+// The largest tables that are written here. A sequence's states and further bits then always fit in
+// one word: 8 + 8 + 7 bits of states, and 10 + 11 + 12 further ones of a page's.
+inline constexpr unsigned kZstdWriteLogMax = 8;
+inline constexpr unsigned kZstdWriteOffsetLogMax = 7;
+
+// One symbol of an FSE table that is written: how many bits it takes in a state, and which one
+// follows (both as differences, so that nothing branches).
+struct ZstdSymbolStep {
+  std::uint32_t bits;  // (most << 16) - the first state that takes so many
+  std::int32_t next;   // in the table of states
+};
+
+struct ZstdWriteTable {
+  std::uint16_t states[1 << kZstdWriteLogMax];
+  ZstdSymbolStep steps[kZstdMatchLengthCodes];
+  unsigned log;  // 0: one symbol alone
+};
+
+struct ZstdSequenceCodes {
+  std::uint8_t literal_length;
+  std::uint8_t match_length;
+  std::uint8_t offset;
+};
+
+struct ZstdWrittenSequence {
+  std::uint16_t literal_count;
+  std::uint16_t length;
+  std::uint32_t value;  // of the offset: 1 to 3 for one of the last ones, else 3 more than it
+};
+
+struct ZstdEncoder {
+  // The last position whose bytes have this hash; 0 where there was none.
+  alignas(64) std::uint16_t positions[std::size_t{1} << kZstdHashBits];
+  ZstdWrittenSequence sequences[kPageSize / kZstdMinMatch + 1];
+  ZstdSequenceCodes codes[kPageSize / kZstdMinMatch + 1];
+  alignas(64) std::byte literals[kPageSize + 64];
+  ZstdWriteTable literal_lengths;
+  ZstdWriteTable match_lengths;
+  ZstdWriteTable offsets;
+  // Of a page whose sequences are longer than what they stand for, too.
+  alignas(64) std::byte block[3 * kPageSize];
+};
+static_assert(sizeof(ZstdEncoder) <= 64 * 1024);
+
+}  // namespace pleat::codec

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Pages that zstd compresses are zstd frames for libzstd and blocks for the store; every tier makes
+// the same, inside its buffers.
+#include <gtest/gtest.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <random>
+
+#include "codec/guarded_buffer.h"
+#include "codec/kernels.h"
+#include "codec/page_codec.h"
+#include "codec/sample_pages.h"
+#include "codec/zstd/frame.h"
+
+namespace pleat::codec {
+namespace {
+
+using test::SamplePage;
+
+std::size_t libzstd_size(const std::byte* page) {
+  std::byte frame[2 * kPageSize];
+  return ZSTD_compress(frame, sizeof(frame), page, kPageSize, 1);
+}
+
+class ZstdCompress : public testing::Test {
+ protected:
+  // The page's frame, which all tiers agree in and both decoders read; its size.
+  std::size_t expect_round_trip(const std::byte* bytes, const std::string& name) {
+    std::size_t first = 0;
+    std::byte frame[kZstdFrameBound];
+    for (const Kernels* tier : available_kernels()) {
+      for (const bool end : {false, true}) {
+        std::byte* const page = in_.at_edge(end, kPageSize);
+        std::memcpy(page, bytes, kPageSize);
+        std::byte* const dst = out_.at_edge(end, kZstdFrameBound);
+        const std::size_t size = write_zstd_frame(*tier, page, dst, kZstdFrameBound, *encoder_);
+        EXPECT_GT(size, kZstdFrameHeader) << name;
+        EXPECT_LE(size, kZstdFrameBound) << name;
+        if (first == 0) {
+          first = size;
+          std::memcpy(frame, dst, size);
+        }
+        EXPECT_EQ(size, first) << name << ", " << tier->name;
+        EXPECT_EQ(std::memcmp(dst, frame, first), 0) << name << ", " << tier->name;
+      }
+    }
+    std::byte back[kPageSize];
+    EXPECT_EQ(ZSTD_getFrameContentSize(frame, first), kPageSize) << name;
+    const std::size_t decoded = ZSTD_decompress(back, kPageSize, frame, first);
+    EXPECT_EQ(decoded, kPageSize) << name << ": " << ZSTD_getErrorName(decoded);
+    EXPECT_EQ(std::memcmp(back, bytes, kPageSize), 0) << name;
+    for (const Kernels* tier : available_kernels()) {
+      std::memset(back, 0xaa, kPageSize);
+      const ZstdDecoded ours =
+          decode_zstd_frame(*tier, {frame, first}, {back, kPageSize}, nullptr, *decoder_);
+      EXPECT_EQ(ours.error, 0) << name << ", " << tier->name;
+      EXPECT_EQ(ours.size, kPageSize) << name << ", " << tier->name;
+      EXPECT_EQ(std::memcmp(back, bytes, kPageSize), 0) << name << ", " << tier->name;
+    }
+    return first;
+  }
+
+  std::unique_ptr<ZstdEncoder> encoder_ = std::make_unique<ZstdEncoder>();
+  std::unique_ptr<ZstdDecoder> decoder_ = std::make_unique<ZstdDecoder>();
+  test::GuardedBuffer in_;
+  test::GuardedBuffer out_;
+};
+
+TEST_F(ZstdCompress, LibzstdDecodesSyntheticPages) {
+  for (const SamplePage& page : test::synthetic_pages()) {
+    expect_round_trip(page.bytes.data(), page.name);
+  }
+}
+
+TEST_F(ZstdCompress, LibzstdDecodesRealPagesWhichAreNoLongerThanItsOwn) {
+  double ours = 0;
+  double theirs = 0;
+  for (const SamplePage& page : test::real_pages(100)) {
+    ours += static_cast<double>(expect_round_trip(page.bytes.data(), page.name));
+    theirs += static_cast<double>(libzstd_size(page.bytes.data()));
+  }
+  EXPECT_LE(ours, 1.01 * theirs);
+}
+
+// Literals of every shape: how many there are, how many different ones, and how skewed they are
+// decide on every choice that the encoder has.
+TEST_F(ZstdCompress, LibzstdDecodesPagesOfAnyLiteralsAndSequences) {
+  std::mt19937 random(1);
+  for (unsigned trial = 0; trial < 600; ++trial) {
+    std::byte page[kPageSize];
+    const std::size_t symbols = 1 + random() % (random() % 2 == 0 ? 255 : 6);
+    const std::size_t skew = 1 + random() % 4;
+    const std::size_t match_percent = random() % 100;
+    const std::size_t reach = std::size_t{1} << random() % 12;
+    for (std::size_t at = 0; at < kPageSize;) {
+      if (at > 0 && random() % 100 < match_percent) {
+        const std::size_t offset = 1 + random() % std::min(at, reach);
+        const std::size_t length = 3 + random() % (random() % 20 == 0 ? 1000 : 20);
+        for (std::size_t i = 0; i < length && at < kPageSize; ++i, ++at) {
+          page[at] = page[at - offset];
+        }
+        continue;
+      }
+      for (std::size_t i = random() % 40; i < 40 && at < kPageSize; ++i, ++at) {
+        double share = static_cast<double>(random() % 10'000) / 10'000;
+        for (std::size_t k = 1; k < skew; ++k) share *= static_cast<double>(random() % 100) / 100;
+        page[at] = static_cast<std::byte>(share * static_cast<double>(symbols));
+      }
+    }
+    expect_round_trip(page, "trial " + std::to_string(trial));
+  }
+}
+
+// Many symbols that come once beside one that comes often want codes longer than there are.
+TEST_F(ZstdCompress, CodesStayShortWhereSymbolsAreRare) {
+  std::mt19937 random(1);
+  for (unsigned rare = 1; rare < 256; rare += 3) {
+    SamplePage page;
+    for (std::byte& byte : page.bytes) byte = static_cast<std::byte>(random() % 4 == 0);
+    for (unsigned i = 0; i < rare; ++i) {
+      page.bytes[random() % kPageSize] = static_cast<std::byte>(i);
+    }
+    expect_round_trip(page.bytes.data(), std::to_string(rare) + " rare symbols");
+  }
+}
+
+TEST_F(ZstdCompress, WhatDoesNotFitIsRefusedAndNothingBehindIsWritten) {
+  for (const SamplePage& page : test::synthetic_pages()) {
+    const std::byte* const bytes = page.bytes.data();
+    const std::size_t size = write_zstd_frame(*available_kernels().front(), bytes, out_.first(),
+                                              kZstdFrameBound, *encoder_);
+    for (const Kernels* tier : available_kernels()) {
+      for (const std::size_t less : {std::size_t{1}, size / 2, size - kZstdFrameHeader, size}) {
+        std::byte* const dst = out_.last(size - less);
+        EXPECT_EQ(write_zstd_frame(*tier, bytes, dst, size - less, *encoder_), 0u) << page.name;
+      }
+      EXPECT_EQ(write_zstd_frame(*tier, bytes, out_.last(size), size, *encoder_), size);
+    }
+  }
+}
+
+// The store's blocks are what a frame holds, without the frame.
+TEST_F(ZstdCompress, TheStoresBlocksAreAFramesContent) {
+  for (const Kernels* tier : available_kernels()) {
+    auto codec = PageCodec::open("zstd:1", *tier);
+    ASSERT_TRUE(codec);
+    EXPECT_EQ(codec->spec(), "zstd");
+    std::byte block[kZstdFrameBound];
+    std::byte frame[kZstdFrameBound];
+    std::byte back[kPageSize];
+    for (const SamplePage& page : test::synthetic_pages()) {
+      const Encoded encoded = codec->encode(page.bytes.data(), block, sizeof(block));
+      const std::size_t size = codec->compress(page.bytes.data(), frame, sizeof(frame));
+      if (encoded.size == 0) {
+        EXPECT_EQ(size, kZstdFrameBound);
+        continue;
+      }
+      ASSERT_EQ(encoded.id, CodecId::kZstd);
+      ASSERT_EQ(size, kZstdFrameHeader + encoded.size);
+      EXPECT_EQ(std::memcmp(frame + kZstdFrameHeader, block, encoded.size), 0);
+      std::byte* const exact = in_.last(encoded.size);
+      std::memcpy(exact, block, encoded.size);
+      ASSERT_TRUE(codec->decode(encoded.id, exact, encoded.size, back)) << page.name;
+      EXPECT_EQ(std::memcmp(back, page.bytes.data(), kPageSize), 0);
+      EXPECT_FALSE(codec->decode(encoded.id, exact + 1, encoded.size - 1, back));
+      EXPECT_FALSE(codec->decode(CodecId::kLz4, exact, encoded.size, back));
+    }
+  }
+}
+
+// Frames of others are read where they are one page, and only there.
+TEST_F(ZstdCompress, FramesOfLibzstdAreDecompressed) {
+  auto codec = PageCodec::open("zstd", *available_kernels().back());
+  ASSERT_TRUE(codec);
+  std::byte back[kPageSize];
+  for (const SamplePage& page : test::synthetic_pages()) {
+    for (const int level : {-3, 1, 19}) {
+      std::byte frame[2 * kPageSize];
+      std::size_t size = ZSTD_compress(frame, sizeof(frame), page.bytes.data(), kPageSize, level);
+      ASSERT_TRUE(codec->decompress(frame, size, back)) << page.name;
+      EXPECT_EQ(std::memcmp(back, page.bytes.data(), kPageSize), 0);
+      size = ZSTD_compress(frame, sizeof(frame), page.bytes.data(), kPageSize - 1, level);
+      EXPECT_FALSE(codec->decompress(frame, size, back)) << page.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pleat::codec
