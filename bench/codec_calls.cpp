@@ -4,8 +4,9 @@
 //
 //     codec_calls PAGES CODEC...
 //
-// A CODEC is a specification, "same-filled" or "liblz4". The first line names the compiler and its
-// flags; then there is one line for each call of count_compress() and count_decompress(), in order:
+// A CODEC is a specification, "same-filled", "liblz4" or "libzstd". The first line names the
+// compiler and its flags; then there is one line for each call of count_compress() and
+// count_decompress(), in order:
 //
 //     TIER CODEC compress|decompress PAGES COMPRESSED_BYTES
 #include <array>
@@ -31,6 +32,7 @@ using pleat::tool::CodecSubject;
 // What else than a specification may be asked for.
 constexpr std::string_view kSameFilled = "same-filled";
 constexpr std::string_view kLiblz4 = "liblz4";
+constexpr std::string_view kLibzstd = "libzstd";
 
 // More than any codec makes of a page; `size` bytes of it are used.
 struct Block {
@@ -69,6 +71,8 @@ extern "C" {
 }  // extern "C"
 
 namespace {
+
+bool is_peer(std::string_view name) { return name == kLiblz4 || name == kLibzstd; }
 
 // What the store does with a page of equal words: compressing it is the scan that finds the word,
 // and decompressing it fills a page.
@@ -150,12 +154,13 @@ int main(int argc, char** argv) {
   const std::span<char*> codecs(argv + 2, static_cast<std::size_t>(argc - 2));
   for (const Kernels* tier : pleat::codec::available_kernels()) {
     for (const char* name : codecs) {
-      if (name != kLiblz4 && !call_in_tier(name, *tier, pages)) return 1;
+      if (!is_peer(name) && !call_in_tier(name, *tier, pages)) return 1;
     }
   }
-  // The peer has no tiers.
+  // Peers have no tiers.
   for (const char* name : codecs) {
     if (name == kLiblz4 && !call(name, pleat::tool::liblz4_subject(), pages)) return 1;
+    if (name == kLibzstd && !call(name, pleat::tool::libzstd_subject(1), pages)) return 1;
   }
   return 0;
 }

@@ -2,8 +2,7 @@
 // How densely the store keeps pages that come and go, beside a model of zsmalloc and, where asked
 // for, a kernel zram device: density_bench PAGES [--OPTION VALUE]...
 //
-//   --codec SPEC     of the store; auto by default. zstd:LEVEL takes the sizes to which libzstd
-//                    compresses the pages: each is replaced by one that LZ4 compresses to that size
+//   --codec SPEC     of the store; auto by default
 //   --size MIB       of the device, 1024 by default
 //   --fill PERCENT   of it that is in use, 60 by default
 //   --steps N        of the churn, 10 million by default
@@ -14,7 +13,6 @@
 // memory. Each subject has the same steps. The store's pages are read and compared afterwards. The
 // latencies are of single calls in the churned store, in rounds that take turns: with compaction
 // asked for again and again by another thread, and without.
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -26,7 +24,6 @@
 #include <cstring>
 #include <functional>
 #include <map>
-#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -112,42 +109,6 @@ std::size_t size_in_store(codec::PageCodec& codec, const std::byte* page) {
   return size == 0 ? kPageSize : size;
 }
 
-// The size of a page compressed by libzstd, which is not linked: only this needs it.
-Result<std::function<std::size_t(const std::byte*)>> zstd_sizes(int level) {
-  void* const library = dlopen("libzstd.so.1", RTLD_NOW);
-  if (library == nullptr) return Error{ENOENT, "there is no libzstd.so.1 on this machine"};
-  using Compress = std::size_t (*)(void*, std::size_t, const void*, std::size_t, int);
-  const auto compress = reinterpret_cast<Compress>(dlsym(library, "ZSTD_compress"));
-  if (compress == nullptr) return Error{ENOENT, "libzstd.so.1 has no ZSTD_compress"};
-  return std::function<std::size_t(const std::byte*)>([=](const std::byte* page) {
-    std::array<std::byte, 2 * kPageSize> block;
-    return compress(block.data(), block.size(), page, kPageSize, level);
-  });
-}
-
-// Makes a page that `codec` compresses to `size` bytes, or to the next size that there is.
-void make_stand_in(codec::PageCodec& codec, std::size_t size, std::mt19937_64& random,
-                   std::byte* page) {
-  std::array<std::byte, kPageSize> noise;
-  for (std::byte& byte : noise) byte = static_cast<std::byte>(random());
-  const auto make = [&](std::size_t random_bytes) {
-    std::memset(page, static_cast<int>(random_bytes % 251), kPageSize);
-    std::memcpy(page, noise.data(), random_bytes);
-  };
-  std::size_t low = 1;
-  std::size_t high = kPageSize;
-  while (low < high) {
-    const std::size_t middle = (low + high) / 2;
-    make(middle);
-    if (size_in_store(codec, page) < size) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  make(low);
-}
-
 Result<Pages> load(const Arguments& arguments, codec::PageCodec& codec) {
   Result<std::vector<tool::PageSet>> sets =
       tool::load_page_sets(arguments.pages, 1u << 20, arguments.seed);
@@ -163,18 +124,8 @@ Result<Pages> load(const Arguments& arguments, codec::PageCodec& codec) {
     }
   }
   if (pages.count() == 0) return Error{ENODATA, "all pages are same-filled"};
-  std::function<std::size_t(const std::byte*)> zstd;
-  if (arguments.codec.starts_with("zstd")) {
-    const int level = arguments.codec == "zstd" ? 1 : std::atoi(arguments.codec.c_str() + 5);
-    auto sizes = zstd_sizes(level);
-    if (!sizes) return std::move(sizes).error();
-    zstd = *std::move(sizes);
-  }
-  std::mt19937_64 random(arguments.seed);
   for (std::size_t i = 0; i < pages.count(); ++i) {
-    std::byte* const page = pages.memory.page(i);
-    if (zstd) make_stand_in(codec, zstd(page), random, page);
-    pages.sizes[i] = size_in_store(codec, page);
+    pages.sizes[i] = size_in_store(codec, pages.memory.page(i));
   }
   return pages;
 }
@@ -373,10 +324,9 @@ std::string latency_table(std::array<Latencies, 2>& latencies) {
 Result<void> run(const Arguments& arguments) {
   const auto kernels = codec::select_kernels();
   if (!kernels) return kernels.error();
-  const bool stand_ins = arguments.codec.starts_with("zstd");
   store::StoreOptions options;
   options.device_bytes = arguments.size_mib << 20;
-  options.codec = stand_ins ? "lz4" : codec::codec_or_default(arguments.codec, **kernels);
+  options.codec = codec::codec_or_default(arguments.codec, **kernels);
   options.kernels = *kernels;
   auto codec = codec::PageCodec::open(options.codec, **kernels);
   if (!codec) return std::move(codec).error();
@@ -408,8 +358,7 @@ Result<void> run(const Arguments& arguments) {
   double seconds = 0;
   double background_share = 0;
   auto ours = run_course(
-      "Pleat, " + (stand_ins ? "sizes of " + arguments.codec : options.codec), arguments, churn,
-      subject,
+      "Pleat, " + options.codec, arguments, churn, subject,
       [&] {
         stats[point] = (*store)->stats();
         const store::StoreStats& now = stats[point];

@@ -115,6 +115,10 @@ Result<void> run_codec(const CodecArguments& arguments) {
   if (std::find(specs.begin(), specs.end(), "lz4hc") != specs.end()) {
     subjects.push_back(tool::liblz4_hc_subject());
   }
+  const auto is_zstd = [](const std::string& spec) { return spec.starts_with("zstd"); };
+  if (std::any_of(specs.begin(), specs.end(), is_zstd)) {
+    subjects.push_back(tool::libzstd_subject(1));
+  }
   for (const std::string& spec : arguments.specs) {
     for (const codec::Kernels* tier : *tiers) {
       Result<tool::CodecSubject> subject = tool::pleat_subject(spec, *tier);

@@ -6,6 +6,7 @@
 #include <lz4.h>
 #define LZ4_HC_STATIC_LINKING_ONLY
 #include <lz4hc.h>
+#include <zstd.h>
 
 #include <array>
 #include <cstring>
@@ -50,6 +51,22 @@ CodecSubject liblz4_hc_subject() {
         state.get(), reinterpret_cast<const char*>(page), reinterpret_cast<char*>(dst),
         static_cast<int>(kPageSize), static_cast<int>(capacity), 9);
     return static_cast<std::size_t>(size);
+  };
+  return subject;
+}
+
+CodecSubject libzstd_subject(int level) {
+  CodecSubject subject;
+  subject.name = std::string("libzstd ") + ZSTD_versionString() + " " + std::to_string(level);
+  const std::shared_ptr<ZSTD_CCtx> compressor(ZSTD_createCCtx(), ZSTD_freeCCtx);
+  const std::shared_ptr<ZSTD_DCtx> decompressor(ZSTD_createDCtx(), ZSTD_freeDCtx);
+  ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_compressionLevel, level);
+  subject.compress = [compressor](const std::byte* page, std::byte* dst, std::size_t capacity) {
+    const std::size_t size = ZSTD_compress2(compressor.get(), dst, capacity, page, kPageSize);
+    return ZSTD_isError(size) ? 0 : size;
+  };
+  subject.decompress = [decompressor](const std::byte* src, std::size_t size, std::byte* page) {
+    return ZSTD_decompressDCtx(decompressor.get(), page, kPageSize, src, size) == kPageSize;
   };
   return subject;
 }

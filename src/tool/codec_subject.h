@@ -44,6 +44,10 @@ CodecSubject liblz4_subject();
 // LZ4_decompress_safe.
 CodecSubject liblz4_hc_subject();
 
+// What zstd is compared with: ZSTD_compress2 and ZSTD_decompressDCtx with contexts that are used
+// again, at `level`.
+CodecSubject libzstd_subject(int level);
+
 // Copies the page: what moving 4096 bytes costs.
 CodecSubject memcpy_subject();
 

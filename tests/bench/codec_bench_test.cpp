@@ -247,6 +247,22 @@ TEST(CodecBench, Liblz4sHcLevelIsACodecThatComesBack) {
   }
 }
 
+TEST(CodecBench, LibzstdIsACodecThatComesBack) {
+  CodecBenchOptions options;
+  options.repeats = 1;
+  Result<CodecSubject> ours = pleat_subject("zstd", *codec::available_kernels().back());
+  ASSERT_TRUE(ours) << ours.error().message;
+  EXPECT_FALSE(ours->lz4_format);
+  Result<CodecBenchReport> report = run_codec_bench(
+      synthetic_page_sets(8, 1), liblz4_subject(), {libzstd_subject(1), std::move(*ours)}, options);
+  ASSERT_TRUE(report) << report.error().message;
+  for (const CorpusResult& corpus : report->corpora) {
+    EXPECT_THAT(corpus.codecs[1].codec, testing::MatchesRegex("libzstd [0-9.]+ 1"));
+    EXPECT_GT(corpus.codecs[1].ratio, 0.99) << corpus.name;
+    EXPECT_GT(corpus.codecs[2].ratio, 0.99) << corpus.name;
+  }
+}
+
 TEST(CodecBench, RefusesAnUnknownCodecAndNoPages) {
   EXPECT_FALSE(pleat_subject("no-such-codec", *codec::available_kernels()[0]));
   EXPECT_FALSE(run_codec_bench({}, memcpy_subject(), {}, fake_options()));
