@@ -7,6 +7,8 @@
 #include "codec/codec_spec.h"
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
+#include "codec/zstd/decoder.h"
+#include "codec/zstd/encoder.h"
 
 namespace pleat::codec {
 
@@ -29,22 +31,31 @@ Result<BlockSpec> split_block_option(std::string_view text) {
   return split;
 }
 
-GroupCodec::GroupCodec(const Kernels& kernels, bool dense)
-    : kernels_(&kernels),
-      lz4_(dense ? nullptr : std::make_unique<Lz4GroupWorkspace>()),
-      lz4hc_(dense ? std::make_unique<Lz4HcGroupWorkspace>() : nullptr) {}
+GroupCodec::GroupCodec(const Kernels& kernels) : kernels_(&kernels) {}
 
 GroupCodec::GroupCodec(GroupCodec&&) noexcept = default;
 GroupCodec& GroupCodec::operator=(GroupCodec&&) noexcept = default;
 GroupCodec::~GroupCodec() = default;
 
 Result<GroupCodec> GroupCodec::open(std::string_view spec, const Kernels& kernels) {
-  if (spec == "lz4" || spec == "lz4hc") return GroupCodec(kernels, spec == "lz4hc");
-  return Error{EINVAL, "codec " + std::string(spec) +
-                           " has no blocks of 16384 bytes; those that do: lz4, lz4hc"};
+  GroupCodec codec(kernels);
+  if (spec == "lz4") {
+    codec.lz4_ = std::make_unique<Lz4GroupWorkspace>();
+  } else if (spec == "lz4hc") {
+    codec.lz4hc_ = std::make_unique<Lz4HcGroupWorkspace>();
+  } else if (spec == "zstd") {
+    codec.zstd_ = std::make_unique<ZstdGroupEncoder>();
+  } else {
+    return Error{EINVAL, "codec " + std::string(spec) +
+                             " has no blocks of 16384 bytes; those that do: lz4, lz4hc, zstd"};
+  }
+  return codec;
 }
 
 Encoded GroupCodec::encode(const std::byte* group, std::byte* dst, std::size_t capacity) noexcept {
+  if (zstd_ != nullptr) {
+    return {kernels_->zstd_compress_group(group, dst, capacity, *zstd_), CodecId::kZstd};
+  }
   const std::size_t size = lz4hc_ != nullptr
                                ? kernels_->lz4hc_compress_group(group, dst, capacity, *lz4hc_)
                                : kernels_->lz4_compress_group(group, dst, capacity, *lz4_);
@@ -53,6 +64,11 @@ Encoded GroupCodec::encode(const std::byte* group, std::byte* dst, std::size_t c
 
 bool decode_group(const Kernels& kernels, CodecId id, const std::byte* src, std::size_t size,
                   std::byte* group, std::size_t pages) noexcept {
+  if (id == CodecId::kZstd) {
+    ZstdDecoder decoder;
+    ZstdOutput output{group, group, group + kGroupBytes, {}};
+    return kernels.zstd_decompress_block(decoder, src, size, output) && output.at == output.end;
+  }
   return id == CodecId::kLz4 && kernels.lz4_decompress_group(src, size, group, pages);
 }
 

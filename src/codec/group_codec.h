@@ -26,7 +26,7 @@ Result<BlockSpec> split_block_option(std::string_view spec);
 // Thread safety: one thread at a time. Nothing is allocated after open().
 class GroupCodec {
  public:
-  // `spec` is "lz4" or "lz4hc"; EINVAL with the list of what there is for another.
+  // `spec` is "lz4", "lz4hc" or "zstd"; EINVAL with the list of what there is for another.
   static Result<GroupCodec> open(std::string_view spec, const Kernels& kernels);
   GroupCodec(GroupCodec&&) noexcept;
   GroupCodec& operator=(GroupCodec&&) noexcept;
@@ -37,11 +37,13 @@ class GroupCodec {
   Encoded encode(const std::byte* group, std::byte* dst, std::size_t capacity) noexcept;
 
  private:
-  GroupCodec(const Kernels& kernels, bool dense);
+  explicit GroupCodec(const Kernels& kernels);
 
   const Kernels* kernels_;
+  // One of them.
   std::unique_ptr<Lz4GroupWorkspace> lz4_;
-  std::unique_ptr<Lz4HcGroupWorkspace> lz4hc_;  // instead of the other
+  std::unique_ptr<Lz4HcGroupWorkspace> lz4hc_;
+  std::unique_ptr<ZstdGroupEncoder> zstd_;
 };
 
 // Decompresses the first `pages`, 1 to kGroupPages, of a group that `id` encoded; true if they are

@@ -20,6 +20,7 @@ struct Lz4GroupWorkspace;
 struct Lz4HcGroupWorkspace;
 struct LineWorkspace;
 struct ZstdEncoder;
+struct ZstdGroupEncoder;
 struct ZstdDecoder;
 struct ZstdOutput;
 
@@ -63,9 +64,11 @@ struct Kernels {
   bool (*line_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
   // Compresses one page to the content of one compressed block of zstd's format, which a frame's
-  // first block may have; as lz4_compress.
+  // first block may have; as lz4_compress. And a group.
   std::size_t (*zstd_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
                                ZstdEncoder& encoder) noexcept;
+  std::size_t (*zstd_compress_group)(const std::byte* group, std::byte* dst, std::size_t capacity,
+                                     ZstdGroupEncoder& encoder) noexcept;
 
   // Decodes the content of one compressed block of zstd's format: true if it is well-formed, uses
   // all `size` bytes and fits in the output, whose `at` is behind it then. Reads nothing outside

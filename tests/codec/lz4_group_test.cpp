@@ -27,40 +27,8 @@ namespace {
 
 using test::chars;
 using test::GuardedBuffer;
-using test::SamplePage;
-
-struct SampleGroup {
-  std::string name;
-  std::array<std::byte, kGroupBytes> bytes;
-};
-
-// Four pages in a row, some of them the same one, and one page with runs over the pages' ends.
-std::vector<SampleGroup> sample_groups() {
-  std::vector<SampleGroup> groups;
-  auto pages = test::real_pages(24);
-  for (auto& page : test::synthetic_pages()) pages.push_back(page);
-  constexpr std::array<std::array<std::size_t, kGroupPages>, 4> kChoices = {
-      {{0, 1, 2, 3}, {0, 0, 1, 0}, {0, 1, 0, 1}, {2, 2, 2, 2}}};
-  for (std::size_t i = 0; i + kGroupPages <= pages.size(); i += 2) {
-    SampleGroup group;
-    group.name = pages[i].name + " and behind, choice " + std::to_string(i / 2 % kChoices.size());
-    for (std::size_t k = 0; k < kGroupPages; ++k) {
-      const SamplePage& page = pages[i + kChoices[i / 2 % kChoices.size()][k]];
-      std::memcpy(group.bytes.data() + k * kPageSize, page.bytes.data(), kPageSize);
-    }
-    groups.push_back(group);
-  }
-  std::mt19937 random(1);
-  for (const std::size_t period : {1u, 3u, 700u, 4095u, 4097u, 9000u}) {
-    SampleGroup group;
-    group.name = "period " + std::to_string(period);
-    for (std::size_t i = 0; i < kGroupBytes; ++i) {
-      group.bytes[i] = i < period ? static_cast<std::byte>(random()) : group.bytes[i - period];
-    }
-    groups.push_back(group);
-  }
-  return groups;
-}
+using test::sample_groups;
+using test::SampleGroup;
 
 struct GroupWorkspaces {
   std::unique_ptr<Lz4GroupWorkspace> lz4 = std::make_unique<Lz4GroupWorkspace>();
@@ -233,7 +201,9 @@ TEST(Lz4Group, DamagedAndTruncatedBlocksAreDecodedAsTheReferenceDoesOrRefused) {
 
 TEST(GroupCodec, KnowsItsNamesAndItsOption) {
   const Kernels& kernels = *available_kernels().back();
-  for (const char* name : {"lz4", "lz4hc"}) EXPECT_TRUE(GroupCodec::open(name, kernels)) << name;
+  for (const char* name : {"lz4", "lz4hc", "zstd"}) {
+    EXPECT_TRUE(GroupCodec::open(name, kernels)) << name;
+  }
   for (const char* name : {"line", "lz4:fast", "zip", ""}) {
     const auto codec = GroupCodec::open(name, kernels);
     ASSERT_FALSE(codec) << name;
@@ -257,7 +227,7 @@ TEST(GroupCodec, DecodesWhatItEncodedAndNothingElse) {
   const auto groups = sample_groups();
   std::vector<std::byte> block(kLz4GroupBound);
   std::array<std::byte, kGroupBytes> back;
-  for (const char* name : {"lz4", "lz4hc"}) {
+  for (const char* name : {"lz4", "lz4hc", "zstd"}) {
     auto codec = GroupCodec::open(name, kernels);
     ASSERT_TRUE(codec);
     const Encoded encoded = codec->encode(groups[0].bytes.data(), block.data(), block.size());

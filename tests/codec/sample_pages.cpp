@@ -118,4 +118,31 @@ std::vector<SamplePage> synthetic_pages() {
   return std::move(builder.pages);
 }
 
+std::vector<SampleGroup> sample_groups() {
+  std::vector<SampleGroup> groups;
+  auto pages = real_pages(24);
+  for (auto& page : synthetic_pages()) pages.push_back(page);
+  constexpr std::array<std::array<std::size_t, kGroupPages>, 4> kChoices = {
+      {{0, 1, 2, 3}, {0, 0, 1, 0}, {0, 1, 0, 1}, {2, 2, 2, 2}}};
+  for (std::size_t i = 0; i + kGroupPages <= pages.size(); i += 2) {
+    SampleGroup group;
+    group.name = pages[i].name + " and behind, choice " + std::to_string(i / 2 % kChoices.size());
+    for (std::size_t k = 0; k < kGroupPages; ++k) {
+      const SamplePage& page = pages[i + kChoices[i / 2 % kChoices.size()][k]];
+      std::memcpy(group.bytes.data() + k * kPageSize, page.bytes.data(), kPageSize);
+    }
+    groups.push_back(group);
+  }
+  std::mt19937 random(1);
+  for (const std::size_t period : {1u, 3u, 700u, 4095u, 4097u, 9000u}) {
+    SampleGroup group;
+    group.name = "period " + std::to_string(period);
+    for (std::size_t i = 0; i < kGroupBytes; ++i) {
+      group.bytes[i] = i < period ? static_cast<std::byte>(random()) : group.bytes[i - period];
+    }
+    groups.push_back(group);
+  }
+  return groups;
+}
+
 }  // namespace pleat::test

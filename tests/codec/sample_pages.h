@@ -24,4 +24,12 @@ std::vector<SamplePage> real_pages(std::size_t per_corpus);
 // literal runs and matches around the lengths where the encoding of lengths changes.
 std::vector<SamplePage> synthetic_pages();
 
+struct SampleGroup {
+  std::string name;
+  std::array<std::byte, kGroupBytes> bytes;
+};
+
+// Four pages in a row, some of them the same one, and groups with runs over the pages' ends.
+std::vector<SampleGroup> sample_groups();
+
 }  // namespace pleat::test

@@ -9,6 +9,7 @@
 #include <memory>
 #include <random>
 
+#include "codec/group_codec.h"
 #include "codec/guarded_buffer.h"
 #include "codec/kernels.h"
 #include "codec/page_codec.h"
@@ -185,6 +186,45 @@ TEST_F(ZstdCompress, FramesOfLibzstdAreDecompressed) {
       size = ZSTD_compress(frame, sizeof(frame), page.bytes.data(), kPageSize - 1, level);
       EXPECT_FALSE(codec->decompress(frame, size, back)) << page.name;
     }
+  }
+}
+
+// A group's block in a frame of its own, for libzstd.
+std::vector<std::byte> frame_of_group(const std::vector<std::byte>& block) {
+  const auto size = static_cast<std::uint32_t>(block.size() << 3 | 5);
+  std::vector<std::byte> frame;
+  for (const std::uint32_t byte :
+       {0x28u, 0xb5u, 0x2fu, 0xfdu, 0x60u, 0x00u, 0x3fu, size & 255, size >> 8 & 255, size >> 16}) {
+    frame.push_back(static_cast<std::byte>(byte));
+  }
+  frame.insert(frame.end(), block.begin(), block.end());
+  return frame;
+}
+
+TEST_F(ZstdCompress, LibzstdDecodesGroups) {
+  const auto encoder = std::make_unique<ZstdGroupEncoder>();
+  std::vector<std::byte> back(kGroupBytes);
+  for (const test::SampleGroup& group : test::sample_groups()) {
+    std::vector<std::byte> first;
+    for (const Kernels* tier : available_kernels()) {
+      SCOPED_TRACE(group.name + ", " + tier->name);
+      std::vector<std::byte> block(kGroupBytes);
+      block.resize(
+          tier->zstd_compress_group(group.bytes.data(), block.data(), block.size(), *encoder));
+      if (first.empty()) first = block;
+      ASSERT_EQ(block, first);
+      if (block.empty()) continue;
+      ASSERT_TRUE(decode_group(*tier, CodecId::kZstd, block.data(), block.size(), back.data(), 4));
+      ASSERT_EQ(std::memcmp(back.data(), group.bytes.data(), kGroupBytes), 0);
+      EXPECT_EQ(tier->zstd_compress_group(group.bytes.data(), out_.last(block.size() - 1),
+                                          block.size() - 1, *encoder),
+                0u);
+    }
+    if (first.empty()) continue;
+    const auto frame = frame_of_group(first);
+    const std::size_t size = ZSTD_decompress(back.data(), kGroupBytes, frame.data(), frame.size());
+    ASSERT_EQ(size, kGroupBytes) << group.name << ": " << ZSTD_getErrorName(size);
+    ASSERT_EQ(std::memcmp(back.data(), group.bytes.data(), kGroupBytes), 0) << group.name;
   }
 }
 

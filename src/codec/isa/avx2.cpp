@@ -105,6 +105,11 @@ std::size_t zstd_compress_avx2(const std::byte* page, std::byte* dst, std::size_
   return zstd_compress(page, dst, capacity, encoder);
 }
 
+std::size_t zstd_compress_group_avx2(const std::byte* group, std::byte* dst, std::size_t capacity,
+                                     ZstdGroupEncoder& encoder) noexcept {
+  return zstd_compress_group(group, dst, capacity, encoder);
+}
+
 }  // namespace pleat::codec
 
 #if defined(__clang__)
@@ -127,6 +132,7 @@ const Kernels kAvx2Kernels = {"avx2",
                               line_compress,
                               line_decompress,
                               zstd_compress_avx2,
+                              zstd_compress_group_avx2,
                               zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

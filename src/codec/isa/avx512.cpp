@@ -72,6 +72,7 @@ const Kernels kAvx512Kernels = {"avx512",
                                 line_compress,
                                 line_decompress,
                                 zstd_compress_avx2,
+                                zstd_compress_group_avx2,
                                 zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

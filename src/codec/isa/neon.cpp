@@ -84,6 +84,7 @@ const Kernels kNeonKernels = {"neon",
                               line_compress,
                               line_decompress,
                               zstd_compress,
+                              zstd_compress_group,
                               zstd_decompress_block};
 
 }  // namespace pleat::codec

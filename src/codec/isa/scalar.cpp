@@ -91,6 +91,7 @@ const Kernels kScalarKernels = {"scalar",
                                 line_compress,
                                 line_decompress,
                                 zstd_compress,
+                                zstd_compress_group,
                                 zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The working memory of a zstd encoder of pages.
+// The working memory of a zstd encoder, of pages or of groups.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +10,10 @@
 
 namespace pleat::codec {
 
-inline constexpr unsigned kZstdHashBits = 12;
 // A match is at least this long here; the format has 3.
 inline constexpr std::size_t kZstdMinMatch = 4;
-// The largest tables that are written here. A sequence's states and further bits then always fit in
-// one word: 8 + 8 + 7 bits of states, and 10 + 11 + 12 further ones of a page's.
+// The largest tables that are written here. A sequence's states and further bits of a page then fit
+// in one word: 8 + 8 + 7 bits of states, and 10 + 11 + 12 further ones.
 inline constexpr unsigned kZstdWriteLogMax = 8;
 inline constexpr unsigned kZstdWriteOffsetLogMax = 7;
 
@@ -43,18 +42,24 @@ struct ZstdWrittenSequence {
   std::uint32_t value;  // of the offset: 1 to 3 for one of the last ones, else 3 more than it
 };
 
-struct ZstdEncoder {
+template <std::size_t kContentBytes, unsigned kHashBits>
+struct ZstdEncoderOf {
+  static constexpr std::size_t kBytes = kContentBytes;
+  static constexpr unsigned kBitsOfHash = kHashBits;
+
   // The last position whose bytes have this hash; 0 where there was none.
-  alignas(64) std::uint16_t positions[std::size_t{1} << kZstdHashBits];
-  ZstdWrittenSequence sequences[kPageSize / kZstdMinMatch + 1];
-  ZstdSequenceCodes codes[kPageSize / kZstdMinMatch + 1];
-  alignas(64) std::byte literals[kPageSize + 64];
+  alignas(64) std::uint16_t positions[std::size_t{1} << kHashBits];
+  ZstdWrittenSequence sequences[kBytes / kZstdMinMatch + 1];
+  ZstdSequenceCodes codes[kBytes / kZstdMinMatch + 1];
+  alignas(64) std::byte literals[kBytes + 64];
   ZstdWriteTable literal_lengths;
   ZstdWriteTable match_lengths;
   ZstdWriteTable offsets;
-  // Of a page whose sequences are longer than what they stand for, too.
-  alignas(64) std::byte block[3 * kPageSize];
+  // Of content whose sequences are longer than what they stand for, too.
+  alignas(64) std::byte block[3 * kBytes];
 };
+struct ZstdEncoder : ZstdEncoderOf<kPageSize, 12> {};
+struct ZstdGroupEncoder : ZstdEncoderOf<kGroupBytes, 14> {};
 static_assert(sizeof(ZstdEncoder) <= 64 * 1024);
 
 }  // namespace pleat::codec

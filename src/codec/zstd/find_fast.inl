@@ -2,9 +2,9 @@
 // The search of zstd:1: one look at a table of hashes and at the last offset for each position that
 // is tried. Included by isa/*.cpp inside their target region.
 
-PLEAT_INLINE std::size_t zstd_hash(std::uint64_t word) noexcept {
-  // Of five bytes: what is shorter costs more than it saves.
-  return (word << 24) * 0x9E37'79B1'85EB'CA87 >> (64 - kZstdHashBits);
+// Of five bytes: what is shorter costs more to tell than it saves.
+PLEAT_INLINE std::size_t zstd_hash(std::uint64_t word, unsigned bits) noexcept {
+  return (word << 24) * 0x9E37'79B1'85EB'CA87 >> (64 - bits);
 }
 
 struct ZstdFound {
@@ -50,32 +50,34 @@ PLEAT_INLINE void zstd_tell(ZstdTeller& teller, const std::byte* at, std::uint32
 }
 
 // Fills encoder.sequences and encoder.literals.
-PLEAT_INLINE ZstdFound zstd_find_fast(const std::byte* page, ZstdEncoder& encoder) noexcept {
+template <typename Encoder>
+PLEAT_INLINE ZstdFound zstd_find_fast(const std::byte* content, Encoder& encoder) noexcept {
   std::memset(encoder.positions, 0, sizeof(encoder.positions));
-  const std::byte* const end = page + kPageSize;
+  const std::byte* const end = content + Encoder::kBytes;
   // Eight bytes are looked at.
   const std::byte* const last = end - 8;
   ZstdTeller teller = {encoder.sequences,
                        encoder.literals,
-                       page,
+                       content,
                        {kZstdRepeatOffsets[0], kZstdRepeatOffsets[1], kZstdRepeatOffsets[2]}};
   const auto note = [&](const std::byte* where) {
-    encoder.positions[zstd_hash(load_u64(where))] = static_cast<std::uint16_t>(where - page);
+    encoder.positions[zstd_hash(load_u64(where), Encoder::kBitsOfHash)] =
+        static_cast<std::uint16_t>(where - content);
   };
-  const std::byte* at = page + 1;
+  const std::byte* at = content + 1;
   while (at < last) {
     const std::uint64_t word = load_u64(at);
-    std::uint16_t& position = encoder.positions[zstd_hash(word)];
-    const std::byte* match = page + position;
-    position = static_cast<std::uint16_t>(at - page);
+    std::uint16_t& position = encoder.positions[zstd_hash(word, Encoder::kBitsOfHash)];
+    const std::byte* match = content + position;
+    position = static_cast<std::uint16_t>(at - content);
     // One byte on at the last offset, which costs least to tell.
     const std::size_t repeat = teller.repeats[0];
-    if (repeat <= static_cast<std::size_t>(at + 1 - page) &&
+    if (repeat <= static_cast<std::size_t>(at + 1 - content) &&
         load_u32(at + 1) == load_u32(at + 1 - repeat)) {
       ++at;
       match = at - repeat;
     } else if (match < at && load_u32(match) == static_cast<std::uint32_t>(word)) {
-      while (at > teller.told && match > page && at[-1] == match[-1]) {
+      while (at > teller.told && match > content && at[-1] == match[-1]) {
         --at;
         --match;
       }
@@ -92,7 +94,7 @@ PLEAT_INLINE ZstdFound zstd_find_fast(const std::byte* page, ZstdEncoder& encode
     note(begin + 2);
     note(at - 2);
     // What goes on at the offset before the last one.
-    while (teller.repeats[1] <= static_cast<std::size_t>(at - page) &&
+    while (teller.repeats[1] <= static_cast<std::size_t>(at - content) &&
            load_u32(at) == load_u32(at - teller.repeats[1])) {
       const std::uint32_t offset = teller.repeats[1];
       length = lz4_match_length(at, at - offset, end);

@@ -229,7 +229,8 @@ PLEAT_INLINE std::byte* zstd_write_coded(const std::byte* literals, std::size_t 
   if (bits / 8 + kBesides + count / 64 >= count) return nullptr;
   ZstdHuffmanCode code;
   const unsigned log = zstd_huffman_codes(lengths, code);
-  const std::size_t header = count < 1024 ? 3 : 4;
+  // The two sizes have 10, 14 or 18 bits each.
+  const std::size_t header = count < 1024 ? 3 : count < 16384 ? 4 : 5;
   std::byte* const begin = dst + header;
   const std::size_t tree = zstd_write_huffman(lengths, log, begin);
   if (tree == 0) return nullptr;
@@ -243,14 +244,11 @@ PLEAT_INLINE std::byte* zstd_write_coded(const std::byte* literals, std::size_t 
   }
   const auto size = static_cast<std::size_t>(to - begin);
   if (size >= count) return nullptr;
-  const auto kind = static_cast<std::uint32_t>(ZstdLiterals::kHuffman);
-  if (header == 3) {
-    const auto word = static_cast<std::uint32_t>(kind | 1 << 2 | count << 4 | size << 14);
-    put(dst, static_cast<std::uint16_t>(word));
-    dst[2] = static_cast<std::byte>(word >> 16);
-  } else {
-    put(dst, static_cast<std::uint32_t>(kind | 2 << 2 | count << 4 | size << 18));
-  }
+  const std::size_t bits_of_size = 10 + 4 * (header - 3);
+  const std::uint64_t word = static_cast<std::uint64_t>(ZstdLiterals::kHuffman) |
+                             std::uint64_t{header - 2} << 2 | std::uint64_t{count} << 4 |
+                             std::uint64_t{size} << (4 + bits_of_size);
+  for (std::size_t i = 0; i < header; ++i) dst[i] = static_cast<std::byte>(word >> 8 * i);
   return to;
 }
 

@@ -39,7 +39,8 @@ struct ZstdCodeCounts {
   std::uint16_t offsets[kZstdOffsetCodes] = {};
 };
 
-PLEAT_INLINE void zstd_code_sequences(ZstdEncoder& encoder, std::size_t count,
+template <typename Encoder>
+PLEAT_INLINE void zstd_code_sequences(Encoder& encoder, std::size_t count,
                                       ZstdCodeCounts& counts) noexcept {
   for (std::size_t i = 0; i < count; ++i) {
     const ZstdWrittenSequence sequence = encoder.sequences[i];
@@ -98,7 +99,8 @@ PLEAT_INLINE std::uint64_t zstd_lowest(std::uint32_t value, unsigned count) noex
 
 // Writes the section of sequences; the byte behind it. dst has room for 16 bytes a sequence and
 // 256.
-PLEAT_INLINE std::byte* zstd_write_sequences(ZstdEncoder& encoder, std::size_t count,
+template <typename Encoder>
+PLEAT_INLINE std::byte* zstd_write_sequences(Encoder& encoder, std::size_t count,
                                              std::byte* dst) noexcept {
   if (count < 128) {
     *dst++ = static_cast<std::byte>(count);
@@ -146,6 +148,7 @@ PLEAT_INLINE std::byte* zstd_write_sequences(ZstdEncoder& encoder, std::size_t c
     zstd_step(*offsets.table, codes.offset, offset_state, writer);
     zstd_step(*matches.table, codes.match_length, match_state, writer);
     zstd_step(*literals.table, codes.literal_length, literal_state, writer);
+    if constexpr (Encoder::kBytes > kPageSize) zstd_flush(writer);
     add_extra(i);
   }
   const auto add_state = [&writer](const ZstdWriteTable& table, std::uint32_t state) {
