@@ -55,9 +55,6 @@ PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexc
 PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat16.step[period];
 }
-PLEAT_INLINE std::size_t block_repeat_distance(std::size_t period) noexcept {
-  return kRepeat16.distance[period];
-}
 
 #include "codec/line/neon.inl"
 #include "codec/lz4/block.inl"

@@ -41,9 +41,6 @@ PLEAT_INLINE Block block_repeat(const std::byte* from, std::size_t period) noexc
 PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
   return kRepeat8.step[period];
 }
-PLEAT_INLINE std::size_t block_repeat_distance(std::size_t period) noexcept {
-  return kRepeat8.distance[period];
-}
 
 #include "codec/line/scalar.inl"
 #include "codec/lz4/block.inl"

@@ -13,15 +13,11 @@ struct Repeat16 {
   alignas(16) std::uint8_t index[17][16] = {};
   // The largest multiple of n in 16: where the next copy of such a vector continues.
   std::uint8_t step[17] = {};
-  // The smallest multiple of n that is at least 16: bytes behind the first 16 are found at this
-  // distance, written completely.
-  std::uint8_t distance[17] = {};
 
   constexpr Repeat16() {
     for (unsigned n = 1; n <= 16; ++n) {
       for (unsigned i = 0; i < 16; ++i) index[n][i] = static_cast<std::uint8_t>(i % n);
       step[n] = static_cast<std::uint8_t>(16 - 16 % n);
-      distance[n] = static_cast<std::uint8_t>((16 + n - 1) / n * n);
     }
   }
 };

@@ -11,14 +11,11 @@
 
 namespace pleat::codec {
 
-// One state of an FSE table of sequence codes: the code's meaning, and where it goes next.
-struct ZstdSequenceEntry {
-  std::uint32_t base;      // what the code stands for, without its further bits
-  std::uint16_t next;      // the next state, without its low bits
-  std::uint8_t next_bits;  // how many of these are read
-  std::uint8_t extra_bits;
-};
-static_assert(sizeof(ZstdSequenceEntry) == 8);
+// One state of an FSE table of sequence codes: the code's meaning, and where it goes next. From the
+// lowest bit on: how many low bits of the next state are read, and how many further bits of the
+// code (8 bits each, so that a sum of entries has both sums), what the code stands for without
+// these (32), and the next state without its low bits (16).
+using ZstdSequenceEntry = std::uint64_t;
 
 // What the next kZstdHuffmanLogMax bits, or fewer, begin with.
 struct ZstdHuffmanEntry {

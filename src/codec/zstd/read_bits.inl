@@ -43,6 +43,11 @@ PLEAT_INLINE std::uint64_t zstd_peek(const ZstdStream& stream) noexcept {
   return word << unused;
 }
 
+// The same where at least 56 bits are left, which are all that may be used.
+PLEAT_INLINE std::uint64_t zstd_peek_inside(const ZstdStream& stream) noexcept {
+  return load_u64(stream.begin + (stream.left >> 3) - 7) << (8 - (stream.left & 7));
+}
+
 // The highest `count` bits of a word, which may be 0.
 PLEAT_INLINE std::uint64_t zstd_top(std::uint64_t word, unsigned count) noexcept {
   return word >> 1 >> (63 - count);

@@ -20,6 +20,53 @@ PLEAT_INLINE bool zstd_read_stream(const ZstdTable<ZstdHuffmanEntry>& table, Zst
   return stream.left == 0;
 }
 
+// Decodes literals of four streams, five at a time of each, while there are `count` of each and
+// what is read lies behind `floor`; returns how many. Streams may end before that: left is below 0
+// then.
+PLEAT_INLINE std::size_t zstd_read_fives(const ZstdTable<ZstdHuffmanEntry>& table,
+                                         const std::byte* floor, ZstdStream (&streams)[4],
+                                         std::byte* to, std::size_t quarter,
+                                         std::size_t count) noexcept {
+  // A word has the eight bytes at `at`, shifted by what was read of them; its lowest set bit, which
+  // takes the place of one that is read next time, tells how far. It has enough for five.
+  static_assert(5 * kZstdHuffmanLogMax + 7 < 63);
+  const std::byte* at[4];
+  std::uint64_t words[4];
+  for (std::size_t i = 0; i < 4; ++i) {
+    const std::size_t bytes = (static_cast<std::size_t>(streams[i].left) + 7) / 8;
+    at[i] = streams[i].begin + bytes - 8;
+    if (at[i] < floor) return 0;
+    words[i] = (load_u64(at[i]) | 1) << (bytes * 8 - static_cast<std::size_t>(streams[i].left));
+  }
+  const unsigned shift = 64 - table.log;
+  const ZstdHuffmanEntry* const entries = table.entries;
+  const std::byte* const low = floor + 7;
+  std::size_t done = 0;
+  while (done + 5 <= count) {
+#pragma GCC unroll 5
+    for (std::size_t k = 0; k < 5; ++k) {
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < 4; ++i) {
+        const ZstdHuffmanEntry entry = entries[words[i] >> shift];
+        to[i * quarter + done + k] = static_cast<std::byte>(entry.symbol);
+        words[i] <<= entry.bits;
+      }
+    }
+    done += 5;
+    if (at[0] < low || at[1] < low || at[2] < low || at[3] < low) break;
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i) {
+      const auto read = static_cast<unsigned>(std::countr_zero(words[i]));
+      at[i] -= read / 8;
+      words[i] = (load_u64(at[i]) | 1) << read % 8;
+    }
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    streams[i].left = (at[i] + 8 - streams[i].begin) * 8 - std::countr_zero(words[i]);
+  }
+  return done;
+}
+
 // The same of four streams, the first three of which have as many literals each.
 PLEAT_INLINE bool zstd_read_four_streams(const ZstdTable<ZstdHuffmanEntry>& table,
                                          const std::byte* floor, std::span<const std::byte> src,
@@ -36,32 +83,17 @@ PLEAT_INLINE bool zstd_read_four_streams(const ZstdTable<ZstdHuffmanEntry>& tabl
     if (bytes > rest || !zstd_open_stream(floor, src.subspan(at, bytes), streams[i])) return false;
     at += bytes;
   }
-  // Five at a time of each, which a word always has.
-  static_assert(5 * kZstdHuffmanLogMax <= 57);
-  const unsigned shift = 64 - table.log;
-  const ZstdHuffmanEntry* const entries = table.entries;
   const std::size_t last = count - 3 * quarter;
-  std::size_t done = 0;
-  for (; done + 5 <= last; done += 5) {
-    if ((streams[0].left | streams[1].left | streams[2].left | streams[3].left) < 0) return false;
-    std::uint64_t words[4];
-    for (std::size_t i = 0; i < 4; ++i) words[i] = zstd_peek(streams[i]);
-#pragma GCC unroll 5
-    for (std::size_t k = 0; k < 5; ++k) {
-#pragma GCC unroll 4
-      for (std::size_t i = 0; i < 4; ++i) {
-        const ZstdHuffmanEntry entry = entries[words[i] >> shift];
-        to[i * quarter + done + k] = static_cast<std::byte>(entry.symbol);
-        words[i] <<= entry.bits;
-        streams[i].left -= entry.bits;
-      }
+  std::size_t done = zstd_read_fives(table, floor, streams, to, quarter, last);
+  for (; done < quarter; ++done) {
+    for (std::size_t i = 0; i < (done < last ? 4 : 3); ++i) {
+      if (streams[i].left < 0) return false;
+      const ZstdHuffmanEntry entry = table.entries[zstd_peek(streams[i]) >> (64 - table.log)];
+      to[i * quarter + done] = static_cast<std::byte>(entry.symbol);
+      streams[i].left -= entry.bits;
     }
   }
-  for (std::size_t i = 0; i < 4; ++i) {
-    const std::size_t length = i < 3 ? quarter : last;
-    if (!zstd_read_stream(table, streams[i], to + i * quarter + done, length - done)) return false;
-  }
-  return true;
+  return (streams[0].left | streams[1].left | streams[2].left | streams[3].left) == 0;
 }
 
 // Reads the section of literals and returns the bytes that it takes, 0 where it is none. The

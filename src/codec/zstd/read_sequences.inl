@@ -2,6 +2,19 @@
 // The sequences of zstd blocks (RFC 8878, 3.1.1.3.2 and 3.1.1.4), carried out as they are read.
 // Included by isa/*.cpp inside their target region.
 
+// Every code's entry.
+template <std::size_t kCodes, typename CodeOf>
+constexpr std::array<ZstdSequenceEntry, kCodes> zstd_code_entries(const CodeOf& code_of) {
+  std::array<ZstdSequenceEntry, kCodes> entries = {};
+  for (std::size_t code = 0; code < kCodes; ++code) entries[code] = zstd_code_entry(code_of(code));
+  return entries;
+}
+constexpr auto kZstdLiteralLengthEntries = zstd_code_entries<kZstdLiteralLengthCodes>(
+    [](std::size_t code) { return kZstdLiteralLengths[code]; });
+constexpr auto kZstdMatchLengthEntries = zstd_code_entries<kZstdMatchLengthCodes>(
+    [](std::size_t code) { return kZstdMatchLengths[code]; });
+constexpr auto kZstdOffsetEntries = zstd_code_entries<kZstdOffsetCodes>(zstd_offset_code);
+
 // The predefined tables, built by the compiler.
 struct ZstdPredefinedTables {
   ZstdSequenceEntry literal_lengths[1 << kZstdLiteralLengthLogPredefined] = {};
@@ -9,31 +22,36 @@ struct ZstdPredefinedTables {
   ZstdSequenceEntry offsets[1 << kZstdOffsetLogPredefined] = {};
 
   constexpr ZstdPredefinedTables() {
-    zstd_build_sequence_table(
-        kZstdLiteralLengthsPredefined.data(), kZstdLiteralLengthsPredefined.size(),
-        kZstdLiteralLengthLogPredefined, [](std::size_t code) { return kZstdLiteralLengths[code]; },
-        literal_lengths);
-    zstd_build_sequence_table(
-        kZstdMatchLengthsPredefined.data(), kZstdMatchLengthsPredefined.size(),
-        kZstdMatchLengthLogPredefined, [](std::size_t code) { return kZstdMatchLengths[code]; },
-        match_lengths);
+    zstd_build_sequence_table(kZstdLiteralLengthsPredefined.data(),
+                              kZstdLiteralLengthsPredefined.size(), kZstdLiteralLengthLogPredefined,
+                              kZstdLiteralLengthEntries.data(), literal_lengths);
+    zstd_build_sequence_table(kZstdMatchLengthsPredefined.data(),
+                              kZstdMatchLengthsPredefined.size(), kZstdMatchLengthLogPredefined,
+                              kZstdMatchLengthEntries.data(), match_lengths);
     zstd_build_sequence_table(kZstdOffsetsPredefined.data(), kZstdOffsetsPredefined.size(),
-                              kZstdOffsetLogPredefined, zstd_offset_code, offsets);
+                              kZstdOffsetLogPredefined, kZstdOffsetEntries.data(), offsets);
   }
 };
 constexpr ZstdPredefinedTables kZstdPredefined;
 
+constexpr auto kZstdLowMasks = [] {
+  std::array<std::uint64_t, 33> masks = {};
+  for (unsigned count = 0; count < masks.size(); ++count) {
+    masks[count] = (std::uint64_t{1} << count) - 1;
+  }
+  return masks;
+}();
+
 // The lowest `count` bits of a word, up to 32.
 PLEAT_INLINE std::uint64_t zstd_low(std::uint64_t word, unsigned count) noexcept {
-  return word & ((std::uint64_t{1} << count) - 1);
+  return word & kZstdLowMasks[count];
 }
 
 // Takes the table of one kind of code into force, and returns the bytes that its description takes;
 // SIZE_MAX where that is none. A predefined one comes ready.
-template <typename CodeOf>
 PLEAT_INLINE std::size_t zstd_read_sequence_table(ZstdMode mode, std::span<const std::byte> src,
-                                                  std::size_t codes, unsigned log_max,
-                                                  const CodeOf& code_of,
+                                                  std::span<const ZstdSequenceEntry> codes,
+                                                  unsigned log_max,
                                                   const ZstdTable<ZstdSequenceEntry>& predefined,
                                                   ZstdSequenceEntry* memory,
                                                   ZstdTable<ZstdSequenceEntry>& table) noexcept {
@@ -43,22 +61,20 @@ PLEAT_INLINE std::size_t zstd_read_sequence_table(ZstdMode mode, std::span<const
       return 0;
     case ZstdMode::kRepeat:
       return table.entries != nullptr ? 0 : SIZE_MAX;
-    case ZstdMode::kRle: {
-      if (src.empty() || static_cast<std::size_t>(src[0]) >= codes) return SIZE_MAX;
-      const ZstdCode code = code_of(static_cast<std::size_t>(src[0]));
-      memory[0] = {code.base, 0, 0, code.extra_bits};
+    case ZstdMode::kRle:
+      if (src.empty() || static_cast<std::size_t>(src[0]) >= codes.size()) return SIZE_MAX;
+      memory[0] = codes[static_cast<std::size_t>(src[0])];
       table = {memory, 0};
       return 1;
-    }
     case ZstdMode::kOwn:
       break;
   }
   ZstdDistribution distribution;
-  const std::size_t bytes = zstd_read_distribution(src, codes, log_max, distribution);
+  const std::size_t bytes = zstd_read_distribution(src, codes.size(), log_max, distribution);
   table = {};
   if (bytes == 0) return SIZE_MAX;
-  zstd_build_sequence_table(distribution.counts, distribution.symbols, distribution.log, code_of,
-                            memory);
+  zstd_build_sequence_table(distribution.counts, distribution.symbols, distribution.log,
+                            codes.data(), memory);
   table = {memory, distribution.log};
   return bytes;
 }
@@ -67,28 +83,24 @@ PLEAT_INLINE std::size_t zstd_read_literal_lengths(ZstdMode mode, std::span<cons
                                                    ZstdTableMemory& memory,
                                                    ZstdState& state) noexcept {
   return zstd_read_sequence_table(
-      mode, src, kZstdLiteralLengthCodes, kZstdLiteralLengthLogMax,
-      [](std::size_t code) { return kZstdLiteralLengths[code]; },
+      mode, src, kZstdLiteralLengthEntries, kZstdLiteralLengthLogMax,
       {kZstdPredefined.literal_lengths, kZstdLiteralLengthLogPredefined}, memory.literal_lengths,
       state.literal_lengths);
 }
 
 PLEAT_INLINE std::size_t zstd_read_offsets(ZstdMode mode, std::span<const std::byte> src,
                                            ZstdTableMemory& memory, ZstdState& state) noexcept {
-  return zstd_read_sequence_table(
-      mode, src, kZstdOffsetCodes, kZstdOffsetLogMax,
-      [](std::size_t code) { return zstd_offset_code(code); },
-      {kZstdPredefined.offsets, kZstdOffsetLogPredefined}, memory.offsets, state.offsets);
+  return zstd_read_sequence_table(mode, src, kZstdOffsetEntries, kZstdOffsetLogMax,
+                                  {kZstdPredefined.offsets, kZstdOffsetLogPredefined},
+                                  memory.offsets, state.offsets);
 }
 
 PLEAT_INLINE std::size_t zstd_read_match_lengths(ZstdMode mode, std::span<const std::byte> src,
                                                  ZstdTableMemory& memory,
                                                  ZstdState& state) noexcept {
-  return zstd_read_sequence_table(
-      mode, src, kZstdMatchLengthCodes, kZstdMatchLengthLogMax,
-      [](std::size_t code) { return kZstdMatchLengths[code]; },
-      {kZstdPredefined.match_lengths, kZstdMatchLengthLogPredefined}, memory.match_lengths,
-      state.match_lengths);
+  return zstd_read_sequence_table(mode, src, kZstdMatchLengthEntries, kZstdMatchLengthLogMax,
+                                  {kZstdPredefined.match_lengths, kZstdMatchLengthLogPredefined},
+                                  memory.match_lengths, state.match_lengths);
 }
 
 // Reads a block's three tables; as above.
@@ -157,83 +169,89 @@ struct ZstdSequence {
   std::uint32_t offset;  // 0, or more than there is, where the stream is damaged
 };
 
-// Reads one sequence. The last one's states lead nowhere. False where the stream ends before that.
-template <bool kIsLast>
+// Where a sequence stands: `kInside` has kZstdInsideBits before it, and the last one's states lead
+// nowhere.
+enum class ZstdPlace { kInside, kAnywhere, kLast };
+constexpr std::ptrdiff_t kZstdInsideBits = 56;
+
+// Reads one sequence. False where the stream ends before that.
+template <ZstdPlace kPlace>
 PLEAT_INLINE bool zstd_read_sequence(const ZstdState& state, ZstdStream& stream, ZstdCursor& cursor,
                                      ZstdSequence& sequence) noexcept {
-  if (stream.left < 0) return false;
-  const std::uint64_t l = load_u64(&state.literal_lengths.entries[cursor.literal_state]);
-  const std::uint64_t m = load_u64(&state.match_lengths.entries[cursor.match_state]);
-  const std::uint64_t o = load_u64(&state.offsets.entries[cursor.offset_state]);
-  // Both counts of bits stand beside each other, so that one sum is both sums.
-  const auto sums = static_cast<unsigned>((l >> 48) + (m >> 48) + (o >> 48));
-  const unsigned extra_bits = sums >> 8;
-  const unsigned next_bits = kIsLast ? 0 : sums & 255;
-  const auto extra_of = [](std::uint64_t entry) { return static_cast<unsigned>(entry >> 56); };
-  const auto next_bits_of = [](std::uint64_t entry) {
-    return static_cast<unsigned>(entry >> 48 & 255);
-  };
-  const auto next_of = [](std::uint64_t entry) { return entry >> 32 & 0xffff; };
+  if (kPlace != ZstdPlace::kInside && stream.left < 0) return false;
+  const ZstdSequenceEntry l = state.literal_lengths.entries[cursor.literal_state];
+  const ZstdSequenceEntry m = state.match_lengths.entries[cursor.match_state];
+  const ZstdSequenceEntry o = state.offsets.entries[cursor.offset_state];
+  const auto sums = static_cast<unsigned>(l + m + o);
+  const unsigned extra_bits = sums >> 8 & 255;
+  const unsigned next_bits = kPlace == ZstdPlace::kLast ? 0 : sums & 255;
+  const auto extra_of = [](std::uint64_t entry) { return static_cast<unsigned>(entry >> 8 & 255); };
+  const auto next_bits_of = [](std::uint64_t entry) { return static_cast<unsigned>(entry & 255); };
+  const auto next_of = [](std::uint64_t entry) { return entry >> 48; };
+  const auto base_of = [](std::uint64_t entry) { return entry >> 16 & 0xffffffff; };
   std::uint64_t word;
   std::uint64_t offset_extra;
-  std::uint64_t match_extra;
-  std::uint64_t literal_extra;
-  if (extra_bits + next_bits <= 56) [[likely]] {
+  std::uint64_t match_extra = 0;
+  std::uint64_t literal_extra = 0;
+  if (extra_bits + next_bits <= kZstdInsideBits) [[likely]] {
     // From the last bit that is read to the first.
-    word = zstd_top(zstd_peek(stream), extra_bits + next_bits);
+    word = zstd_top(kPlace == ZstdPlace::kInside ? zstd_peek_inside(stream) : zstd_peek(stream),
+                    extra_bits + next_bits);
     stream.left -= extra_bits + next_bits;
-    std::uint64_t extra = word >> next_bits;
-    literal_extra = zstd_low(extra, extra_of(l));
-    extra >>= extra_of(l);
-    match_extra = zstd_low(extra, extra_of(m));
-    offset_extra = extra >> extra_of(m);
+    offset_extra = word >> next_bits;
+    // Only lengths that are copied in more than one piece have further bits.
+    if (((l | m) & 0xff00) != 0) [[unlikely]] {
+      literal_extra = zstd_low(offset_extra, extra_of(l));
+      offset_extra >>= extra_of(l);
+      match_extra = zstd_low(offset_extra, extra_of(m));
+      offset_extra >>= extra_of(m);
+    }
   } else {
     offset_extra = zstd_read(stream, extra_of(o));
     match_extra = zstd_read(stream, extra_of(m));
     literal_extra = zstd_read(stream, extra_of(l));
     word = zstd_read(stream, next_bits);
   }
-  if (!kIsLast) {
+  if (kPlace != ZstdPlace::kLast) {
     cursor.offset_state = next_of(o) + zstd_low(word, next_bits_of(o));
     word >>= next_bits_of(o);
     cursor.match_state = next_of(m) + zstd_low(word, next_bits_of(m));
     word >>= next_bits_of(m);
     cursor.literal_state = next_of(l) + zstd_low(word, next_bits_of(l));
   }
-  sequence.literal_count = (l & 0xffffffff) + literal_extra;
-  sequence.length = (m & 0xffffffff) + match_extra;
+  sequence.literal_count = base_of(l) + literal_extra;
+  sequence.length = base_of(m) + match_extra;
 
   // Values up to 3 are one of the last offsets: one further, without literals before. Which it is
-  // nobody can foresee, so that nothing branches.
-  const auto value = static_cast<std::uint32_t>(o + offset_extra);
-  const bool is_new = value > 3;
-  const std::uint32_t which = is_new ? 3 : value - 1 + (sequence.literal_count == 0);
-  const std::uint32_t first = cursor.repeats[0];
-  const std::uint32_t second = cursor.repeats[1];
-  std::uint32_t offset = is_new ? value - 3 : first - 1;
-  offset = which == 2 ? cursor.repeats[2] : offset;
-  offset = which == 1 ? second : offset;
-  offset = which == 0 ? first : offset;
-  cursor.repeats[2] = which >= 2 ? second : cursor.repeats[2];
-  cursor.repeats[1] = which >= 1 ? first : second;
+  // nobody can foresee, so that masks choose, of which no compiler makes branches.
+  const std::uint64_t value = base_of(o) + offset_extra;
+  const auto which = static_cast<std::int64_t>(value - 1 + (sequence.literal_count == 0));
+  const auto below = [which](std::int64_t limit) {
+    return static_cast<std::uint32_t>((which - limit) >> 63);
+  };
+  const auto [first, second, third] = cursor.repeats;
+  const std::uint32_t if_first = (first ^ second) & below(1);
+  const std::uint32_t if_second = (second ^ third) & below(2);
+  auto offset = static_cast<std::uint32_t>(value - 3);
+  if (value == 3) [[unlikely]]
+    offset = first - 1;
+  offset ^= (offset ^ third ^ if_second ^ if_first) & below(3);
+  cursor.repeats[2] = second ^ if_second;
+  cursor.repeats[1] = first ^ if_first;
   cursor.repeats[0] = offset;
   sequence.offset = offset;
   return true;
 }
 
-// Copies a match of `length` bytes, and up to kZstdLiteralSlack behind it. Which offsets are
-// shorter than a block, and repeat themselves in it, nobody can foresee: nothing branches on that.
+// Copies a match of `length` bytes, and up to kZstdLiteralSlack behind it.
 PLEAT_INLINE void zstd_copy_match(std::byte* out, std::size_t offset, std::size_t length) noexcept {
-  constexpr std::size_t kStep = sizeof(Block);
-  const std::size_t period = offset < kStep ? offset : kStep;
-  block_store(out, block_repeat(out - offset, period));
-  const std::size_t distance = offset < kStep ? block_repeat_distance(period) : offset;
-  for (std::size_t at = kStep; at < 32; at += kStep) {
-    block_store(out + at, block_load(out + at - distance));
+  constexpr std::size_t kFirst = 32;  // most are not longer
+  if (offset < 8) [[unlikely]] {
+    copy_match_wide(out, offset, length);
+    return;
   }
-  for (std::size_t at = 32; at < length; at += kStep) {
-    block_store(out + at, block_load(out + at - distance));
-  }
+  for (std::size_t at = 0; at < kFirst; at += 8) put(out + at, load_u64(out + at - offset));
+  if (length > kFirst) copy_match_wide(out + kFirst, offset, length - kFirst);
 }
 
 // Copies the literals and the match of one sequence. False where they do not fit, or lead nowhere.
@@ -274,6 +292,7 @@ PLEAT_INLINE bool zstd_run_sequences(ZstdDecoder& decoder, ZstdStream stream, st
                                      std::span<const std::byte> literals,
                                      ZstdOutput& output) noexcept {
   const ZstdState state = decoder.state;
+  const ZstdOutput room = output;
   ZstdCursor cursor;
   cursor.literal_state = zstd_read(stream, state.literal_lengths.log);
   cursor.offset_state = zstd_read(stream, state.offsets.log);
@@ -283,14 +302,20 @@ PLEAT_INLINE bool zstd_run_sequences(ZstdDecoder& decoder, ZstdStream stream, st
   const std::byte* const literal_end = literal + literals.size();
   std::byte* out = output.at;
   ZstdSequence sequence;
-  for (; count > 1; --count) {
-    if (!zstd_read_sequence<false>(state, stream, cursor, sequence) ||
-        !zstd_run_sequence(sequence, literal, literal_end, output, out)) {
+  for (; count > 1 && stream.left >= kZstdInsideBits; --count) {
+    if (!zstd_read_sequence<ZstdPlace::kInside>(state, stream, cursor, sequence) ||
+        !zstd_run_sequence(sequence, literal, literal_end, room, out)) {
       return false;
     }
   }
-  if (!zstd_read_sequence<true>(state, stream, cursor, sequence) || stream.left != 0 ||
-      !zstd_run_sequence(sequence, literal, literal_end, output, out)) {
+  for (; count > 1; --count) {
+    if (!zstd_read_sequence<ZstdPlace::kAnywhere>(state, stream, cursor, sequence) ||
+        !zstd_run_sequence(sequence, literal, literal_end, room, out)) {
+      return false;
+    }
+  }
+  if (!zstd_read_sequence<ZstdPlace::kLast>(state, stream, cursor, sequence) || stream.left != 0 ||
+      !zstd_run_sequence(sequence, literal, literal_end, room, out)) {
     return false;
   }
   decoder.state.repeats = {cursor.repeats[0], cursor.repeats[1], cursor.repeats[2]};

@@ -62,44 +62,65 @@ template <typename Fill>
 PLEAT_INLINE constexpr void zstd_spread(const std::int16_t* counts, std::size_t symbols,
                                         unsigned log, const Fill& fill) noexcept {
   const std::size_t size = std::size_t{1} << log;
-  std::uint8_t symbol_of[1 << kZstdLiteralLengthLogMax];
+  // All symbols in order, written in pieces of a fixed size.
+  constexpr std::size_t kPiece = 16;
+  std::uint8_t symbols_of[(1 << kZstdLiteralLengthLogMax) + kPiece];
+  std::uint8_t spread[1 << kZstdLiteralLengthLogMax];
   std::uint16_t next[kZstdMatchLengthCodes];
   std::size_t top = size;
+  std::size_t end = 0;
   for (std::size_t symbol = 0; symbol < symbols; ++symbol) {
     const std::int16_t count = counts[symbol];
     next[symbol] = static_cast<std::uint16_t>(count < 0 ? 1 : count);
-    if (count < 0) symbol_of[--top] = static_cast<std::uint8_t>(symbol);
+    if (count < 0) {
+      spread[--top] = static_cast<std::uint8_t>(symbol);
+      continue;
+    }
+    const std::size_t begin = end;
+    end += static_cast<std::size_t>(count);
+    for (std::size_t at = begin; at == begin || at < end; at += kPiece) {
+      std::fill_n(symbols_of + at, kPiece, static_cast<std::uint8_t>(symbol));
+    }
   }
+  // Each symbol's state is `step` behind the one before it, so that the states in order have
+  // symbols that are the step's inverse apart; but for states that rare symbols have.
   const std::size_t step = (size >> 1) + (size >> 3) + 3;
-  std::size_t state = 0;
-  for (std::size_t symbol = 0; symbol < symbols; ++symbol) {
-    for (std::int16_t i = 0; i < counts[symbol]; ++i) {
-      symbol_of[state] = static_cast<std::uint8_t>(symbol);
+  std::size_t inverse = step * (2 - step * step);
+  inverse *= 2 - step * inverse;
+  const std::uint8_t* symbol_of = symbols_of;
+  if (top < size) {
+    std::size_t state = 0;
+    for (std::size_t i = 0; i < end; ++i) {
+      spread[state] = symbols_of[i];
       do {
         state = (state + step) & (size - 1);
       } while (state >= top);
     }
+    symbol_of = spread;
+    inverse = 1;
   }
-  for (state = 0; state < size; ++state) {
-    const std::size_t symbol = symbol_of[state];
+  for (std::size_t state = 0; state < size; ++state) {
+    const std::size_t symbol = symbol_of[state * inverse & (size - 1)];
     const std::uint32_t number = next[symbol]++;
-    const unsigned bits = log + 1 - static_cast<unsigned>(std::bit_width(number));
+    const unsigned bits = log + 1 - static_cast<unsigned>(std::bit_width(number | 1));
     fill(state, symbol, static_cast<std::uint16_t>((number << bits) - size), bits);
   }
 }
 
-// code_of(symbol): what the symbol stands for.
-template <typename CodeOf>
+// The entry of a code whose next state is 0.
+constexpr ZstdSequenceEntry zstd_code_entry(ZstdCode code) {
+  return std::uint64_t{code.base} << 16 | std::uint64_t{code.extra_bits} << 8;
+}
+
+// codes[symbol]: what the symbol stands for.
 PLEAT_INLINE constexpr void zstd_build_sequence_table(const std::int16_t* counts,
                                                       std::size_t symbols, unsigned log,
-                                                      const CodeOf& code_of,
+                                                      const ZstdSequenceEntry* codes,
                                                       ZstdSequenceEntry* entries) noexcept {
-  zstd_spread(
-      counts, symbols, log,
-      [&](std::size_t state, std::size_t symbol, std::uint16_t next, unsigned bits) {
-        const ZstdCode code = code_of(symbol);
-        entries[state] = {code.base, next, static_cast<std::uint8_t>(bits), code.extra_bits};
-      });
+  zstd_spread(counts, symbols, log,
+              [&](std::size_t state, std::size_t symbol, std::uint16_t next, unsigned bits) {
+                entries[state] = codes[symbol] | bits | std::uint64_t{next} << 48;
+              });
 }
 
 // Reads the weights of a Huffman code's symbols, all but the last one's, and returns how many there
