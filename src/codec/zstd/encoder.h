@@ -42,10 +42,16 @@ struct ZstdWrittenSequence {
   std::uint32_t value;  // of the offset: 1 to 3 for one of the last ones, else 3 more than it
 };
 
-template <std::size_t kContentBytes, unsigned kHashBits>
+template <std::size_t kContentBytes>
 struct ZstdEncoderOf {
   static constexpr std::size_t kBytes = kContentBytes;
-  static constexpr unsigned kBitsOfHash = kHashBits;
+  static constexpr bool kIsPage = kBytes == kPageSize;
+  static constexpr unsigned kHashBits = kIsPage ? 12 : 14;
+  // A page's literals are too few for longer codes: these take more to describe than they save.
+  static constexpr unsigned kHuffmanLogMax = kIsPage ? 9 : 10;
+  // How many 64ths of the literals their code has to save. A page's cost its reader more time than
+  // they save memory; groups are for density.
+  static constexpr std::size_t kLiteralGain = kIsPage ? 10 : 1;
 
   // The last position whose bytes have this hash; 0 where there was none.
   alignas(64) std::uint16_t positions[std::size_t{1} << kHashBits];
@@ -58,8 +64,8 @@ struct ZstdEncoderOf {
   // Of content whose sequences are longer than what they stand for, too.
   alignas(64) std::byte block[3 * kBytes];
 };
-struct ZstdEncoder : ZstdEncoderOf<kPageSize, 12> {};
-struct ZstdGroupEncoder : ZstdEncoderOf<kGroupBytes, 14> {};
+struct ZstdEncoder : ZstdEncoderOf<kPageSize> {};
+struct ZstdGroupEncoder : ZstdEncoderOf<kGroupBytes> {};
 static_assert(sizeof(ZstdEncoder) <= 64 * 1024);
 
 }  // namespace pleat::codec

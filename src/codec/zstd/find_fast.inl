@@ -61,13 +61,13 @@ PLEAT_INLINE ZstdFound zstd_find_fast(const std::byte* content, Encoder& encoder
                        content,
                        {kZstdRepeatOffsets[0], kZstdRepeatOffsets[1], kZstdRepeatOffsets[2]}};
   const auto note = [&](const std::byte* where) {
-    encoder.positions[zstd_hash(load_u64(where), Encoder::kBitsOfHash)] =
+    encoder.positions[zstd_hash(load_u64(where), Encoder::kHashBits)] =
         static_cast<std::uint16_t>(where - content);
   };
   const std::byte* at = content + 1;
   while (at < last) {
     const std::uint64_t word = load_u64(at);
-    std::uint16_t& position = encoder.positions[zstd_hash(word, Encoder::kBitsOfHash)];
+    std::uint16_t& position = encoder.positions[zstd_hash(word, Encoder::kHashBits)];
     const std::byte* match = content + position;
     position = static_cast<std::uint16_t>(at - content);
     // One byte on at the last offset, which costs least to tell.

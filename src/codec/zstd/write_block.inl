@@ -13,7 +13,7 @@ template <typename Encoder>
 PLEAT_INLINE std::size_t zstd_write_block(const std::byte* content, std::byte* dst,
                                           std::size_t capacity, Encoder& encoder) noexcept {
   const ZstdFound found = zstd_find_fast(content, encoder);
-  std::byte* at = zstd_write_literals(encoder.literals, found.literals, encoder.block);
+  std::byte* at = zstd_write_literals<Encoder>(encoder.literals, found.literals, encoder.block);
   if (static_cast<std::size_t>(at - encoder.block) >= Encoder::kBytes) return 0;
   at = zstd_write_sequences(encoder, found.sequences, at);
   const auto size = static_cast<std::size_t>(at - encoder.block);

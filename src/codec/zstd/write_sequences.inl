@@ -80,7 +80,7 @@ PLEAT_INLINE ZstdChosenTable zstd_write_table(const std::uint16_t (&counts)[kCod
   }
   const auto fitting = static_cast<unsigned>(std::bit_width(total - 1));
   const auto needed = static_cast<unsigned>(std::bit_width(symbols - 1)) + 1;
-  const unsigned log = std::min(std::max({fitting > 2 ? fitting - 2 : 0, needed, 5u}), log_max);
+  const unsigned log = std::min(std::max({fitting > 3 ? fitting - 3 : 0, needed, 5u}), log_max);
   std::int16_t states[kCodes];
   const std::uint32_t own_cost = zstd_normalize(counts, symbols, total, log, states);
   const std::size_t bytes = zstd_write_distribution(states, symbols, log, dst);
@@ -148,7 +148,7 @@ PLEAT_INLINE std::byte* zstd_write_sequences(Encoder& encoder, std::size_t count
     zstd_step(*offsets.table, codes.offset, offset_state, writer);
     zstd_step(*matches.table, codes.match_length, match_state, writer);
     zstd_step(*literals.table, codes.literal_length, literal_state, writer);
-    if constexpr (Encoder::kBytes > kPageSize) zstd_flush(writer);
+    if constexpr (!Encoder::kIsPage) zstd_flush(writer);
     add_extra(i);
   }
   const auto add_state = [&writer](const ZstdWriteTable& table, std::uint32_t state) {
