@@ -32,7 +32,7 @@ complete -c pleat -n '__fish_seen_subcommand_from create' -s s -l size -x -a $si
 complete -c pleat -n '__fish_seen_subcommand_from create' -l size-max -x -a $sizes -d 'Largest size it may be set to'
 complete -c pleat -n '__fish_seen_subcommand_from set' -s s -l size -x -a $sizes -d 'New size of the device'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 lz4:fast lz4hc zstd line line,fallback=lz4' -d 'Codec of written pages'
-complete -c pleat -n '__fish_seen_subcommand_from create' -l recompress -x -a 'lz4hc zstd lz4 line lz4hc,block=16384 lz4,block=16384' -d 'Codec of recompression'
+complete -c pleat -n '__fish_seen_subcommand_from create' -l recompress -x -a 'lz4hc zstd lz4 line lz4hc,block=16384 zstd,block=16384 lz4,block=16384' -d 'Codec of recompression'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l writeback-device -r -d 'Where pleat writeback writes to'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s m -l mem-limit -x -a $sizes -d 'Most memory for stored pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l queues -x -d 'Hardware queues'

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A page and a capacity made of any bytes, as a zstd frame by every tier; libzstd is the reference.
+// A page and a capacity made of any bytes, as a zstd frame by every tier, for which libzstd is the
+// reference; and a group of what follows.
 #include <zstd.h>
 
 #include <memory>
+#include <span>
+#include <vector>
 
+#include "codec/group_codec.h"
 #include "codec/zstd/frame.h"
 #include "round_trip.h"
 
@@ -20,6 +24,31 @@ Reference decode(std::span<const std::byte> frame) {
       ZSTD_decompress(reference.page.data(), pleat::kPageSize, frame.data(), frame.size());
   if (size != pleat::kPageSize) reference.error = "libzstd refuses it";
   return reference;
+}
+
+void check_group(pleat::fuzz::Input& input) {
+  using namespace pleat::codec;
+  static const auto encoder = std::make_unique<ZstdGroupEncoder>();
+  std::vector<std::byte> group;
+  for (std::size_t i = 0; i < pleat::kGroupPages; ++i) {
+    const pleat::fuzz::Page page = pleat::fuzz::build_page(input);
+    group.insert(group.end(), page.begin(), page.end());
+  }
+  std::vector<std::byte> first;
+  std::vector<std::byte> back(pleat::kGroupBytes);
+  for (const Kernels* tier : available_kernels()) {
+    std::vector<std::byte> block(pleat::kGroupBytes);
+    block.resize(tier->zstd_compress_group(group.data(), block.data(), block.size(), *encoder));
+    if (tier == available_kernels().front()) first = block;
+    fuzz_check(block == first, "all tiers find the same block of a group");
+    if (block.empty()) continue;
+    for (std::size_t pages = 1; pages <= pleat::kGroupPages; ++pages) {
+      fuzz_check(
+          decode_group(*tier, CodecId::kZstd, block.data(), block.size(), back.data(), pages) &&
+              std::memcmp(back.data(), group.data(), pages * pleat::kPageSize) == 0,
+          "the pages come back");
+    }
+  }
 }
 
 }  // namespace
@@ -42,5 +71,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return decoded.error == 0 && decoded.size == pleat::kPageSize;
       },
       decode);
+  check_group(input);
   return 0;
 }

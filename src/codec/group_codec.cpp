@@ -66,8 +66,9 @@ bool decode_group(const Kernels& kernels, CodecId id, const std::byte* src, std:
                   std::byte* group, std::size_t pages) noexcept {
   if (id == CodecId::kZstd) {
     ZstdDecoder decoder;
-    ZstdOutput output{group, group, group + kGroupBytes, {}};
-    return kernels.zstd_decompress_block(decoder, src, size, output) && output.at == output.end;
+    ZstdOutput output{group, group, group + kGroupBytes};
+    output.enough = group + pages * kPageSize;
+    return kernels.zstd_decompress_block(decoder, src, size, output) && output.at >= output.enough;
   }
   return id == CodecId::kLz4 && kernels.lz4_decompress_group(src, size, group, pages);
 }

@@ -71,7 +71,8 @@ struct Kernels {
                                      ZstdGroupEncoder& encoder) noexcept;
 
   // Decodes the content of one compressed block of zstd's format: true if it is well-formed, uses
-  // all `size` bytes and fits in the output, whose `at` is behind it then. Reads nothing outside
+  // all `size` bytes and fits in the output, whose `at` is behind it then; or where the output says
+  // what is enough, and that is reached. Reads nothing outside
   // src[0, size), the output before `at` and its dictionary, writes nothing outside the output, for
   // any input. What the block leaves to the next one of its frame is in decoder.state.
   bool (*zstd_decompress_block)(ZstdDecoder& decoder, const std::byte* src, std::size_t size,

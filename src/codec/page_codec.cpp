@@ -183,7 +183,7 @@ bool decode_page(const Kernels& kernels, CodecId id, const std::byte* src, std::
     case CodecId::kZstd: {
       // On the stack, where it is in the cache as likely as not.
       ZstdDecoder decoder;
-      ZstdOutput output{page, page, page + kPageSize, {}};
+      ZstdOutput output{page, page, page + kPageSize};
       return kernels.zstd_decompress_block(decoder, src, size, output) && output.at == output.end;
     }
     case CodecId::kRaw:

@@ -214,8 +214,15 @@ TEST_F(ZstdCompress, LibzstdDecodesGroups) {
       if (first.empty()) first = block;
       ASSERT_EQ(block, first);
       if (block.empty()) continue;
-      ASSERT_TRUE(decode_group(*tier, CodecId::kZstd, block.data(), block.size(), back.data(), 4));
-      ASSERT_EQ(std::memcmp(back.data(), group.bytes.data(), kGroupBytes), 0);
+      for (std::size_t pages = 1; pages <= kGroupPages; ++pages) {
+        std::byte* const src = in_.last(block.size());
+        std::memcpy(src, block.data(), block.size());
+        std::byte* const dst = out_.first();
+        std::memset(dst, 0xa5, kGroupBytes);
+        ASSERT_TRUE(decode_group(*tier, CodecId::kZstd, src, block.size(), dst, pages)) << pages;
+        ASSERT_EQ(std::memcmp(dst, group.bytes.data(), pages * kPageSize), 0) << pages;
+        ASSERT_FALSE(decode_group(*tier, CodecId::kZstd, src, block.size() - 1, dst, 4));
+      }
       EXPECT_EQ(tier->zstd_compress_group(group.bytes.data(), out_.last(block.size() - 1),
                                           block.size() - 1, *encoder),
                 0u);
@@ -225,6 +232,32 @@ TEST_F(ZstdCompress, LibzstdDecodesGroups) {
     const std::size_t size = ZSTD_decompress(back.data(), kGroupBytes, frame.data(), frame.size());
     ASSERT_EQ(size, kGroupBytes) << group.name << ": " << ZSTD_getErrorName(size);
     ASSERT_EQ(std::memcmp(back.data(), group.bytes.data(), kGroupBytes), 0) << group.name;
+  }
+}
+
+// A damaged block of a group yields some pages or none, and nothing outside is touched.
+TEST_F(ZstdCompress, DamagedGroupsAreContained) {
+  const auto encoder = std::make_unique<ZstdGroupEncoder>();
+  std::mt19937 random(1);
+  const auto groups = test::sample_groups();
+  std::vector<std::byte> block(kGroupBytes);
+  for (unsigned trial = 0; trial < 20'000; ++trial) {
+    const test::SampleGroup& group = groups[random() % groups.size()];
+    const Kernels& tier = *available_kernels()[random() % available_kernels().size()];
+    if (trial % 16 == 0 || block.empty()) {
+      block.resize(kGroupBytes);
+      block.resize(
+          tier.zstd_compress_group(group.bytes.data(), block.data(), block.size(), *encoder));
+      if (block.empty()) continue;
+    }
+    std::byte* const src = in_.last(block.size());
+    std::memcpy(src, block.data(), block.size());
+    for (std::size_t flips = 1 + random() % 3; flips > 0; --flips) {
+      src[random() % block.size()] ^= static_cast<std::byte>(1u << random() % 8);
+    }
+    const std::size_t pages = 1 + random() % kGroupPages;
+    (void)decode_group(tier, CodecId::kZstd, src, block.size(), out_.first(), pages);
+    (void)decode_group(tier, CodecId::kZstd, src, random() % block.size(), out_.first(), pages);
   }
 }
 

@@ -63,7 +63,9 @@ struct ZstdOutput {
   std::byte* begin;  // of the frame
   std::byte* at;     // of the block; behind it when it is decoded
   std::byte* end;
-  std::span<const std::byte> dictionary;  // ends where the frame begins
+  std::span<const std::byte> dictionary = {};  // ends where the frame begins
+  // Where this is reached the block may end: what it holds behind is not judged. Null: nowhere.
+  const std::byte* enough = nullptr;
 };
 
 }  // namespace pleat::codec

@@ -112,7 +112,7 @@ ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte>
   if (header.has_content_size && header.content_size > capacity) return {EMSGSIZE, 0};
 
   decoder.state = dictionary != nullptr ? dictionary->state() : ZstdState{};
-  ZstdOutput output{dst.data(), dst.data(), nullptr, {}};
+  ZstdOutput output{dst.data(), dst.data(), nullptr};
   if (dictionary != nullptr) output.dictionary = dictionary->content();
   src = src.subspan(header.bytes);
   for (bool is_last = false; !is_last;) {

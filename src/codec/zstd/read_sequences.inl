@@ -286,8 +286,8 @@ PLEAT_INLINE bool zstd_run_sequence(const ZstdSequence& sequence, const std::byt
   return true;
 }
 
-// Carries out `count` sequences and what literals are left. True if the streams are exactly these;
-// output.at is behind them then.
+// Carries out `count` sequences and what literals are left, or as many as are enough. True if the
+// streams are exactly these; output.at is behind them then.
 PLEAT_INLINE bool zstd_run_sequences(ZstdDecoder& decoder, ZstdStream stream, std::size_t count,
                                      std::span<const std::byte> literals,
                                      ZstdOutput& output) noexcept {
@@ -302,18 +302,25 @@ PLEAT_INLINE bool zstd_run_sequences(ZstdDecoder& decoder, ZstdStream stream, st
   const std::byte* const literal_end = literal + literals.size();
   std::byte* out = output.at;
   ZstdSequence sequence;
-  for (; count > 1 && stream.left >= kZstdInsideBits; --count) {
+  const std::byte* const enough = room.enough != nullptr ? room.enough : room.end;
+  for (; count > 1 && stream.left >= kZstdInsideBits && out < enough; --count) {
     if (!zstd_read_sequence<ZstdPlace::kInside>(state, stream, cursor, sequence) ||
         !zstd_run_sequence(sequence, literal, literal_end, room, out)) {
       return false;
     }
   }
-  for (; count > 1; --count) {
+  for (; count > 1 && out < enough; --count) {
     if (!zstd_read_sequence<ZstdPlace::kAnywhere>(state, stream, cursor, sequence) ||
         !zstd_run_sequence(sequence, literal, literal_end, room, out)) {
       return false;
     }
   }
+  if (out >= enough && enough < room.end) {
+    output.at = out;
+    return true;
+  }
+  // Each is of 3 bytes at least: behind the last one there is no room for another.
+  if (count > 1) return false;
   if (!zstd_read_sequence<ZstdPlace::kLast>(state, stream, cursor, sequence) || stream.left != 0 ||
       !zstd_run_sequence(sequence, literal, literal_end, room, out)) {
     return false;
