@@ -95,7 +95,8 @@ int run(const std::vector<std::string>& paths) {
   std::printf("\n|---|---:|");
   for (std::size_t i = 0; i < paths.size(); ++i) std::printf("---:|");
   std::printf("\n");
-  for (const char* spec : {"lz4", "lz4,block=16384", "lz4hc", "lz4hc,block=16384"}) {
+  for (const char* spec :
+       {"lz4", "lz4,block=16384", "lz4hc", "lz4hc,block=16384", "zstd", "zstd,block=16384"}) {
     std::vector<double> ratio;
     std::vector<double> grouped;
     std::vector<double> recompress;

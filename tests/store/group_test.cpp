@@ -88,6 +88,31 @@ TEST_F(Groups, NeighboursBecomeOneObject) {
   EXPECT_GT(store_->stats().compr_data_size, after.compr_data_size * 11 / 10);
 }
 
+// Made of pages of the same codec, some of which stay single; and damage to a block is found.
+TEST_F(Groups, AreOfZstdToo) {
+  StoreOptions options = recompressing_store(kSlots, "zstd,block=16384");
+  options.codec = "zstd";
+  open(options);
+  put_all();
+  expect_pages(0, kSlots);
+  session_->discard(kSlots - 1, 1);
+  const RecompressResult result = recompress();
+  EXPECT_EQ(result.pages_recompressed, kSlots - kGroupPages);
+  EXPECT_EQ(store_->stats().pages_grouped, kSlots - kGroupPages);
+  expect_pages(0, kSlots - 1);
+  const TestPage page = read_page(*session_, 2);
+  std::byte* const bytes = object(2);
+  for (std::size_t at = sizeof(GroupHeader); at < sizeof(GroupHeader) + 64; ++at) {
+    bytes[at] ^= std::byte{0x10};
+    EXPECT_TRUE(is_corrupt(2)) << at;
+    bytes[at] ^= std::byte{0x10};
+  }
+  EXPECT_EQ(read_page(*session_, 2), page);
+  EXPECT_EQ(session_->write(2, page_of(1).data()), StoreStatus::kOk);
+  EXPECT_EQ(read_page(*session_, 2), page_of(1));
+  EXPECT_EQ(read_page(*session_, 3), page_of(3));
+}
+
 TEST_F(Groups, WhatIsNoWholeGroupIsRecompressedSingly) {
   put_all();
   session_->discard(1, 1);
