@@ -13,7 +13,7 @@ namespace {
 // without its option.
 bool names_a_codec(std::string_view spec) {
   for (const std::string_view plain :
-       {"lz4hc", "lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4", "zstd", "zstd:1"}) {
+       {"lz4hc", "lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4", "zstd", "zstd:1", "zstd:fast"}) {
     if (spec == plain) return true;
   }
   constexpr std::string_view kFallback = ",fallback=lz4";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// A page and a capacity made of any bytes, as a zstd frame by every tier, for which libzstd is the
-// reference; and a group of what follows.
+// A page, a level and a capacity made of any bytes, as a zstd frame by every tier, for which
+// libzstd is the reference; and a group of what follows.
 #include <zstd.h>
 
 #include <memory>
@@ -59,11 +59,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const auto decoder = std::make_unique<ZstdDecoder>();
   pleat::fuzz::Input input(data, size);
   const std::size_t capacity = input.word() % (kZstdFrameBound + 1);
+  const unsigned level = 1 + input.byte() % kZstdLevels;
   pleat::fuzz::check_round_trip(
       pleat::fuzz::build_page(input), kZstdFrameBound, capacity,
       [](const Kernels& tier) { return reinterpret_cast<const void*>(tier.zstd_compress); },
-      [](const Kernels& tier, const std::byte* page, std::byte* dst, std::size_t room) {
-        return write_zstd_frame(tier, page, dst, room, *encoder);
+      [level](const Kernels& tier, const std::byte* page, std::byte* dst, std::size_t room) {
+        return write_zstd_frame(tier, page, dst, room, level, *encoder);
       },
       [](const Kernels& tier, const std::byte* src, std::size_t bytes, std::byte* page) {
         const ZstdDecoded decoded =

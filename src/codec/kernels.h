@@ -64,9 +64,10 @@ struct Kernels {
   bool (*line_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
   // Compresses one page to the content of one compressed block of zstd's format, which a frame's
-  // first block may have; as lz4_compress. And a group.
+  // first block may have; as lz4_compress. `level` is from 1 to kZstdLevels. And a group, at the
+  // densest one.
   std::size_t (*zstd_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
-                               ZstdEncoder& encoder) noexcept;
+                               unsigned level, ZstdEncoder& encoder) noexcept;
   std::size_t (*zstd_compress_group)(const std::byte* group, std::byte* dst, std::size_t capacity,
                                      ZstdGroupEncoder& encoder) noexcept;
 

@@ -71,12 +71,13 @@ std::string codec_or_default(const std::string& spec, const Kernels& kernels) {
 PageCodec::PageCodec(const Plan& plan, std::string spec, const Kernels& kernels)
     : lz4_level_(plan.lz4_level),
       line_level_(plan.line_level),
+      zstd_level_(plan.zstd_level),
       spec_(std::move(spec)),
       kernels_(&kernels),
       lz4_(plan.lz4_level != 0 ? std::make_unique<Lz4Workspace>() : nullptr),
       lz4hc_(plan.lz4hc ? std::make_unique<Lz4HcWorkspace>() : nullptr),
       line_(plan.line_level != 0 ? std::make_unique<LineWorkspace>() : nullptr),
-      zstd_(plan.zstd ? std::make_unique<ZstdEncoder>() : nullptr) {
+      zstd_(plan.zstd_level != 0 ? std::make_unique<ZstdEncoder>() : nullptr) {
   if (chooses()) second_ = std::make_unique<std::array<std::byte, kPageSize>>();
 }
 
@@ -111,8 +112,9 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
     if (!spec.options.empty()) {
       return unknown_option(spec.name, spec.options[0].first, spec.options[0].second);
     }
-    if (!spec.level.empty() && spec.level != "1") return unknown_level(spec, "1");
-    return PageCodec({.zstd = true}, "zstd", kernels);
+    if (spec.level == "fast") return PageCodec({.zstd_level = 1}, "zstd:fast", kernels);
+    if (!spec.level.empty() && spec.level != "1") return unknown_level(spec, "fast, 1");
+    return PageCodec({.zstd_level = 2}, "zstd", kernels);
   }
   if (spec.name != "line") {
     return Error{EINVAL, "unknown codec '" + spec.name + "'; there is: lz4, lz4hc, line, zstd"};
@@ -144,7 +146,7 @@ std::size_t PageCodec::workspace_bytes() const noexcept {
 Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
   if (chooses()) return choose(page, dst, capacity);
   if (zstd_ != nullptr) {
-    return {kernels_->zstd_compress(page, dst, capacity, *zstd_), CodecId::kZstd};
+    return {kernels_->zstd_compress(page, dst, capacity, zstd_level_, *zstd_), CodecId::kZstd};
   }
   if (line_ != nullptr) {
     return {kernels_->line_compress(page, dst, capacity, line_level_, *line_), CodecId::kLine};
@@ -213,7 +215,8 @@ bool PageCodec::decode(CodecId id, const std::byte* src, std::size_t size,
 
 std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
                                 std::size_t capacity) noexcept {
-  if (zstd_ != nullptr) return write_zstd_frame(*kernels_, page, dst, capacity, *zstd_);
+  if (zstd_ != nullptr)
+    return write_zstd_frame(*kernels_, page, dst, capacity, zstd_level_, *zstd_);
   if (!chooses()) return encode(page, dst, capacity).size;
   if (capacity == 0) return 0;
   Encoded encoded = encode(page, dst, std::min(capacity, kPageSize) - 1);

@@ -84,7 +84,7 @@ class PageCodec {
     unsigned lz4_level = 0;  // 0: the codec has no LZ4 in it
     bool lz4hc = false;
     unsigned line_level = 0;
-    bool zstd = false;
+    unsigned zstd_level = 0;
   };
   PageCodec(const Plan& plan, std::string spec, const Kernels& kernels);
   bool may_be(CodecId id) const noexcept;
@@ -93,6 +93,7 @@ class PageCodec {
 
   unsigned lz4_level_;
   unsigned line_level_;
+  unsigned zstd_level_;
   std::string spec_;
   const Kernels* kernels_;
   // Of the codecs in use.

@@ -34,7 +34,7 @@ namespace pleat::daemon {
 
 namespace {
 
-// The worker's threads need a few KiB of stack; the default of 8 MiB would count against
+// The worker's threads need some tens of KiB of stack; the default of 8 MiB would count against
 // RLIMIT_MEMLOCK in full.
 constexpr std::size_t kThreadStackBytes = std::size_t{256} << 10;
 

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/process.h"
 #include "store/background_thread.h"
 #include "store/futex.h"
 
@@ -16,7 +17,11 @@ ErrandThread::~ErrandThread() {
 }
 
 Result<void> ErrandThread::start(const char* name, bool io_flusher) {
-  auto started = start_background_thread(name, io_flusher, [this] { serve(); });
+  auto started = start_background_thread(name, io_flusher, [this, io_flusher] {
+    // Pages are decoded on it.
+    if (io_flusher) touch_stack();
+    serve();
+  });
   if (!started) return std::move(started).error();
   thread_ = *std::move(started);
   return {};

@@ -152,11 +152,11 @@ void Store::Recompressor::encode_page(std::size_t index) noexcept {
   Try& page = tries_[index];
   std::byte* const bytes = pages_.data() + index * kPageSize;
   page.encoded = {0, codec::CodecId::kRaw};
-  const AtomicWord& word = state_.slot_word(page.slot);
+  AtomicWord& word = state_.slot_word(page.slot);
   priority_->raise();
   do {
     page.age = std::min(page.seen.age(), SlotWord::kIdle);
-    page.claimed = claim_page(state_.slot_word(page.slot), page.seen, [&] {
+    page.claimed = claim_page(word, page.seen, [&] {
       page.sound = session_.decode(page.slot, page.seen, bytes) == StoreStatus::kOk;
     });
     // It may have become older while the neighbours before it were compressed.

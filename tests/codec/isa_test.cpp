@@ -48,6 +48,7 @@ TEST(Isa, TiersAreOrderedNamedAndComplete) {
     EXPECT_NE(tier->lz4hc_compress, nullptr);
     EXPECT_NE(tier->lz4_decompress, nullptr);
     EXPECT_NE(tier->zstd_compress, nullptr);
+    EXPECT_NE(tier->zstd_compress_group, nullptr);
     EXPECT_NE(tier->zstd_decompress_block, nullptr);
   }
 }

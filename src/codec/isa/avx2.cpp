@@ -101,8 +101,8 @@ bool lz4_decompress_group_avx2(const std::byte* src, std::size_t size, std::byte
 }
 
 std::size_t zstd_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
-                               ZstdEncoder& encoder) noexcept {
-  return zstd_compress(page, dst, capacity, encoder);
+                               unsigned level, ZstdEncoder& encoder) noexcept {
+  return zstd_compress(page, dst, capacity, level, encoder);
 }
 
 std::size_t zstd_compress_group_avx2(const std::byte* group, std::byte* dst, std::size_t capacity,

@@ -37,7 +37,7 @@ std::size_t lz4hc_compress_group_avx2(const std::byte* group, std::byte* dst, st
 bool lz4_decompress_group_avx2(const std::byte* src, std::size_t size, std::byte* group,
                                std::size_t pages) noexcept;
 std::size_t zstd_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
-                               ZstdEncoder& encoder) noexcept;
+                               unsigned level, ZstdEncoder& encoder) noexcept;
 std::size_t zstd_compress_group_avx2(const std::byte* group, std::byte* dst, std::size_t capacity,
                                      ZstdGroupEncoder& encoder) noexcept;
 #elif defined(__aarch64__)

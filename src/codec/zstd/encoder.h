@@ -10,6 +10,8 @@
 
 namespace pleat::codec {
 
+// Levels: 1, "fast", leaves literals as they are; 2 codes them where that pays.
+inline constexpr unsigned kZstdLevels = 2;
 // A match is at least this long here; the format has 3.
 inline constexpr std::size_t kZstdMinMatch = 4;
 // The largest tables that are written here. A sequence's states and further bits of a page then fit

@@ -146,12 +146,12 @@ ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte>
 }
 
 std::size_t write_zstd_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
-                             std::size_t capacity, ZstdEncoder& encoder) noexcept {
+                             std::size_t capacity, unsigned level, ZstdEncoder& encoder) noexcept {
   if (capacity <= kZstdFrameHeader) return 0;
   std::byte* const content = dst + kZstdFrameHeader;
   const std::size_t room = capacity - kZstdFrameHeader;
   ZstdBlock kind = ZstdBlock::kCompressed;
-  std::size_t size = kernels.zstd_compress(page, content, room, encoder);
+  std::size_t size = kernels.zstd_compress(page, content, room, level, encoder);
   if (size == 0) {
     if (room < kPageSize) return 0;
     kind = ZstdBlock::kRaw;

@@ -59,6 +59,6 @@ inline constexpr std::size_t kZstdFrameBound = kZstdFrameHeader + kPageSize;
 // one block, compressed where that is shorter. Returns its size, or 0 where it does not fit; what
 // dst holds behind it is unspecified.
 std::size_t write_zstd_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
-                             std::size_t capacity, ZstdEncoder& encoder) noexcept;
+                             std::size_t capacity, unsigned level, ZstdEncoder& encoder) noexcept;
 
 }  // namespace pleat::codec

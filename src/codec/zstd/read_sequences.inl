@@ -317,7 +317,7 @@ PLEAT_INLINE bool zstd_run_sequences(ZstdDecoder& decoder, ZstdStream stream, st
   }
   if (out >= enough && enough < room.end) {
     output.at = out;
-    return true;
+    return stream.left >= 0;
   }
   // Each is of 3 bytes at least: behind the last one there is no room for another.
   if (count > 1) return false;

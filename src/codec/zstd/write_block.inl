@@ -11,9 +11,13 @@
 
 template <typename Encoder>
 PLEAT_INLINE std::size_t zstd_write_block(const std::byte* content, std::byte* dst,
-                                          std::size_t capacity, Encoder& encoder) noexcept {
+                                          std::size_t capacity, unsigned level,
+                                          Encoder& encoder) noexcept {
   const ZstdFound found = zstd_find_fast(content, encoder);
-  std::byte* at = zstd_write_literals<Encoder>(encoder.literals, found.literals, encoder.block);
+  std::byte* at =
+      level == 1
+          ? zstd_write_plain(ZstdLiterals::kRaw, encoder.literals, found.literals, encoder.block)
+          : zstd_write_literals<Encoder>(encoder.literals, found.literals, encoder.block);
   if (static_cast<std::size_t>(at - encoder.block) >= Encoder::kBytes) return 0;
   at = zstd_write_sequences(encoder, found.sequences, at);
   const auto size = static_cast<std::size_t>(at - encoder.block);
@@ -23,11 +27,11 @@ PLEAT_INLINE std::size_t zstd_write_block(const std::byte* content, std::byte* d
 }
 
 std::size_t zstd_compress(const std::byte* page, std::byte* dst, std::size_t capacity,
-                          ZstdEncoder& encoder) noexcept {
-  return zstd_write_block(page, dst, capacity, encoder);
+                          unsigned level, ZstdEncoder& encoder) noexcept {
+  return zstd_write_block(page, dst, capacity, level, encoder);
 }
 
 std::size_t zstd_compress_group(const std::byte* group, std::byte* dst, std::size_t capacity,
                                 ZstdGroupEncoder& encoder) noexcept {
-  return zstd_write_block(group, dst, capacity, encoder);
+  return zstd_write_block(group, dst, capacity, kZstdLevels, encoder);
 }

@@ -97,8 +97,8 @@ PLEAT_INLINE std::uint64_t zstd_lowest(std::uint32_t value, unsigned count) noex
   return value & ((1u << count) - 1);
 }
 
-// Writes the section of sequences; the byte behind it. dst has room for 16 bytes a sequence and
-// 256.
+// Writes the section of sequences; the byte behind it. A sequence takes 35 bits at most, and
+// further ones of its lengths, which are fewer than their bytes.
 template <typename Encoder>
 PLEAT_INLINE std::byte* zstd_write_sequences(Encoder& encoder, std::size_t count,
                                              std::byte* dst) noexcept {

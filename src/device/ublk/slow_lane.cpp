@@ -21,7 +21,10 @@ Result<void> SlowLane::start(const std::string& name, bool io_flusher, unsigned 
   Result<void> flusher;
   try {
     thread_ = std::thread([&, io_flusher] {
-      if (io_flusher) flusher = set_io_flusher();
+      if (io_flusher) {
+        flusher = set_io_flusher();
+        touch_stack();
+      }
       ready.store(1, std::memory_order_release);
       ready.notify_one();
       run();
