@@ -14,6 +14,12 @@ PLEAT_INLINE void zstd_add(ZstdBitWriter& writer, std::uint64_t value, unsigned 
   writer.bits += count;
 }
 
+// Adds the lowest `count` bits of a number, below 32.
+PLEAT_INLINE void zstd_add_lowest(ZstdBitWriter& writer, std::uint32_t value,
+                                  unsigned count) noexcept {
+  zstd_add(writer, value & ((1u << count) - 1), count);
+}
+
 // Writes whole bytes. May write 8 bytes from `at` on.
 PLEAT_INLINE void zstd_flush(ZstdBitWriter& writer) noexcept {
   put(writer.at, writer.word);

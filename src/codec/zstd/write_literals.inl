@@ -152,8 +152,8 @@ PLEAT_INLINE std::size_t zstd_write_weights(const std::uint8_t* weights, std::si
     zstd_step(table, weights[i - 2], even, writer);
     zstd_flush(writer);
   }
-  zstd_add(writer, odd & ((1u << log) - 1), log);
-  zstd_add(writer, even & ((1u << log) - 1), log);
+  zstd_add_lowest(writer, odd, log);
+  zstd_add_lowest(writer, even, log);
   zstd_flush(writer);
   const auto bytes = static_cast<std::size_t>(zstd_close(writer) - dst);
   return bytes <= kBytesMax ? bytes : 0;

@@ -92,11 +92,6 @@ PLEAT_INLINE ZstdChosenTable zstd_write_table(const std::uint16_t (&counts)[kCod
   return {&own, ZstdMode::kOwn};
 }
 
-// The lowest `count` bits of a number, below 32.
-PLEAT_INLINE std::uint64_t zstd_lowest(std::uint32_t value, unsigned count) noexcept {
-  return value & ((1u << count) - 1);
-}
-
 // Writes the section of sequences; the byte behind it. A sequence takes 35 bits at most, and
 // further ones of its lengths, which are fewer than their bytes.
 template <typename Encoder>
@@ -133,9 +128,9 @@ PLEAT_INLINE std::byte* zstd_write_sequences(Encoder& encoder, std::size_t count
     const ZstdSequenceCodes codes = encoder.codes[i];
     const unsigned literal_bits = kZstdLiteralLengths[codes.literal_length].extra_bits;
     const unsigned match_bits = kZstdMatchLengths[codes.match_length].extra_bits;
-    zstd_add(writer, zstd_lowest(sequence.literal_count, literal_bits), literal_bits);
-    zstd_add(writer, zstd_lowest(sequence.length - 3u, match_bits), match_bits);
-    zstd_add(writer, zstd_lowest(sequence.value, codes.offset), codes.offset);
+    zstd_add_lowest(writer, sequence.literal_count, literal_bits);
+    zstd_add_lowest(writer, sequence.length - 3u, match_bits);
+    zstd_add_lowest(writer, sequence.value, codes.offset);
     zstd_flush(writer);
   };
   const ZstdSequenceCodes last = encoder.codes[count - 1];
@@ -152,7 +147,7 @@ PLEAT_INLINE std::byte* zstd_write_sequences(Encoder& encoder, std::size_t count
     add_extra(i);
   }
   const auto add_state = [&writer](const ZstdWriteTable& table, std::uint32_t state) {
-    zstd_add(writer, state & ((1u << table.log) - 1), table.log);
+    zstd_add_lowest(writer, state, table.log);
   };
   add_state(*matches.table, match_state);
   add_state(*offsets.table, offset_state);

@@ -101,34 +101,22 @@ PLEAT_INLINE constexpr ZstdSymbolStep zstd_symbol_step(std::uint32_t first, std:
           static_cast<std::int32_t>(first) - static_cast<std::int32_t>(count)};
 }
 
-// The table by which symbols are written, for the same distribution as zstd_spread() reads; no
-// symbol is as rare as can be.
-PLEAT_INLINE void zstd_build_write_table(const std::int16_t* states, std::size_t symbols,
-                                         unsigned log, ZstdWriteTable& table) noexcept {
-  const std::uint32_t size = std::uint32_t{1} << log;
-  // The symbols in the order in which they take states, each of which is `step` behind the last.
-  std::uint8_t symbol_of[(1 << kZstdWriteLogMax) + 8];
+// The table by which symbols are written, for the same distribution as is read.
+PLEAT_INLINE constexpr void zstd_build_write_table(const std::int16_t* counts, std::size_t symbols,
+                                                   unsigned log, ZstdWriteTable& table) noexcept {
   std::uint16_t next[kZstdMatchLengthCodes];
   std::uint32_t total = 0;
   for (std::size_t symbol = 0; symbol < symbols; ++symbol) {
-    const auto count = static_cast<std::uint32_t>(states[symbol]);
+    const std::uint32_t count =
+        counts[symbol] < 0 ? 1u : static_cast<std::uint32_t>(counts[symbol]);
     next[symbol] = static_cast<std::uint16_t>(total);
-    if (count == 0) continue;
-    table.steps[symbol] = zstd_symbol_step(total, count, log);
-    const std::uint64_t eight = symbol * 0x0101'0101'0101'0101;
-    put(symbol_of + total, eight);
-    for (std::uint32_t i = 8; i < count; i += 8) put(symbol_of + total + i, eight);
+    if (count != 0) table.steps[symbol] = zstd_symbol_step(total, count, log);
     total += count;
   }
-  // So the number of a state is it times the inverse of the step, by Newton's method.
-  const std::uint32_t step = (size >> 1) + (size >> 3) + 3;
-  std::uint32_t inverse = step;
-  for (int i = 0; i < 3; ++i) inverse *= 2 - step * inverse;
-  std::uint32_t number = 0;
-  for (std::uint32_t state = 0; state < size; ++state) {
-    table.states[next[symbol_of[number & (size - 1)]]++] = static_cast<std::uint16_t>(size + state);
-    number += inverse;
-  }
+  zstd_spread(
+      counts, symbols, log, [&](std::size_t state, std::size_t symbol, std::uint16_t, unsigned) {
+        table.states[next[symbol]++] = static_cast<std::uint16_t>((std::size_t{1} << log) + state);
+      });
   table.log = log;
 }
 
@@ -147,22 +135,11 @@ struct ZstdPredefinedWriteTable {
 
   constexpr ZstdPredefinedWriteTable(const std::array<std::int16_t, kSymbols>& counts,
                                      unsigned log) {
-    std::uint16_t next[kSymbols] = {};
-    std::uint32_t total = 0;
+    zstd_build_write_table(counts.data(), kSymbols, log, table);
     for (std::size_t symbol = 0; symbol < kSymbols; ++symbol) {
-      const std::uint32_t count =
-          counts[symbol] < 0 ? 1u : static_cast<std::uint32_t>(counts[symbol]);
-      next[symbol] = static_cast<std::uint16_t>(total);
-      table.steps[symbol] = zstd_symbol_step(total, count, log);
-      costs[symbol] = static_cast<std::uint16_t>(log * 256 - kZstdLogarithms.of[count]);
-      total += count;
+      const int states = counts[symbol] < 0 ? 1 : counts[symbol];
+      costs[symbol] = static_cast<std::uint16_t>(log * 256 - kZstdLogarithms.of[states]);
     }
-    zstd_spread(counts.data(), kSymbols, log,
-                [&](std::size_t state, std::size_t symbol, std::uint16_t, unsigned) {
-                  table.states[next[symbol]++] =
-                      static_cast<std::uint16_t>((std::size_t{1} << log) + state);
-                });
-    table.log = log;
   }
 };
 constexpr ZstdPredefinedWriteTable kZstdWriteLiteralLengths{kZstdLiteralLengthsPredefined,
@@ -186,6 +163,6 @@ PLEAT_INLINE void zstd_step(const ZstdWriteTable& table, std::size_t symbol, std
                             ZstdBitWriter& writer) noexcept {
   const ZstdSymbolStep step = table.steps[symbol];
   const std::uint32_t bits = (state + step.bits) >> 16;
-  zstd_add(writer, state & ((1u << bits) - 1), bits);
+  zstd_add_lowest(writer, state, bits);
   state = table.states[static_cast<std::int32_t>(state >> bits) + step.next];
 }
