@@ -13,7 +13,8 @@ namespace {
 // without its option.
 bool names_a_codec(std::string_view spec) {
   for (const std::string_view plain :
-       {"lz4hc", "lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4", "zstd", "zstd:1", "zstd:fast"}) {
+       {"lz4hc", "lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4", "zstd", "zstd:fast", "zstd:1",
+        "zstd:3", "zstd:9", "zstd:19"}) {
     if (spec == plain) return true;
   }
   constexpr std::string_view kFallback = ",fallback=lz4";

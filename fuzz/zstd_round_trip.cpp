@@ -26,9 +26,24 @@ Reference decode(std::span<const std::byte> frame) {
   return reference;
 }
 
-void check_group(pleat::fuzz::Input& input) {
+constexpr const char* kSpecs[] = {"zstd:fast", "zstd", "zstd:3", "zstd:9", "zstd:19"};
+
+// Codecs of every level and tier.
+template <typename Codec>
+Codec& codec_of(std::size_t level, const pleat::codec::Kernels& tier) {
   using namespace pleat::codec;
-  static const auto encoder = std::make_unique<ZstdGroupEncoder>();
+  static std::vector<Codec> codecs[std::size(kSpecs)];
+  std::vector<Codec>& tiers = codecs[level];
+  for (std::size_t i = tiers.size(); i < available_kernels().size(); ++i) {
+    tiers.push_back(std::move(*Codec::open(kSpecs[level], *available_kernels()[i])));
+  }
+  std::size_t at = 0;
+  while (available_kernels()[at] != &tier) ++at;
+  return tiers[at];
+}
+
+void check_group(pleat::fuzz::Input& input, std::size_t level) {
+  using namespace pleat::codec;
   std::vector<std::byte> group;
   for (std::size_t i = 0; i < pleat::kGroupPages; ++i) {
     const pleat::fuzz::Page page = pleat::fuzz::build_page(input);
@@ -38,7 +53,8 @@ void check_group(pleat::fuzz::Input& input) {
   std::vector<std::byte> back(pleat::kGroupBytes);
   for (const Kernels* tier : available_kernels()) {
     std::vector<std::byte> block(pleat::kGroupBytes);
-    block.resize(tier->zstd_compress_group(group.data(), block.data(), block.size(), *encoder));
+    block.resize(
+        codec_of<GroupCodec>(level, *tier).encode(group.data(), block.data(), block.size()).size);
     if (tier == available_kernels().front()) first = block;
     fuzz_check(block == first, "all tiers find the same block of a group");
     if (block.empty()) continue;
@@ -55,16 +71,18 @@ void check_group(pleat::fuzz::Input& input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pleat::codec;
-  static const auto encoder = std::make_unique<ZstdEncoder>();
   static const auto decoder = std::make_unique<ZstdDecoder>();
   pleat::fuzz::Input input(data, size);
   const std::size_t capacity = input.word() % (kZstdFrameBound + 1);
-  const unsigned level = 1 + input.byte() % kZstdLevels;
+  const std::size_t level = input.byte() % std::size(kSpecs);
   pleat::fuzz::check_round_trip(
       pleat::fuzz::build_page(input), kZstdFrameBound, capacity,
-      [](const Kernels& tier) { return reinterpret_cast<const void*>(tier.zstd_compress); },
+      [level](const Kernels& tier) {
+        return level < kZstdLevels ? reinterpret_cast<const void*>(tier.zstd_compress)
+                                   : reinterpret_cast<const void*>(tier.zstd_compress_dense);
+      },
       [level](const Kernels& tier, const std::byte* page, std::byte* dst, std::size_t room) {
-        return write_zstd_frame(tier, page, dst, room, level, *encoder);
+        return codec_of<PageCodec>(level, tier).compress(page, dst, room);
       },
       [](const Kernels& tier, const std::byte* src, std::size_t bytes, std::byte* page) {
         const ZstdDecoded decoded =
@@ -72,6 +90,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return decoded.error == 0 && decoded.size == pleat::kPageSize;
       },
       decode);
-  check_group(input);
+  check_group(input, level);
   return 0;
 }

@@ -8,9 +8,22 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/zstd/decoder.h"
+#include "codec/zstd/dense_encoder.h"
 #include "codec/zstd/encoder.h"
+#include "codec/zstd/level.h"
 
 namespace pleat::codec {
+
+namespace {
+
+std::optional<ZstdLevel> zstd_level_of(std::string_view spec) {
+  constexpr std::string_view kName = "zstd";
+  if (spec == kName) return zstd_level("");
+  if (!spec.starts_with("zstd:")) return std::nullopt;
+  return zstd_level(spec.substr(kName.size() + 1));
+}
+
+}  // namespace
 
 Result<BlockSpec> split_block_option(std::string_view text) {
   auto parsed = parse_codec_spec(text);
@@ -43,18 +56,29 @@ Result<GroupCodec> GroupCodec::open(std::string_view spec, const Kernels& kernel
     codec.lz4_ = std::make_unique<Lz4GroupWorkspace>();
   } else if (spec == "lz4hc") {
     codec.lz4hc_ = std::make_unique<Lz4HcGroupWorkspace>();
-  } else if (spec == "zstd") {
-    codec.zstd_ = std::make_unique<ZstdGroupEncoder>();
+  } else if (const auto level = zstd_level_of(spec)) {
+    codec.zstd_level_ = level->level;
+    if (level->is_dense) {
+      codec.zstd_dense_ = std::make_unique<ZstdDenseGroupEncoder>();
+    } else {
+      codec.zstd_ = std::make_unique<ZstdGroupEncoder>();
+    }
   } else {
     return Error{EINVAL, "codec " + std::string(spec) +
-                             " has no blocks of 16384 bytes; those that do: lz4, lz4hc, zstd"};
+                             " has no blocks of 16384 bytes; those that do: lz4, lz4hc, zstd with "
+                             "or without a level"};
   }
   return codec;
 }
 
 Encoded GroupCodec::encode(const std::byte* group, std::byte* dst, std::size_t capacity) noexcept {
   if (zstd_ != nullptr) {
-    return {kernels_->zstd_compress_group(group, dst, capacity, *zstd_), CodecId::kZstd};
+    return {kernels_->zstd_compress_group(group, dst, capacity, zstd_level_, *zstd_),
+            CodecId::kZstd};
+  }
+  if (zstd_dense_ != nullptr) {
+    return {kernels_->zstd_compress_dense_group(group, dst, capacity, zstd_level_, *zstd_dense_),
+            CodecId::kZstd};
   }
   const std::size_t size = lz4hc_ != nullptr
                                ? kernels_->lz4hc_compress_group(group, dst, capacity, *lz4hc_)

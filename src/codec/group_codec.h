@@ -26,7 +26,8 @@ Result<BlockSpec> split_block_option(std::string_view spec);
 // Thread safety: one thread at a time. Nothing is allocated after open().
 class GroupCodec {
  public:
-  // `spec` is "lz4", "lz4hc" or "zstd"; EINVAL with the list of what there is for another.
+  // `spec` is "lz4", "lz4hc", "zstd" or "zstd:LEVEL"; EINVAL with the list of what there is for
+  // another.
   static Result<GroupCodec> open(std::string_view spec, const Kernels& kernels);
   GroupCodec(GroupCodec&&) noexcept;
   GroupCodec& operator=(GroupCodec&&) noexcept;
@@ -44,6 +45,8 @@ class GroupCodec {
   std::unique_ptr<Lz4GroupWorkspace> lz4_;
   std::unique_ptr<Lz4HcGroupWorkspace> lz4hc_;
   std::unique_ptr<ZstdGroupEncoder> zstd_;
+  std::unique_ptr<ZstdDenseGroupEncoder> zstd_dense_;
+  unsigned zstd_level_ = 0;
 };
 
 // Decompresses the first `pages`, 1 to kGroupPages, of a group that `id` encoded; true if they are

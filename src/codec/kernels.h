@@ -21,6 +21,8 @@ struct Lz4HcGroupWorkspace;
 struct LineWorkspace;
 struct ZstdEncoder;
 struct ZstdGroupEncoder;
+struct ZstdDenseEncoder;
+struct ZstdDenseGroupEncoder;
 struct ZstdDecoder;
 struct ZstdOutput;
 
@@ -64,12 +66,17 @@ struct Kernels {
   bool (*line_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
   // Compresses one page to the content of one compressed block of zstd's format, which a frame's
-  // first block may have; as lz4_compress. `level` is from 1 to kZstdLevels. And a group, at the
-  // densest one.
+  // first block may have; as lz4_compress. `level` is from 1 to kZstdLevels. And a group.
   std::size_t (*zstd_compress)(const std::byte* page, std::byte* dst, std::size_t capacity,
                                unsigned level, ZstdEncoder& encoder) noexcept;
   std::size_t (*zstd_compress_group)(const std::byte* group, std::byte* dst, std::size_t capacity,
-                                     ZstdGroupEncoder& encoder) noexcept;
+                                     unsigned level, ZstdGroupEncoder& encoder) noexcept;
+  // The same by a search for the shortest block; `level` is from 1 to kZstdDenseLevels.
+  std::size_t (*zstd_compress_dense)(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                     unsigned level, ZstdDenseEncoder& encoder) noexcept;
+  std::size_t (*zstd_compress_dense_group)(const std::byte* group, std::byte* dst,
+                                           std::size_t capacity, unsigned level,
+                                           ZstdDenseGroupEncoder& encoder) noexcept;
 
   // Decodes the content of one compressed block of zstd's format: true if it is well-formed, uses
   // all `size` bytes and fits in the output, whose `at` is behind it then; or where the output says

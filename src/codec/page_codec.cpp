@@ -13,7 +13,9 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/page_look.h"
+#include "codec/zstd/dense_encoder.h"
 #include "codec/zstd/frame.h"
+#include "codec/zstd/level.h"
 
 namespace pleat::codec {
 
@@ -71,13 +73,15 @@ std::string codec_or_default(const std::string& spec, const Kernels& kernels) {
 PageCodec::PageCodec(const Plan& plan, std::string spec, const Kernels& kernels)
     : lz4_level_(plan.lz4_level),
       line_level_(plan.line_level),
-      zstd_level_(plan.zstd_level),
+      zstd_level_(plan.zstd.level),
       spec_(std::move(spec)),
       kernels_(&kernels),
       lz4_(plan.lz4_level != 0 ? std::make_unique<Lz4Workspace>() : nullptr),
       lz4hc_(plan.lz4hc ? std::make_unique<Lz4HcWorkspace>() : nullptr),
       line_(plan.line_level != 0 ? std::make_unique<LineWorkspace>() : nullptr),
-      zstd_(plan.zstd_level != 0 ? std::make_unique<ZstdEncoder>() : nullptr) {
+      zstd_(plan.zstd.level != 0 && !plan.zstd.is_dense ? std::make_unique<ZstdEncoder>()
+                                                        : nullptr),
+      zstd_dense_(plan.zstd.is_dense ? std::make_unique<ZstdDenseEncoder>() : nullptr) {
   if (chooses()) second_ = std::make_unique<std::array<std::byte, kPageSize>>();
 }
 
@@ -112,9 +116,10 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
     if (!spec.options.empty()) {
       return unknown_option(spec.name, spec.options[0].first, spec.options[0].second);
     }
-    if (spec.level == "fast") return PageCodec({.zstd_level = 1}, "zstd:fast", kernels);
-    if (!spec.level.empty() && spec.level != "1") return unknown_level(spec, "fast, 1");
-    return PageCodec({.zstd_level = 2}, "zstd", kernels);
+    const auto level = zstd_level(spec.level);
+    if (!level) return unknown_level(spec, kZstdLevelNames);
+    const bool is_default = spec.level.empty() || spec.level == "1";
+    return PageCodec({.zstd = *level}, is_default ? "zstd" : "zstd:" + spec.level, kernels);
   }
   if (spec.name != "line") {
     return Error{EINVAL, "unknown codec '" + spec.name + "'; there is: lz4, lz4hc, line, zstd"};
@@ -132,7 +137,7 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
 }
 
 std::size_t PageCodec::bound() const noexcept {
-  if (zstd_ != nullptr) return kZstdFrameBound;
+  if (may_be(CodecId::kZstd)) return kZstdFrameBound;
   if (line_ == nullptr) return kLz4Bound;
   return chooses() ? kPageSize + 1 : kLineBound;
 }
@@ -140,13 +145,17 @@ std::size_t PageCodec::bound() const noexcept {
 std::size_t PageCodec::workspace_bytes() const noexcept {
   return (lz4_ ? sizeof(*lz4_) : 0) + (lz4hc_ ? sizeof(*lz4hc_) : 0) +
          (line_ ? sizeof(*line_) : 0) + (second_ ? sizeof(*second_) : 0) +
-         (zstd_ ? sizeof(*zstd_) : 0);
+         (zstd_ ? sizeof(*zstd_) : 0) + (zstd_dense_ ? sizeof(*zstd_dense_) : 0);
 }
 
 Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
   if (chooses()) return choose(page, dst, capacity);
   if (zstd_ != nullptr) {
     return {kernels_->zstd_compress(page, dst, capacity, zstd_level_, *zstd_), CodecId::kZstd};
+  }
+  if (zstd_dense_ != nullptr) {
+    return {kernels_->zstd_compress_dense(page, dst, capacity, zstd_level_, *zstd_dense_),
+            CodecId::kZstd};
   }
   if (line_ != nullptr) {
     return {kernels_->line_compress(page, dst, capacity, line_level_, *line_), CodecId::kLine};
@@ -201,7 +210,7 @@ bool PageCodec::may_be(CodecId id) const noexcept {
     case CodecId::kLine:
       return line_ != nullptr;
     case CodecId::kZstd:
-      return zstd_ != nullptr;
+      return zstd_ != nullptr || zstd_dense_ != nullptr;
     case CodecId::kRaw:
       break;
   }
@@ -215,8 +224,11 @@ bool PageCodec::decode(CodecId id, const std::byte* src, std::size_t size,
 
 std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
                                 std::size_t capacity) noexcept {
-  if (zstd_ != nullptr)
-    return write_zstd_frame(*kernels_, page, dst, capacity, zstd_level_, *zstd_);
+  if (may_be(CodecId::kZstd)) {
+    return write_zstd_frame(page, dst, capacity, [&](std::byte* to, std::size_t room) {
+      return encode(page, to, room).size;
+    });
+  }
   if (!chooses()) return encode(page, dst, capacity).size;
   if (capacity == 0) return 0;
   Encoded encoded = encode(page, dst, std::min(capacity, kPageSize) - 1);
@@ -230,7 +242,7 @@ std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
 }
 
 bool PageCodec::decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
-  if (zstd_ != nullptr) {
+  if (may_be(CodecId::kZstd)) {
     ZstdDecoder decoder;
     const ZstdDecoded decoded =
         decode_zstd_frame(*kernels_, {src, size}, {page, kPageSize}, nullptr, decoder);

@@ -14,6 +14,7 @@
 #include "base/page.h"
 #include "base/result.h"
 #include "codec/kernels.h"
+#include "codec/zstd/level.h"
 
 namespace pleat::codec {
 
@@ -84,7 +85,7 @@ class PageCodec {
     unsigned lz4_level = 0;  // 0: the codec has no LZ4 in it
     bool lz4hc = false;
     unsigned line_level = 0;
-    unsigned zstd_level = 0;
+    ZstdLevel zstd{};
   };
   PageCodec(const Plan& plan, std::string spec, const Kernels& kernels);
   bool may_be(CodecId id) const noexcept;
@@ -101,6 +102,7 @@ class PageCodec {
   std::unique_ptr<Lz4HcWorkspace> lz4hc_;
   std::unique_ptr<LineWorkspace> line_;
   std::unique_ptr<ZstdEncoder> zstd_;
+  std::unique_ptr<ZstdDenseEncoder> zstd_dense_;
   // Where the codec chooses: the second block, while the first may still be the smaller one.
   std::unique_ptr<std::array<std::byte, kPageSize>> second_;
 };

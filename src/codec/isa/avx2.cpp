@@ -21,6 +21,7 @@
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
 #include "codec/zstd/decoder.h"
+#include "codec/zstd/dense_encoder.h"
 #include "codec/zstd/encoder.h"
 
 // No header may be included from here on: what it defines inline would be compiled for this tier,
@@ -74,6 +75,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
+#include "codec/zstd/dense_relax_avx2.inl"
 #include "codec/zstd/read_bits.inl"
 
 #include "codec/zstd/read_tables.inl"
@@ -106,8 +108,19 @@ std::size_t zstd_compress_avx2(const std::byte* page, std::byte* dst, std::size_
 }
 
 std::size_t zstd_compress_group_avx2(const std::byte* group, std::byte* dst, std::size_t capacity,
-                                     ZstdGroupEncoder& encoder) noexcept {
-  return zstd_compress_group(group, dst, capacity, encoder);
+                                     unsigned level, ZstdGroupEncoder& encoder) noexcept {
+  return zstd_compress_group(group, dst, capacity, level, encoder);
+}
+
+std::size_t zstd_compress_dense_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                     unsigned level, ZstdDenseEncoder& encoder) noexcept {
+  return zstd_compress_dense(page, dst, capacity, level, encoder);
+}
+
+std::size_t zstd_compress_dense_group_avx2(const std::byte* group, std::byte* dst,
+                                           std::size_t capacity, unsigned level,
+                                           ZstdDenseGroupEncoder& encoder) noexcept {
+  return zstd_compress_dense_group(group, dst, capacity, level, encoder);
 }
 
 }  // namespace pleat::codec
@@ -133,6 +146,8 @@ const Kernels kAvx2Kernels = {"avx2",
                               line_decompress,
                               zstd_compress_avx2,
                               zstd_compress_group_avx2,
+                              zstd_compress_dense_avx2,
+                              zstd_compress_dense_group_avx2,
                               zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

@@ -21,6 +21,7 @@
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
 #include "codec/zstd/decoder.h"
+#include "codec/zstd/dense_encoder.h"
 #include "codec/zstd/encoder.h"
 
 namespace pleat::codec {
@@ -64,6 +65,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
+#include "codec/zstd/dense_relax_words.inl"
 #include "codec/zstd/read_block.inl"
 #include "codec/zstd/write_block.inl"
 
@@ -82,6 +84,8 @@ const Kernels kNeonKernels = {"neon",
                               line_decompress,
                               zstd_compress,
                               zstd_compress_group,
+                              zstd_compress_dense,
+                              zstd_compress_dense_group,
                               zstd_decompress_block};
 
 }  // namespace pleat::codec

@@ -39,7 +39,12 @@ bool lz4_decompress_group_avx2(const std::byte* src, std::size_t size, std::byte
 std::size_t zstd_compress_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
                                unsigned level, ZstdEncoder& encoder) noexcept;
 std::size_t zstd_compress_group_avx2(const std::byte* group, std::byte* dst, std::size_t capacity,
-                                     ZstdGroupEncoder& encoder) noexcept;
+                                     unsigned level, ZstdGroupEncoder& encoder) noexcept;
+std::size_t zstd_compress_dense_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                     unsigned level, ZstdDenseEncoder& encoder) noexcept;
+std::size_t zstd_compress_dense_group_avx2(const std::byte* group, std::byte* dst,
+                                           std::size_t capacity, unsigned level,
+                                           ZstdDenseGroupEncoder& encoder) noexcept;
 #elif defined(__aarch64__)
 extern const Kernels kNeonKernels;
 #endif

@@ -10,10 +10,13 @@
 
 namespace pleat::codec {
 
-// Levels: 1, "fast", leaves literals as they are; 2 codes them where that pays.
-inline constexpr unsigned kZstdLevels = 2;
+// Levels of zstd_compress(): 1, zstd:fast, leaves literals as they are; 2, zstd:1, codes them where
+// that pays; 3, zstd:3, looks for longer matches.
+inline constexpr unsigned kZstdLevels = 3;
 // A match is at least this long here; the format has 3.
 inline constexpr std::size_t kZstdMinMatch = 4;
+// The longest code of a literal. Longer ones take more to describe than they save, in groups, too.
+inline constexpr unsigned kZstdWriteHuffmanLogMax = 9;
 // The largest tables that are written here. A sequence's states and further bits of a page then fit
 // in one word: 8 + 8 + 7 bits of states, and 10 + 11 + 12 further ones.
 inline constexpr unsigned kZstdWriteLogMax = 8;
@@ -44,21 +47,15 @@ struct ZstdWrittenSequence {
   std::uint32_t value;  // of the offset: 1 to 3 for one of the last ones, else 3 more than it
 };
 
-template <std::size_t kContentBytes>
+// What every search has: what it finds, and how that is written.
+template <std::size_t kContentBytes, std::size_t kMinMatch>
 struct ZstdEncoderOf {
   static constexpr std::size_t kBytes = kContentBytes;
   static constexpr bool kIsPage = kBytes == kPageSize;
-  static constexpr unsigned kHashBits = kIsPage ? 12 : 14;
-  // A page's literals are too few for longer codes: these take more to describe than they save.
-  static constexpr unsigned kHuffmanLogMax = kIsPage ? 9 : 10;
-  // How many 64ths of the literals their code has to save. A page's cost its reader more time than
-  // they save memory; groups are for density.
-  static constexpr std::size_t kLiteralGain = kIsPage ? 10 : 1;
+  static constexpr bool kIsDense = kMinMatch < kZstdMinMatch;
 
-  // The last position whose bytes have this hash; 0 where there was none.
-  alignas(64) std::uint16_t positions[std::size_t{1} << kHashBits];
-  ZstdWrittenSequence sequences[kBytes / kZstdMinMatch + 1];
-  ZstdSequenceCodes codes[kBytes / kZstdMinMatch + 1];
+  ZstdWrittenSequence sequences[kBytes / kMinMatch + 1];
+  ZstdSequenceCodes codes[kBytes / kMinMatch + 1];
   alignas(64) std::byte literals[kBytes + 64];
   ZstdWriteTable literal_lengths;
   ZstdWriteTable match_lengths;
@@ -66,8 +63,22 @@ struct ZstdEncoderOf {
   // Of content whose sequences are longer than what they stand for, too.
   alignas(64) std::byte block[3 * kBytes];
 };
-struct ZstdEncoder : ZstdEncoderOf<kPageSize> {};
-struct ZstdGroupEncoder : ZstdEncoderOf<kGroupBytes> {};
+
+template <std::size_t kContentBytes>
+struct ZstdQuickEncoderOf : ZstdEncoderOf<kContentBytes, kZstdMinMatch> {
+  static constexpr bool kIsPage = kContentBytes == kPageSize;
+  static constexpr unsigned kHashBits = kIsPage ? 12 : 14;
+  // How many 64ths of the literals their code has to save at zstd:1: a page's cost its reader more
+  // time than they save memory; groups are for density.
+  static constexpr std::size_t kLiteralGain = kIsPage ? 10 : 1;
+
+  // The last position whose first bytes have this hash, and, for zstd:3, whose first eight have; 0
+  // where there was none.
+  alignas(64) std::uint16_t positions[std::size_t{1} << kHashBits];
+  std::uint16_t long_positions[std::size_t{1} << kHashBits];
+};
+struct ZstdEncoder : ZstdQuickEncoderOf<kPageSize> {};
+struct ZstdGroupEncoder : ZstdQuickEncoderOf<kGroupBytes> {};
 static_assert(sizeof(ZstdEncoder) <= 64 * 1024);
 
 }  // namespace pleat::codec

@@ -145,18 +145,15 @@ ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte>
   return {0, content.size()};
 }
 
-std::size_t write_zstd_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
-                             std::size_t capacity, unsigned level, ZstdEncoder& encoder) noexcept {
-  if (capacity <= kZstdFrameHeader) return 0;
-  std::byte* const content = dst + kZstdFrameHeader;
-  const std::size_t room = capacity - kZstdFrameHeader;
+std::size_t put_zstd_frame(const std::byte* page, std::size_t block_size, std::byte* dst,
+                           std::size_t capacity) noexcept {
   ZstdBlock kind = ZstdBlock::kCompressed;
-  std::size_t size = kernels.zstd_compress(page, content, room, level, encoder);
+  std::size_t size = block_size;
   if (size == 0) {
-    if (room < kPageSize) return 0;
+    if (capacity < kZstdFrameBound) return 0;
     kind = ZstdBlock::kRaw;
     size = kPageSize;
-    std::memcpy(content, page, kPageSize);
+    std::memcpy(dst + kZstdFrameHeader, page, kPageSize);
   }
   // A single segment, whose size is in two bytes, less 256.
   constexpr unsigned kDescriptor = 1 << 6 | 1 << 5;

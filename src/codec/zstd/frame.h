@@ -56,9 +56,19 @@ inline constexpr std::size_t kZstdFrameHeader = 10;
 inline constexpr std::size_t kZstdFrameBound = kZstdFrameHeader + kPageSize;
 
 // Writes a page as one frame of at most `capacity` bytes, with its size and without a checksum: of
-// one block, compressed where that is shorter. Returns its size, or 0 where it does not fit; what
-// dst holds behind it is unspecified.
-std::size_t write_zstd_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
-                             std::size_t capacity, unsigned level, ZstdEncoder& encoder) noexcept;
+// one block, whose content of `block_size` bytes lies at dst + kZstdFrameHeader already; or, where
+// that is 0, of the page as it is. Returns the frame's size, or 0 where it does not fit; what dst
+// holds behind it is unspecified.
+std::size_t put_zstd_frame(const std::byte* page, std::size_t block_size, std::byte* dst,
+                           std::size_t capacity) noexcept;
+
+// The same with what compress(to, room) makes of the page: the block's size, or 0.
+template <typename Compress>
+std::size_t write_zstd_frame(const std::byte* page, std::byte* dst, std::size_t capacity,
+                             const Compress& compress) noexcept {
+  if (capacity <= kZstdFrameHeader) return 0;
+  const std::size_t size = compress(dst + kZstdFrameHeader, capacity - kZstdFrameHeader);
+  return put_zstd_frame(page, size, dst, capacity);
+}
 
 }  // namespace pleat::codec

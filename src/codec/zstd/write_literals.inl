@@ -35,9 +35,9 @@ PLEAT_INLINE void zstd_count_literals(const std::byte* literals, std::size_t cou
 // Lengths without a sort: each symbol's share of the literals rounded down to a power of two, and
 // what that leaves of the code is given to those that lost most by it. Returns the bits that all
 // literals take.
-template <unsigned kMax>
 PLEAT_INLINE std::uint32_t zstd_huffman_lengths(std::uint32_t total,
                                                 ZstdHuffmanLengths& lengths) noexcept {
+  constexpr unsigned kMax = kZstdWriteHuffmanLogMax;
   const std::size_t used = lengths.used;
   // The share's exponent is the length, and the highest bits of its fraction say how much more than
   // 2^-length it is, in sixteenths.
@@ -221,14 +221,13 @@ PLEAT_INLINE std::byte* zstd_write_plain(ZstdLiterals kind, const std::byte* lit
 
 // Writes literals by a code of their own, in four streams; the byte behind them, or null where that
 // takes no less than they are.
-template <typename Encoder>
 PLEAT_INLINE std::byte* zstd_write_coded(const std::byte* literals, std::size_t count,
-                                         ZstdHuffmanLengths& lengths, std::byte* dst) noexcept {
+                                         std::size_t gain, ZstdHuffmanLengths& lengths,
+                                         std::byte* dst) noexcept {
   // A code's description and the streams' ends take this many bytes more at least.
   constexpr std::size_t kBesides = 24;
-  const std::uint32_t bits =
-      zstd_huffman_lengths<Encoder::kHuffmanLogMax>(static_cast<std::uint32_t>(count), lengths);
-  if (bits / 8 + kBesides + count * Encoder::kLiteralGain / 64 >= count) return nullptr;
+  const std::uint32_t bits = zstd_huffman_lengths(static_cast<std::uint32_t>(count), lengths);
+  if (bits / 8 + kBesides + count * gain / 64 >= count) return nullptr;
   ZstdHuffmanCode code;
   const unsigned log = zstd_huffman_codes(lengths, code);
   // The two sizes have 10, 14 or 18 bits each.
@@ -254,17 +253,17 @@ PLEAT_INLINE std::byte* zstd_write_coded(const std::byte* literals, std::size_t 
   return to;
 }
 
-// Writes the section of literals; the byte behind it. dst has room for twice as many and 256.
-template <typename Encoder>
+// Writes the section of literals; the byte behind it. A code of theirs has to save `gain` 64ths of
+// them. dst has room for twice as many and 256.
 PLEAT_INLINE std::byte* zstd_write_literals(const std::byte* literals, std::size_t count,
-                                            std::byte* dst) noexcept {
+                                            std::size_t gain, std::byte* dst) noexcept {
   // Fewer than these gain nothing by a code of their own.
   constexpr std::size_t kTooFew = 64;
   if (count >= kTooFew) {
     ZstdHuffmanLengths lengths;
     zstd_count_literals(literals, count, lengths);
     if (lengths.used == 1) return zstd_write_plain(ZstdLiterals::kRle, literals, count, dst);
-    std::byte* const end = zstd_write_coded<Encoder>(literals, count, lengths, dst);
+    std::byte* const end = zstd_write_coded(literals, count, gain, lengths, dst);
     if (end != nullptr) return end;
   }
   return zstd_write_plain(ZstdLiterals::kRaw, literals, count, dst);

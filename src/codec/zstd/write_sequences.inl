@@ -60,8 +60,28 @@ struct ZstdChosenTable {
   ZstdMode mode;
 };
 
+// The size of a table by which the codes and its description take least. What is at dst is lost.
+template <std::size_t kCodes>
+PLEAT_INLINE unsigned zstd_shortest_log(const std::uint16_t (&counts)[kCodes], std::size_t symbols,
+                                        std::uint32_t total, unsigned log_max,
+                                        std::byte* dst) noexcept {
+  const auto used = symbols - static_cast<std::size_t>(std::count(counts, counts + symbols, 0));
+  const auto needed = static_cast<unsigned>(std::bit_width(used - 1));
+  unsigned shortest = 0;
+  std::size_t least = SIZE_MAX;
+  for (unsigned log = std::max(needed, 5u); log <= log_max; ++log) {
+    std::int16_t states[kCodes];
+    const std::size_t cost = zstd_normalize(counts, symbols, total, log, states);
+    const std::size_t bytes = zstd_write_distribution(states, symbols, log, dst);
+    if (cost + bytes * 8 * 256 >= least) continue;
+    least = cost + bytes * 8 * 256;
+    shortest = log;
+  }
+  return shortest;
+}
+
 // Chooses how the table of one kind of code is told, and tells it at dst, behind which that ends.
-template <std::size_t kCodes, std::size_t kKnown>
+template <bool kShortest, std::size_t kCodes, std::size_t kKnown>
 PLEAT_INLINE ZstdChosenTable zstd_write_table(const std::uint16_t (&counts)[kCodes],
                                               std::uint32_t total, unsigned log_max,
                                               const ZstdPredefinedWriteTable<kKnown>& predefined,
@@ -80,7 +100,9 @@ PLEAT_INLINE ZstdChosenTable zstd_write_table(const std::uint16_t (&counts)[kCod
   }
   const auto fitting = static_cast<unsigned>(std::bit_width(total - 1));
   const auto needed = static_cast<unsigned>(std::bit_width(symbols - 1)) + 1;
-  const unsigned log = std::min(std::max({fitting > 3 ? fitting - 3 : 0, needed, 5u}), log_max);
+  const unsigned log =
+      kShortest ? zstd_shortest_log(counts, symbols, total, log_max, dst)
+                : std::min(std::max({fitting > 3 ? fitting - 3 : 0, needed, 5u}), log_max);
   std::int16_t states[kCodes];
   const std::uint32_t own_cost = zstd_normalize(counts, symbols, total, log, states);
   const std::size_t bytes = zstd_write_distribution(states, symbols, log, dst);
@@ -104,18 +126,19 @@ PLEAT_INLINE std::byte* zstd_write_sequences(Encoder& encoder, std::size_t count
     *dst++ = static_cast<std::byte>(count);
   }
   if (count == 0) return dst;
+  constexpr bool kShortest = Encoder::kIsDense;
   ZstdCodeCounts counts;
   zstd_code_sequences(encoder, count, counts);
   std::byte* const modes = dst++;
   const auto total = static_cast<std::uint32_t>(count);
   const ZstdChosenTable literals =
-      zstd_write_table(counts.literal_lengths, total, kZstdWriteLogMax, kZstdWriteLiteralLengths,
-                       encoder.literal_lengths, dst);
-  const ZstdChosenTable offsets = zstd_write_table(counts.offsets, total, kZstdWriteOffsetLogMax,
-                                                   kZstdWriteOffsets, encoder.offsets, dst);
+      zstd_write_table<kShortest>(counts.literal_lengths, total, kZstdWriteLogMax,
+                                  kZstdWriteLiteralLengths, encoder.literal_lengths, dst);
+  const ZstdChosenTable offsets = zstd_write_table<kShortest>(
+      counts.offsets, total, kZstdWriteOffsetLogMax, kZstdWriteOffsets, encoder.offsets, dst);
   const ZstdChosenTable matches =
-      zstd_write_table(counts.match_lengths, total, kZstdWriteLogMax, kZstdWriteMatchLengths,
-                       encoder.match_lengths, dst);
+      zstd_write_table<kShortest>(counts.match_lengths, total, kZstdWriteLogMax,
+                                  kZstdWriteMatchLengths, encoder.match_lengths, dst);
   *modes = static_cast<std::byte>(static_cast<unsigned>(literals.mode) << 6 |
                                   static_cast<unsigned>(offsets.mode) << 4 |
                                   static_cast<unsigned>(matches.mode) << 2);
