@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -105,6 +108,19 @@ void print(const Report& report, bool json) {
   std::fputs(text.c_str(), stdout);
 }
 
+// The levels of libzstd that levels of zstd are compared with; 1 for those that have a name.
+std::set<int> libzstd_levels(const std::vector<std::string>& specs) {
+  std::set<int> levels;
+  for (const std::string& spec : specs) {
+    if (!spec.starts_with("zstd")) continue;
+    int level = 1;
+    const std::string_view text = std::string_view(spec).substr(0, spec.find(','));
+    if (text.starts_with("zstd:")) std::from_chars(&text[5], text.data() + text.size(), level);
+    levels.insert(level);
+  }
+  return levels;
+}
+
 Result<void> run_codec(const CodecArguments& arguments) {
   Result<std::vector<tool::PageSet>> sets = load(arguments.pages);
   if (!sets) return std::move(sets).error();
@@ -115,10 +131,8 @@ Result<void> run_codec(const CodecArguments& arguments) {
   if (std::find(specs.begin(), specs.end(), "lz4hc") != specs.end()) {
     subjects.push_back(tool::liblz4_hc_subject());
   }
-  const auto is_zstd = [](const std::string& spec) { return spec.starts_with("zstd"); };
-  if (std::any_of(specs.begin(), specs.end(), is_zstd)) {
-    subjects.push_back(tool::libzstd_subject(1));
-  }
+  for (const int level : libzstd_levels(specs)) subjects.push_back(tool::libzstd_subject(level));
+  if (auto lzo = tool::lzo_subject()) subjects.push_back(std::move(*lzo));
   for (const std::string& spec : arguments.specs) {
     for (const codec::Kernels* tier : *tiers) {
       Result<tool::CodecSubject> subject = tool::pleat_subject(spec, *tier);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "tool/codec_subject.h"
 
+#include <dlfcn.h>
+
 // The function that resets its state quickly is not in the shared library: we link the static one.
 #define LZ4_STATIC_LINKING_ONLY
 #include <lz4.h>
@@ -16,6 +18,49 @@
 #include "codec/page_codec.h"
 
 namespace pleat::tool {
+namespace {
+
+// liblzo2, opened when it is asked for: its licence, the GPL, is not ours, and it is for comparison
+// only. What is declared here is lzo1x.h's and lzoconf.h's interface.
+class LzoLibrary {
+ public:
+  static constexpr int kOk = 0;
+  static constexpr std::size_t kMemoryBytes = 16384 * sizeof(void*);          // of compress
+  static constexpr std::size_t kPageBound = kPageSize + kPageSize / 16 + 67;  // by LZO's FAQ
+  using Code = int(const std::byte* src, std::size_t size, std::byte* dst, std::size_t* dst_size,
+                   void* memory);
+
+  // Null where it is not installed.
+  static std::shared_ptr<LzoLibrary> open() {
+    std::shared_ptr<LzoLibrary> library(new LzoLibrary);
+    const bool is_good = library->handle_ != nullptr &&
+                         library->find("lzo1x_1_compress", &library->compress) &&
+                         library->find("lzo1x_decompress_safe", &library->decompress) &&
+                         library->find("lzo_version_string", &library->version_string);
+    return is_good ? library : nullptr;
+  }
+  LzoLibrary(const LzoLibrary&) = delete;
+  LzoLibrary& operator=(const LzoLibrary&) = delete;
+  ~LzoLibrary() {
+    if (handle_ != nullptr) dlclose(handle_);
+  }
+
+  Code* compress = nullptr;
+  Code* decompress = nullptr;
+  const char* (*version_string)() = nullptr;
+
+ private:
+  LzoLibrary() : handle_(dlopen("liblzo2.so.2", RTLD_NOW | RTLD_LOCAL)) {}
+  template <typename Function>
+  bool find(const char* name, Function** function) {
+    *function = reinterpret_cast<Function*>(dlsym(handle_, name));
+    return *function != nullptr;
+  }
+
+  void* handle_;
+};
+
+}  // namespace
 
 CodecSubject liblz4_subject() {
   CodecSubject subject;
@@ -67,6 +112,29 @@ CodecSubject libzstd_subject(int level) {
   };
   subject.decompress = [decompressor](const std::byte* src, std::size_t size, std::byte* page) {
     return ZSTD_decompressDCtx(decompressor.get(), page, kPageSize, src, size) == kPageSize;
+  };
+  return subject;
+}
+
+std::optional<CodecSubject> lzo_subject() {
+  const auto library = LzoLibrary::open();
+  if (library == nullptr) return std::nullopt;
+  CodecSubject subject;
+  subject.name = std::string("lzo1x-1 ") + library->version_string();
+  const auto memory = std::make_shared<std::array<std::byte, LzoLibrary::kMemoryBytes>>();
+  subject.compress = [library, memory](const std::byte* page, std::byte* dst,
+                                       std::size_t capacity) {
+    // It is not told where dst ends.
+    std::size_t size = 0;
+    const bool done =
+        capacity >= LzoLibrary::kPageBound &&
+        library->compress(page, kPageSize, dst, &size, memory->data()) == LzoLibrary::kOk;
+    return done ? size : 0;
+  };
+  subject.decompress = [library](const std::byte* src, std::size_t size, std::byte* page) {
+    std::size_t bytes = kPageSize;
+    return library->decompress(src, size, page, &bytes, nullptr) == LzoLibrary::kOk &&
+           bytes == kPageSize;
   };
   return subject;
 }

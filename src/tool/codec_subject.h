@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,6 +48,10 @@ CodecSubject liblz4_hc_subject();
 // What zstd is compared with: ZSTD_compress2 and ZSTD_decompressDCtx with contexts that are used
 // again, at `level`.
 CodecSubject libzstd_subject(int level);
+
+// What kernels have had longest: lzo1x_1_compress and lzo1x_decompress_safe. None where liblzo2 is
+// not installed.
+std::optional<CodecSubject> lzo_subject();
 
 // Copies the page: what moving 4096 bytes costs.
 CodecSubject memcpy_subject();

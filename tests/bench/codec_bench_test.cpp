@@ -247,6 +247,24 @@ TEST(CodecBench, Liblz4sHcLevelIsACodecThatComesBack) {
   }
 }
 
+TEST(CodecBench, LzoIsACodecThatComesBackWhereItIsInstalled) {
+  std::optional<CodecSubject> lzo = lzo_subject();
+  if (!lzo) GTEST_SKIP() << "liblzo2.so.2 is not installed; packages.txt has it";
+  std::byte block[kPageSize];
+  const std::vector<std::byte> page(kPageSize);
+  EXPECT_EQ(lzo->compress(page.data(), block, sizeof(block)), 0u) << "its bound is more";
+  CodecBenchOptions options;
+  options.repeats = 1;
+  Result<CodecBenchReport> report =
+      run_codec_bench(synthetic_page_sets(8, 1), liblz4_subject(), {std::move(*lzo)}, options);
+  ASSERT_TRUE(report) << report.error().message;
+  for (const CorpusResult& corpus : report->corpora) {
+    EXPECT_THAT(corpus.codecs[1].codec, testing::StartsWith("lzo1x-1 "));
+    EXPECT_GT(corpus.codecs[1].ratio, 0.99) << corpus.name;
+    EXPECT_EQ(corpus.codecs[1].decompress_liblz4_blocks.gb_per_s, 0);
+  }
+}
+
 TEST(CodecBench, LibzstdIsACodecThatComesBack) {
   CodecBenchOptions options;
   options.repeats = 1;

@@ -255,8 +255,9 @@ PLEAT_INLINE std::byte* zstd_write_coded(const std::byte* literals, std::size_t 
 
 // Writes the section of literals; the byte behind it. A code of theirs has to save `gain` 64ths of
 // them. dst has room for twice as many and 256.
-PLEAT_INLINE std::byte* zstd_write_literals(const std::byte* literals, std::size_t count,
-                                            std::size_t gain, std::byte* dst) noexcept {
+[[gnu::noinline]] inline std::byte* zstd_write_literals(const std::byte* literals,
+                                                        std::size_t count, std::size_t gain,
+                                                        std::byte* dst) noexcept {
   // Fewer than these gain nothing by a code of their own.
   constexpr std::size_t kTooFew = 64;
   if (count >= kTooFew) {

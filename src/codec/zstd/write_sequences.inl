@@ -70,7 +70,7 @@ PLEAT_INLINE unsigned zstd_shortest_log(const std::uint16_t (&counts)[kCodes], s
   unsigned shortest = 0;
   std::size_t least = SIZE_MAX;
   for (unsigned log = std::max(needed, 5u); log <= log_max; ++log) {
-    std::int16_t states[kCodes];
+    std::int16_t states[kCodes] = {};
     const std::size_t cost = zstd_normalize(counts, symbols, total, log, states);
     const std::size_t bytes = zstd_write_distribution(states, symbols, log, dst);
     if (cost + bytes * 8 * 256 >= least) continue;
@@ -117,8 +117,8 @@ PLEAT_INLINE ZstdChosenTable zstd_write_table(const std::uint16_t (&counts)[kCod
 // Writes the section of sequences; the byte behind it. A sequence takes 35 bits at most, and
 // further ones of its lengths, which are fewer than their bytes.
 template <typename Encoder>
-PLEAT_INLINE std::byte* zstd_write_sequences(Encoder& encoder, std::size_t count,
-                                             std::byte* dst) noexcept {
+[[gnu::noinline]] inline std::byte* zstd_write_sequences(Encoder& encoder, std::size_t count,
+                                                         std::byte* dst) noexcept {
   if (count < 128) {
     *dst++ = static_cast<std::byte>(count);
   } else {
