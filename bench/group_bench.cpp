@@ -96,7 +96,8 @@ int run(const std::vector<std::string>& paths) {
   for (std::size_t i = 0; i < paths.size(); ++i) std::printf("---:|");
   std::printf("\n");
   for (const char* spec :
-       {"lz4", "lz4,block=16384", "lz4hc", "lz4hc,block=16384", "zstd", "zstd,block=16384"}) {
+       {"lz4", "lz4,block=16384", "lz4hc", "lz4hc,block=16384", "zstd", "zstd,block=16384",
+        "zstd:9", "zstd:9,block=16384", "zstd:19", "zstd:19,block=16384"}) {
     std::vector<double> ratio;
     std::vector<double> grouped;
     std::vector<double> recompress;

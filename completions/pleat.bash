@@ -45,7 +45,7 @@ _pleat() {
     case $previous in
       --age) words="60 720 8640 103680" ;;
       --type) words="idle huge huge_idle" && [[ ${COMP_WORDS[1]} != writeback ]] || words+=" incompressible" ;;
-      --recompress) words="lz4hc zstd lz4 line lz4hc,block=16384 zstd,block=16384 lz4,block=16384" ;;
+      --recompress) words="lz4hc zstd zstd:9 zstd:19 lz4 line lz4hc,block=16384 zstd,block=16384 zstd:9,block=16384 zstd:19,block=16384 lz4,block=16384" ;;
       --transport) words="auto ublk loop" ;;
       --block-size) words="512 4096" ;;
       --algorithm | -a) words="auto lz4 lz4hc zstd line line,fallback=lz4" ;;

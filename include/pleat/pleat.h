@@ -34,8 +34,8 @@ typedef struct pleat_codec pleat_codec;
  *   lz4hc   the same format, written by a search for the shortest block: about as short as liblz4's
  *           HC level 9, several times slower than lz4 to compress and about as fast to decompress.
  *   zstd:N  standard zstd frames (RFC 8878): any decoder of them reads its blocks, and it reads the
- *           frames of one page that others write. Shorter than LZ4, and slower both ways. N is fast
- *           or 1, and 1 where it is left out.
+ *           frames of one page that others write. Shorter than LZ4, and slower both ways. N, fast
+ *           or 1, 3, 9 or 19, trades speed for ratio and is 1 where it is left out.
  *   line:N  a format of our own (docs/formats/line.md) that is made for vectors; N, from 1 to 5,
  *           trades speed for ratio and is 3 where it is left out.
  *   line:N,fallback=lz4  line, and LZ4 for each page that line leaves long and LZ4 makes shorter;

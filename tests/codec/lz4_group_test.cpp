@@ -201,7 +201,7 @@ TEST(Lz4Group, DamagedAndTruncatedBlocksAreDecodedAsTheReferenceDoesOrRefused) {
 
 TEST(GroupCodec, KnowsItsNamesAndItsOption) {
   const Kernels& kernels = *available_kernels().back();
-  for (const char* name : {"lz4", "lz4hc", "zstd"}) {
+  for (const char* name : {"lz4", "lz4hc", "zstd", "zstd:3", "zstd:9", "zstd:19"}) {
     EXPECT_TRUE(GroupCodec::open(name, kernels)) << name;
   }
   for (const char* name : {"line", "lz4:fast", "zip", ""}) {
@@ -227,7 +227,7 @@ TEST(GroupCodec, DecodesWhatItEncodedAndNothingElse) {
   const auto groups = sample_groups();
   std::vector<std::byte> block(kLz4GroupBound);
   std::array<std::byte, kGroupBytes> back;
-  for (const char* name : {"lz4", "lz4hc", "zstd"}) {
+  for (const char* name : {"lz4", "lz4hc", "zstd", "zstd:3", "zstd:9", "zstd:19"}) {
     auto codec = GroupCodec::open(name, kernels);
     ASSERT_TRUE(codec);
     const Encoded encoded = codec->encode(groups[0].bytes.data(), block.data(), block.size());

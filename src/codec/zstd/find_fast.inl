@@ -41,7 +41,8 @@ PLEAT_INLINE ZstdFound zstd_find_fast(const std::byte* content, Encoder& encoder
     zstd_tell(teller, at, static_cast<std::uint32_t>(at - match), length, end);
     at += length;
     if (at >= last) break;
-    // Two positions in the match, one of which its end is found by.
+    // Three positions in the match, one of which its end is found by.
+    note(begin + 1);
     note(begin + 2);
     note(at - 2);
     // What goes on at the offset before the last one.
