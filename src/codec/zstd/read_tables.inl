@@ -176,6 +176,19 @@ PLEAT_INLINE std::size_t zstd_read_fse_weights(std::span<const std::byte> src,
   return 0;
 }
 
+// How many symbols have each weight: bytes that are added at once, by the compiler's vectors, so
+// that none has to be read again for the next symbol.
+using ZstdWeightCounts [[gnu::vector_size(16)]] = std::uint8_t;
+// What a symbol of each weight adds.
+struct alignas(16) ZstdWeightOne {
+  std::uint8_t counts[16];
+};
+constexpr auto kZstdWeightOnes = [] {
+  std::array<ZstdWeightOne, 16> ones = {};
+  for (std::size_t weight = 0; weight < 16; ++weight) ones[weight].counts[weight] = 1;
+  return ones;
+}();
+
 // Reads a Huffman code, builds its table, and returns the bytes that its description takes; 0 where
 // it is none.
 PLEAT_INLINE std::size_t zstd_read_huffman(std::span<const std::byte> src,
@@ -200,14 +213,22 @@ PLEAT_INLINE std::size_t zstd_read_huffman(std::span<const std::byte> src,
     if (count == 0) return 0;
   }
 
+  // Which symbols have a code, and how many have each weight.
+  std::uint8_t used[256];
+  std::size_t used_count = 0;
+  ZstdWeightCounts counts = {};
+  for (std::size_t symbol = 0; symbol < count; ++symbol) {
+    used[used_count] = static_cast<std::uint8_t>(symbol);
+    used_count += weights[symbol] != 0;
+    counts += load<ZstdWeightCounts>(&kZstdWeightOnes[weights[symbol]]);
+  }
+  std::uint16_t symbols_of[16];  // more than a byte has, with the last one
+  for (std::size_t weight = 0; weight < 16; ++weight) symbols_of[weight] = counts[weight];
   // A symbol of weight w has 2^(w - 1) of the table's entries, and the last one what the others
   // leave of a power of two.
   std::uint32_t total = 0;
-  std::uint16_t symbols_of[kZstdHuffmanLogMax + 2] = {};
-  for (std::size_t i = 0; i < count; ++i) {
-    if (weights[i] > kZstdHuffmanLogMax) return 0;
-    ++symbols_of[weights[i]];
-    total += std::uint32_t{1} << weights[i] >> 1;
+  for (std::size_t weight = 1; weight < 16; ++weight) {
+    total += std::uint32_t{symbols_of[weight]} << (weight - 1);
   }
   const auto log = static_cast<unsigned>(std::bit_width(total));
   if (total == 0 || log > kZstdHuffmanLogMax) return 0;
@@ -215,22 +236,27 @@ PLEAT_INLINE std::size_t zstd_read_huffman(std::span<const std::byte> src,
   if (!std::has_single_bit(rest)) return 0;
   weights[count] = static_cast<std::uint8_t>(std::bit_width(rest));
   ++symbols_of[weights[count]];
-  ++count;
+  used[used_count++] = static_cast<std::uint8_t>(count);
   // The longest codes come in pairs; where there are none the description is longer than it need
   // be.
   if (symbols_of[1] < 2) return 0;
 
-  // Codes of low weight, the longest ones, come first, and those of one weight in order.
+  // Codes of low weight, the longest ones, come first, and those of one weight in order: from both
+  // ends at once, since what a place was raised by takes long to be read again.
   std::uint8_t symbols[256];
-  std::uint16_t place[kZstdHuffmanLogMax + 2];
-  std::uint16_t used = 0;
+  std::uint16_t begins[kZstdHuffmanLogMax + 1];
+  std::uint16_t ends[kZstdHuffmanLogMax + 1];
+  std::uint16_t before = 0;
   for (unsigned weight = 1; weight <= log; ++weight) {
-    place[weight] = used;
-    used = static_cast<std::uint16_t>(used + symbols_of[weight]);
+    begins[weight] = before;
+    before = static_cast<std::uint16_t>(before + symbols_of[weight]);
+    ends[weight] = before;
   }
-  place[0] = used;  // those without a code
-  for (std::size_t symbol = 0; symbol < count; ++symbol) {
-    symbols[place[weights[symbol]]++] = static_cast<std::uint8_t>(symbol);
+  for (std::size_t i = 0; i < (used_count + 1) / 2; ++i) {
+    const std::uint8_t one = used[i];
+    const std::uint8_t other = used[used_count - 1 - i];
+    symbols[begins[weights[one]]++] = one;
+    symbols[--ends[weights[other]]] = other;
   }
   std::size_t number = 0;
   ZstdHuffmanEntry* to = entries;
