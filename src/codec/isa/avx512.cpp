@@ -73,6 +73,6 @@ const Kernels kAvx512Kernels = {"avx512",
                                 line_decompress,
                                 zstd_compress_avx2,
                                 zstd_compress_group_avx2,
-                                zstd_decompress_block_scalar};
+                                zstd_decompress_block_avx2};
 
 }  // namespace pleat::codec

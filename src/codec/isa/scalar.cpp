@@ -51,6 +51,8 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
+#include "codec/zstd/repeats_words.inl"
+
 #include "codec/zstd/read_block.inl"
 #include "codec/zstd/write_block.inl"
 
@@ -64,11 +66,6 @@ std::size_t lz4_compress_scalar(const std::byte* page, std::byte* dst, std::size
 std::size_t lz4_compress_group_scalar(const std::byte* group, std::byte* dst, std::size_t capacity,
                                       Lz4GroupWorkspace& workspace) noexcept {
   return lz4_compress_group(group, dst, capacity, workspace);
-}
-
-bool zstd_decompress_block_scalar(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
-                                  ZstdOutput& output) noexcept {
-  return zstd_decompress_block(decoder, src, size, output);
 }
 
 std::size_t zstd_read_tables_scalar(const std::byte* src, std::size_t size, ZstdTableMemory& memory,
@@ -89,6 +86,6 @@ const Kernels kScalarKernels = {"scalar",
                                 line_decompress,
                                 zstd_compress,
                                 zstd_compress_group,
-                                zstd_decompress_block_scalar};
+                                zstd_decompress_block};
 
 }  // namespace pleat::codec

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Blocks of the zstd format (RFC 8878, 3.1.1.3), included by isa/*.cpp inside their target region
-// after the tier's Block primitives and lz4/copy_match.inl. The parts use each other in this order.
+// after the tier's Block primitives, lz4/copy_match.inl and one of repeats_*.inl. The parts use
+// each other in this order.
 #include "codec/zstd/read_bits.inl"
 
 #include "codec/zstd/read_tables.inl"

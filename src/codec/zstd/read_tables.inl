@@ -109,7 +109,7 @@ PLEAT_INLINE constexpr void zstd_spread(const std::int16_t* counts, std::size_t 
 
 // The entry of a code whose next state is 0.
 constexpr ZstdSequenceEntry zstd_code_entry(ZstdCode code) {
-  return std::uint64_t{code.base} << 16 | std::uint64_t{code.extra_bits} << 8;
+  return {code.extra_bits, 0, 0, code.base};
 }
 
 // codes[symbol]: what the symbol stands for.
@@ -119,7 +119,9 @@ PLEAT_INLINE constexpr void zstd_build_sequence_table(const std::int16_t* counts
                                                       ZstdSequenceEntry* entries) noexcept {
   zstd_spread(counts, symbols, log,
               [&](std::size_t state, std::size_t symbol, std::uint16_t next, unsigned bits) {
-                entries[state] = codes[symbol] | bits | std::uint64_t{next} << 48;
+                entries[state] =
+                    std::bit_cast<ZstdSequenceEntry>(std::bit_cast<std::uint64_t>(codes[symbol]) +
+                                                     (bits * 0x101) + (std::uint64_t{next} << 16));
               });
 }
 
