@@ -3,8 +3,9 @@
 // region.
 
 // Decodes `count` literals of one stream. True if these are all that the stream has.
-PLEAT_INLINE bool zstd_read_stream(const ZstdTable<ZstdHuffmanEntry>& table, ZstdStream stream,
-                                   std::byte* to, std::size_t count) noexcept {
+[[gnu::noinline]] inline bool zstd_read_stream(const ZstdTable<ZstdHuffmanEntry>& table,
+                                               ZstdStream stream, std::byte* to,
+                                               std::size_t count) noexcept {
   const unsigned shift = 64 - table.log;
   std::byte* const end = to + count;
   while (to < end) {
@@ -68,9 +69,10 @@ PLEAT_INLINE std::size_t zstd_read_fives(const ZstdTable<ZstdHuffmanEntry>& tabl
 }
 
 // The same of four streams, the first three of which have as many literals each.
-PLEAT_INLINE bool zstd_read_four_streams(const ZstdTable<ZstdHuffmanEntry>& table,
-                                         const std::byte* floor, std::span<const std::byte> src,
-                                         std::byte* to, std::size_t count) noexcept {
+[[gnu::noinline]] inline bool zstd_read_four_streams(const ZstdTable<ZstdHuffmanEntry>& table,
+                                                     const std::byte* floor,
+                                                     std::span<const std::byte> src, std::byte* to,
+                                                     std::size_t count) noexcept {
   constexpr std::size_t kJumpBytes = 6;
   if (src.size() < kJumpBytes || count < kZstdFourStreamsMin) return false;
   const std::size_t quarter = (count + 3) / 4;
@@ -109,7 +111,9 @@ PLEAT_INLINE std::size_t zstd_read_literals(ZstdDecoder& decoder, const std::byt
   constexpr std::size_t kCodedHeader[4] = {3, 3, 4, 5};
   const std::size_t header = is_coded ? kCodedHeader[size_format] : kPlainHeader[size_format];
   if (header > src.size()) return 0;
-  const std::uint64_t word = load_bytes(src.data(), header);
+  const std::uint64_t word = src.size() >= 8
+                                 ? load_u64(src.data()) & ((std::uint64_t{1} << 8 * header) - 1)
+                                 : zstd_bytes(src.data(), header);
 
   if (!is_coded) {
     const std::size_t count = word >> (header == 1 ? 3 : 4);

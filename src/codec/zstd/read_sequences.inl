@@ -36,12 +36,10 @@ constexpr ZstdPredefinedTables kZstdPredefined;
 
 // Takes the table of one kind of code into force, and returns the bytes that its description takes;
 // SIZE_MAX where that is none. A predefined one comes ready.
-PLEAT_INLINE std::size_t zstd_read_sequence_table(ZstdMode mode, std::span<const std::byte> src,
-                                                  std::span<const ZstdSequenceEntry> codes,
-                                                  unsigned log_max,
-                                                  const ZstdTable<ZstdSequenceEntry>& predefined,
-                                                  ZstdSequenceEntry* memory,
-                                                  ZstdTable<ZstdSequenceEntry>& table) noexcept {
+[[gnu::noinline]] inline std::size_t zstd_read_sequence_table(
+    ZstdMode mode, std::span<const std::byte> src, std::span<const ZstdSequenceEntry> codes,
+    unsigned log_max, const ZstdTable<ZstdSequenceEntry>& predefined, ZstdSequenceEntry* memory,
+    ZstdTable<ZstdSequenceEntry>& table) noexcept {
   switch (mode) {
     case ZstdMode::kPredefined:
       table = predefined;

@@ -15,9 +15,9 @@ static_assert(kZstdMatchLengthCodes >= kZstdLiteralLengthCodes &&
 
 // Reads a distribution of at most `symbols_max` symbols, and returns the bytes that it takes; 0
 // where it is none.
-PLEAT_INLINE std::size_t zstd_read_distribution(std::span<const std::byte> src,
-                                                std::size_t symbols_max, unsigned log_max,
-                                                ZstdDistribution& distribution) noexcept {
+[[gnu::noinline]] inline std::size_t zstd_read_distribution(
+    std::span<const std::byte> src, std::size_t symbols_max, unsigned log_max,
+    ZstdDistribution& distribution) noexcept {
   std::size_t at = 0;
   distribution.log = (zstd_bits_at(src, at) & 15) + 5;
   if (src.empty() || distribution.log > log_max) return 0;
@@ -127,8 +127,8 @@ PLEAT_INLINE constexpr void zstd_build_sequence_table(const std::int16_t* counts
 
 // Reads the weights of a Huffman code's symbols, all but the last one's, and returns how many there
 // are; 0 where they are none. `src` is the description behind its first byte, all of it.
-PLEAT_INLINE std::size_t zstd_read_fse_weights(std::span<const std::byte> src,
-                                               std::uint8_t* weights) noexcept {
+[[gnu::noinline]] inline std::size_t zstd_read_fse_weights(std::span<const std::byte> src,
+                                                           std::uint8_t* weights) noexcept {
   ZstdDistribution distribution;
   const std::size_t header =
       zstd_read_distribution(src, kZstdHuffmanLogMax + 2, kZstdWeightLogMax, distribution);
@@ -193,9 +193,9 @@ constexpr auto kZstdWeightOnes = [] {
 
 // Reads a Huffman code, builds its table, and returns the bytes that its description takes; 0 where
 // it is none.
-PLEAT_INLINE std::size_t zstd_read_huffman(std::span<const std::byte> src,
-                                           ZstdHuffmanEntry* entries,
-                                           ZstdTable<ZstdHuffmanEntry>& table) noexcept {
+[[gnu::noinline]] inline std::size_t zstd_read_huffman(
+    std::span<const std::byte> src, ZstdHuffmanEntry* entries,
+    ZstdTable<ZstdHuffmanEntry>& table) noexcept {
   if (src.empty()) return 0;
   std::uint8_t weights[256];
   std::size_t count = 0;
