@@ -20,11 +20,9 @@ struct ZstdSequenceEntry {
 };
 static_assert(sizeof(ZstdSequenceEntry) == 8);
 
-// What the next kZstdHuffmanLogMax bits, or fewer, begin with.
-struct ZstdHuffmanEntry {
-  std::uint8_t symbol;
-  std::uint8_t bits;
-};
+// What the next kZstdHuffmanLogMax bits, or fewer, begin with: how many bits (lowest 8), by which a
+// word can be shifted as it is, and the symbol (highest 8).
+using ZstdHuffmanEntry = std::uint16_t;
 
 template <typename Entry>
 struct ZstdTable {

@@ -12,10 +12,10 @@
     if (stream.left < 0) return false;
     std::uint64_t word = zstd_peek(stream);
     for (unsigned i = 0; i < 5 && to < end; ++i) {
-      const ZstdHuffmanEntry entry = table.entries[word >> shift];
-      *to++ = static_cast<std::byte>(entry.symbol);
-      word <<= entry.bits;
-      stream.left -= entry.bits;
+      const unsigned entry = table.entries[word >> shift];
+      *to++ = static_cast<std::byte>(entry >> 8);
+      word <<= entry & 63;
+      stream.left -= entry & 63;
     }
   }
   return stream.left == 0;
@@ -48,9 +48,9 @@ PLEAT_INLINE std::size_t zstd_read_fives(const ZstdTable<ZstdHuffmanEntry>& tabl
     for (std::size_t k = 0; k < 5; ++k) {
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < 4; ++i) {
-        const ZstdHuffmanEntry entry = entries[words[i] >> shift];
-        to[i * quarter + done + k] = static_cast<std::byte>(entry.symbol);
-        words[i] <<= entry.bits;
+        const unsigned entry = entries[words[i] >> shift];
+        to[i * quarter + done + k] = static_cast<std::byte>(entry >> 8);
+        words[i] <<= entry & 63;
       }
     }
     done += 5;
@@ -90,9 +90,9 @@ PLEAT_INLINE std::size_t zstd_read_fives(const ZstdTable<ZstdHuffmanEntry>& tabl
   for (; done < quarter; ++done) {
     for (std::size_t i = 0; i < (done < last ? 4 : 3); ++i) {
       if (streams[i].left < 0) return false;
-      const ZstdHuffmanEntry entry = table.entries[zstd_peek(streams[i]) >> (64 - table.log)];
-      to[i * quarter + done] = static_cast<std::byte>(entry.symbol);
-      streams[i].left -= entry.bits;
+      const unsigned entry = table.entries[zstd_peek(streams[i]) >> (64 - table.log)];
+      to[i * quarter + done] = static_cast<std::byte>(entry >> 8);
+      streams[i].left -= entry & 63;
     }
   }
   return (streams[0].left | streams[1].left | streams[2].left | streams[3].left) == 0;

@@ -263,7 +263,7 @@ constexpr auto kZstdWeightOnes = [] {
   std::size_t number = 0;
   ZstdHuffmanEntry* to = entries;
   const auto entry_of = [&](std::size_t symbol, unsigned weight) {
-    return static_cast<std::uint16_t>(symbol | (log + 1 - weight) << 8);
+    return static_cast<ZstdHuffmanEntry>(symbol << 8 | (log + 1 - weight));
   };
   for (std::size_t i = 0; i < symbols_of[1]; ++i, ++to) put(to, entry_of(symbols[number++], 1));
   if (log >= 2) {
