@@ -102,8 +102,8 @@ PLEAT_INLINE constexpr void zstd_spread(const std::int16_t* counts, std::size_t 
   for (std::size_t state = 0; state < size; ++state) {
     const std::size_t symbol = symbol_of[state * inverse & (size - 1)];
     const std::uint32_t number = next[symbol]++;
-    const unsigned bits = log + 1 - static_cast<unsigned>(std::bit_width(number | 1));
-    fill(state, symbol, static_cast<std::uint16_t>((number << bits) - size), bits);
+    const unsigned bits = log - (31u ^ static_cast<unsigned>(std::countl_zero(number)));
+    fill(state, symbol, (number << bits) - static_cast<std::uint32_t>(size), bits);
   }
 }
 
@@ -118,10 +118,14 @@ PLEAT_INLINE constexpr void zstd_build_sequence_table(const std::int16_t* counts
                                                       const ZstdSequenceEntry* codes,
                                                       ZstdSequenceEntry* entries) noexcept {
   zstd_spread(counts, symbols, log,
-              [&](std::size_t state, std::size_t symbol, std::uint16_t next, unsigned bits) {
-                entries[state] =
-                    std::bit_cast<ZstdSequenceEntry>(std::bit_cast<std::uint64_t>(codes[symbol]) +
-                                                     (bits * 0x101) + (std::uint64_t{next} << 16));
+              [&](std::size_t state, std::size_t symbol, std::uint32_t next, unsigned bits) {
+                const std::uint64_t word =
+                    std::bit_cast<std::uint64_t>(codes[symbol]) + (bits * 0x101 + (next << 16));
+                if (std::is_constant_evaluated()) {
+                  entries[state] = std::bit_cast<ZstdSequenceEntry>(word);
+                } else {
+                  put(&entries[state], word);  // at once, which no compiler would do otherwise
+                }
               });
 }
 
@@ -134,43 +138,45 @@ PLEAT_INLINE constexpr void zstd_build_sequence_table(const std::int16_t* counts
       zstd_read_distribution(src, kZstdHuffmanLogMax + 2, kZstdWeightLogMax, distribution);
   ZstdStream stream;
   if (header == 0 || !zstd_open_stream(src.data(), src.subspan(header), stream)) return 0;
-  struct Entry {
-    std::uint16_t next;
-    std::uint8_t bits;
-    std::uint8_t weight;
-  } entries[1 << kZstdWeightLogMax];
-  zstd_spread(
-      distribution.counts, distribution.symbols, distribution.log,
-      [&](std::size_t state, std::size_t symbol, std::uint16_t next, unsigned bits) {
-        entries[state] = {next, static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(symbol)};
-      });
+  // Bits (lowest 8), by which a word can be shifted as it is, weight (8) and next state (16).
+  std::uint32_t entries[1 << kZstdWeightLogMax];
+  zstd_spread(distribution.counts, distribution.symbols, distribution.log,
+              [&](std::size_t state, std::size_t symbol, std::uint32_t next, unsigned bits) {
+                entries[state] = next << 16 | static_cast<std::uint32_t>(symbol << 8) |
+                                 static_cast<std::uint32_t>(bits);
+              });
   // Two states take turns, and the first to want bits that are not there ends it: the other one's
   // weight is the last.
   std::uint32_t first = zstd_read(stream, distribution.log);
   std::uint32_t second = zstd_read(stream, distribution.log);
   if (stream.left < 0) return 0;
   std::size_t count = 0;
-  // While a word has enough for eight.
-  while (stream.left >= 57 && count < kZstdWeightsMax - 8) {
-    std::uint64_t word = zstd_peek(stream);
+  // Adds the state's weight, and leads on to its next state by the word's highest bits.
+  const auto step = [&](std::uint32_t& state, std::uint64_t& word) {
+    const std::uint32_t entry = entries[state];
+    weights[count++] = static_cast<std::uint8_t>(entry >> 8);
+    state = (entry >> 16) + static_cast<std::uint32_t>(word >> 1 >> (~entry & 63));
+    word <<= entry & 63;
+    return entry & 63;
+  };
+  // While a word has enough for eight. Its lowest set bit is one more than there are, and tells how
+  // many were read.
+  constexpr unsigned kEight = 8 * kZstdWeightLogMax;
+  static_assert(kEight <= 56);
+  while (stream.left >= 56 && count < kZstdWeightsMax - 8) {
+    std::uint64_t word = (zstd_peek_inside(stream) & ~std::uint64_t{0xff}) | 0x80;
     for (std::size_t i = 0; i < 4; ++i) {
-      const Entry one = entries[first];
-      weights[count++] = one.weight;
-      first = one.next + static_cast<std::uint32_t>(zstd_top(word, one.bits));
-      word <<= one.bits;
-      const Entry other = entries[second];
-      weights[count++] = other.weight;
-      second = other.next + static_cast<std::uint32_t>(zstd_top(word, other.bits));
-      word <<= other.bits;
-      stream.left -= one.bits + other.bits;
+      step(first, word);
+      step(second, word);
     }
+    stream.left -= std::countr_zero(word) - 7;
   }
+  // What is left is in one word.
+  std::uint64_t word = zstd_peek(stream);
   while (count < kZstdWeightsMax - 1) {
-    const Entry entry = entries[first];
-    weights[count++] = entry.weight;
-    first = entry.next + zstd_read(stream, entry.bits);
+    stream.left -= step(first, word);
     if (stream.left < 0) {
-      weights[count] = entries[second].weight;
+      weights[count] = static_cast<std::uint8_t>(entries[second] >> 8);
       return count + 1;
     }
     std::swap(first, second);
