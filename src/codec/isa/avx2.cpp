@@ -76,9 +76,9 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
 #include "codec/zstd/dense_relax_avx2.inl"
-#include "codec/zstd/read_bits.inl"
+#include "codec/zstd/repeats_avx2.inl"
 
-#include "codec/zstd/read_tables.inl"
+#include "codec/zstd/read_block.inl"
 #include "codec/zstd/write_block.inl"
 
 }  // namespace
@@ -123,6 +123,11 @@ std::size_t zstd_compress_dense_group_avx2(const std::byte* group, std::byte* ds
   return zstd_compress_dense_group(group, dst, capacity, level, encoder);
 }
 
+bool zstd_decompress_block_avx2(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
+                                ZstdOutput& output) noexcept {
+  return zstd_decompress_block(decoder, src, size, output);
+}
+
 }  // namespace pleat::codec
 
 #if defined(__clang__)
@@ -148,6 +153,6 @@ const Kernels kAvx2Kernels = {"avx2",
                               zstd_compress_group_avx2,
                               zstd_compress_dense_avx2,
                               zstd_compress_dense_group_avx2,
-                              zstd_decompress_block_scalar};
+                              zstd_decompress_block_avx2};
 
 }  // namespace pleat::codec

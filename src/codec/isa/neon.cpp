@@ -66,6 +66,8 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
 #include "codec/zstd/dense_relax_words.inl"
+#include "codec/zstd/repeats_words.inl"
+
 #include "codec/zstd/read_block.inl"
 #include "codec/zstd/write_block.inl"
 

@@ -53,6 +53,8 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/lz4/hc_parse.inl"
 #include "codec/scan/same_filled.inl"
 #include "codec/zstd/dense_relax_words.inl"
+#include "codec/zstd/repeats_words.inl"
+
 #include "codec/zstd/read_block.inl"
 #include "codec/zstd/write_block.inl"
 
@@ -66,11 +68,6 @@ std::size_t lz4_compress_scalar(const std::byte* page, std::byte* dst, std::size
 std::size_t lz4_compress_group_scalar(const std::byte* group, std::byte* dst, std::size_t capacity,
                                       Lz4GroupWorkspace& workspace) noexcept {
   return lz4_compress_group(group, dst, capacity, workspace);
-}
-
-bool zstd_decompress_block_scalar(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
-                                  ZstdOutput& output) noexcept {
-  return zstd_decompress_block(decoder, src, size, output);
 }
 
 std::size_t zstd_read_tables_scalar(const std::byte* src, std::size_t size, ZstdTableMemory& memory,
@@ -93,6 +90,6 @@ const Kernels kScalarKernels = {"scalar",
                                 zstd_compress_group,
                                 zstd_compress_dense,
                                 zstd_compress_dense_group,
-                                zstd_decompress_block_scalar};
+                                zstd_decompress_block};
 
 }  // namespace pleat::codec

@@ -18,9 +18,6 @@ std::size_t lz4_compress_scalar(const std::byte* page, std::byte* dst, std::size
                                 unsigned level, Lz4Workspace& workspace) noexcept;
 std::size_t lz4_compress_group_scalar(const std::byte* group, std::byte* dst, std::size_t capacity,
                                       Lz4GroupWorkspace& workspace) noexcept;
-// The avx2 and avx512 tables have this too, which AVX2 made no faster.
-bool zstd_decompress_block_scalar(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
-                                  ZstdOutput& output) noexcept;
 // Reads the tables of a zstd dictionary and returns the bytes that they take; 0 where they are
 // none.
 std::size_t zstd_read_tables_scalar(const std::byte* src, std::size_t size, ZstdTableMemory& memory,
@@ -45,6 +42,8 @@ std::size_t zstd_compress_dense_avx2(const std::byte* page, std::byte* dst, std:
 std::size_t zstd_compress_dense_group_avx2(const std::byte* group, std::byte* dst,
                                            std::size_t capacity, unsigned level,
                                            ZstdDenseGroupEncoder& encoder) noexcept;
+bool zstd_decompress_block_avx2(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
+                                ZstdOutput& output) noexcept;
 #elif defined(__aarch64__)
 extern const Kernels kNeonKernels;
 #endif

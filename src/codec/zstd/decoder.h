@@ -11,17 +11,18 @@
 
 namespace pleat::codec {
 
-// One state of an FSE table of sequence codes: the code's meaning, and where it goes next. From the
-// lowest bit on: how many low bits of the next state are read, and how many further bits of the
-// code (8 bits each, so that a sum of entries has both sums), what the code stands for without
-// these (32), and the next state without its low bits (16).
-using ZstdSequenceEntry = std::uint64_t;
-
-// What the next kZstdHuffmanLogMax bits, or fewer, begin with.
-struct ZstdHuffmanEntry {
-  std::uint8_t symbol;
-  std::uint8_t bits;
+// One state of an FSE table of sequence codes: the code's meaning, and where it goes next.
+struct ZstdSequenceEntry {
+  std::uint8_t bits;       // that are read
+  std::uint8_t next_bits;  // of these the next state's, which are read last
+  std::uint16_t next;      // state, without what is read
+  std::uint32_t base;      // what the code stands for, without what is read
 };
+static_assert(sizeof(ZstdSequenceEntry) == 8);
+
+// What the next kZstdHuffmanLogMax bits, or fewer, begin with: how many bits (lowest 8), by which a
+// word can be shifted as it is, and the symbol (highest 8).
+using ZstdHuffmanEntry = std::uint16_t;
 
 template <typename Entry>
 struct ZstdTable {

@@ -2,12 +2,21 @@
 // Bits of zstd blocks: those that are read forwards, in the descriptions of tables, and those that
 // are read from their end. Included by isa/*.cpp inside their target region.
 
+// The number that `count` bytes are, 1 to 8. Its own function, as others are that are seldom called
+// or at several places: the compiler gives the rest more registers, and less memory to fetch.
+[[gnu::noinline]] inline std::uint64_t zstd_bytes(const std::byte* from,
+                                                  std::size_t count) noexcept {
+  std::uint64_t word = 0;
+  while (count > 0) word = word << 8 | static_cast<std::uint64_t>(from[--count]);
+  return word;
+}
+
 // Forwards: up to 25 bits from bit `at` on. Bits behind the end are zeros.
 PLEAT_INLINE std::uint32_t zstd_bits_at(std::span<const std::byte> bytes, std::size_t at) noexcept {
   const std::size_t first = at / 8;
   if (first + 4 <= bytes.size()) return load_u32(bytes.data() + first) >> at % 8;
   if (first >= bytes.size()) return 0;
-  const std::uint64_t word = load_bytes(bytes.data() + first, bytes.size() - first);
+  const std::uint64_t word = zstd_bytes(bytes.data() + first, bytes.size() - first);
   return static_cast<std::uint32_t>(word) >> at % 8;
 }
 
@@ -36,11 +45,8 @@ PLEAT_INLINE std::uint64_t zstd_peek(const ZstdStream& stream) noexcept {
   const std::byte* const end = stream.begin + bytes;
   if (end - stream.floor >= 8) [[likely]]
     return load_u64(end - 8) << unused;
-  std::uint64_t word = 0;
-  for (const std::byte* at = stream.floor; at < end; ++at) {
-    word = word >> 8 | static_cast<std::uint64_t>(*at) << 56;
-  }
-  return word << unused;
+  const auto there = static_cast<std::size_t>(end - stream.floor);
+  return there == 0 ? 0 : zstd_bytes(stream.floor, there) << (64 - there * 8) << unused;
 }
 
 // The same where at least 56 bits are left, which are all that may be used.

@@ -3,18 +3,19 @@
 // region.
 
 // Decodes `count` literals of one stream. True if these are all that the stream has.
-PLEAT_INLINE bool zstd_read_stream(const ZstdTable<ZstdHuffmanEntry>& table, ZstdStream stream,
-                                   std::byte* to, std::size_t count) noexcept {
+[[gnu::noinline]] inline bool zstd_read_stream(const ZstdTable<ZstdHuffmanEntry>& table,
+                                               ZstdStream stream, std::byte* to,
+                                               std::size_t count) noexcept {
   const unsigned shift = 64 - table.log;
   std::byte* const end = to + count;
   while (to < end) {
     if (stream.left < 0) return false;
     std::uint64_t word = zstd_peek(stream);
     for (unsigned i = 0; i < 5 && to < end; ++i) {
-      const ZstdHuffmanEntry entry = table.entries[word >> shift];
-      *to++ = static_cast<std::byte>(entry.symbol);
-      word <<= entry.bits;
-      stream.left -= entry.bits;
+      const unsigned entry = table.entries[word >> shift];
+      *to++ = static_cast<std::byte>(entry >> 8);
+      word <<= entry & 63;
+      stream.left -= entry & 63;
     }
   }
   return stream.left == 0;
@@ -47,9 +48,9 @@ PLEAT_INLINE std::size_t zstd_read_fives(const ZstdTable<ZstdHuffmanEntry>& tabl
     for (std::size_t k = 0; k < 5; ++k) {
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < 4; ++i) {
-        const ZstdHuffmanEntry entry = entries[words[i] >> shift];
-        to[i * quarter + done + k] = static_cast<std::byte>(entry.symbol);
-        words[i] <<= entry.bits;
+        const unsigned entry = entries[words[i] >> shift];
+        to[i * quarter + done + k] = static_cast<std::byte>(entry >> 8);
+        words[i] <<= entry & 63;
       }
     }
     done += 5;
@@ -68,9 +69,10 @@ PLEAT_INLINE std::size_t zstd_read_fives(const ZstdTable<ZstdHuffmanEntry>& tabl
 }
 
 // The same of four streams, the first three of which have as many literals each.
-PLEAT_INLINE bool zstd_read_four_streams(const ZstdTable<ZstdHuffmanEntry>& table,
-                                         const std::byte* floor, std::span<const std::byte> src,
-                                         std::byte* to, std::size_t count) noexcept {
+[[gnu::noinline]] inline bool zstd_read_four_streams(const ZstdTable<ZstdHuffmanEntry>& table,
+                                                     const std::byte* floor,
+                                                     std::span<const std::byte> src, std::byte* to,
+                                                     std::size_t count) noexcept {
   constexpr std::size_t kJumpBytes = 6;
   if (src.size() < kJumpBytes || count < kZstdFourStreamsMin) return false;
   const std::size_t quarter = (count + 3) / 4;
@@ -88,9 +90,9 @@ PLEAT_INLINE bool zstd_read_four_streams(const ZstdTable<ZstdHuffmanEntry>& tabl
   for (; done < quarter; ++done) {
     for (std::size_t i = 0; i < (done < last ? 4 : 3); ++i) {
       if (streams[i].left < 0) return false;
-      const ZstdHuffmanEntry entry = table.entries[zstd_peek(streams[i]) >> (64 - table.log)];
-      to[i * quarter + done] = static_cast<std::byte>(entry.symbol);
-      streams[i].left -= entry.bits;
+      const unsigned entry = table.entries[zstd_peek(streams[i]) >> (64 - table.log)];
+      to[i * quarter + done] = static_cast<std::byte>(entry >> 8);
+      streams[i].left -= entry & 63;
     }
   }
   return (streams[0].left | streams[1].left | streams[2].left | streams[3].left) == 0;
@@ -109,7 +111,9 @@ PLEAT_INLINE std::size_t zstd_read_literals(ZstdDecoder& decoder, const std::byt
   constexpr std::size_t kCodedHeader[4] = {3, 3, 4, 5};
   const std::size_t header = is_coded ? kCodedHeader[size_format] : kPlainHeader[size_format];
   if (header > src.size()) return 0;
-  const std::uint64_t word = load_bytes(src.data(), header);
+  const std::uint64_t word = src.size() >= 8
+                                 ? load_u64(src.data()) & ((std::uint64_t{1} << 8 * header) - 1)
+                                 : zstd_bytes(src.data(), header);
 
   if (!is_coded) {
     const std::size_t count = word >> (header == 1 ? 3 : 4);

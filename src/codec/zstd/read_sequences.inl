@@ -34,27 +34,12 @@ struct ZstdPredefinedTables {
 };
 constexpr ZstdPredefinedTables kZstdPredefined;
 
-constexpr auto kZstdLowMasks = [] {
-  std::array<std::uint64_t, 33> masks = {};
-  for (unsigned count = 0; count < masks.size(); ++count) {
-    masks[count] = (std::uint64_t{1} << count) - 1;
-  }
-  return masks;
-}();
-
-// The lowest `count` bits of a word, up to 32.
-PLEAT_INLINE std::uint64_t zstd_low(std::uint64_t word, unsigned count) noexcept {
-  return word & kZstdLowMasks[count];
-}
-
 // Takes the table of one kind of code into force, and returns the bytes that its description takes;
 // SIZE_MAX where that is none. A predefined one comes ready.
-PLEAT_INLINE std::size_t zstd_read_sequence_table(ZstdMode mode, std::span<const std::byte> src,
-                                                  std::span<const ZstdSequenceEntry> codes,
-                                                  unsigned log_max,
-                                                  const ZstdTable<ZstdSequenceEntry>& predefined,
-                                                  ZstdSequenceEntry* memory,
-                                                  ZstdTable<ZstdSequenceEntry>& table) noexcept {
+[[gnu::noinline]] inline std::size_t zstd_read_sequence_table(
+    ZstdMode mode, std::span<const std::byte> src, std::span<const ZstdSequenceEntry> codes,
+    unsigned log_max, const ZstdTable<ZstdSequenceEntry>& predefined, ZstdSequenceEntry* memory,
+    ZstdTable<ZstdSequenceEntry>& table) noexcept {
   switch (mode) {
     case ZstdMode::kPredefined:
       table = predefined;
@@ -155,92 +140,30 @@ PLEAT_INLINE bool zstd_put_literals(std::span<const std::byte> literals,
   return true;
 }
 
-// The states and the last offsets, while sequences are read.
-struct ZstdCursor {
-  std::size_t literal_state;
-  std::size_t match_state;
-  std::size_t offset_state;
-  std::uint32_t repeats[3];
-};
-
 struct ZstdSequence {
   std::size_t literal_count;
   std::size_t length;
-  std::uint32_t offset;  // 0, or more than there is, where the stream is damaged
+  std::size_t offset;  // 0, or more than there is, where the stream is damaged
 };
 
-// Where a sequence stands: `kInside` has kZstdInsideBits before it, and the last one's states lead
-// nowhere.
-enum class ZstdPlace { kInside, kAnywhere, kLast };
-constexpr std::ptrdiff_t kZstdInsideBits = 56;
+// Sequences while they are carried out: where the states, the streams and the output are.
+struct ZstdRun {
+  const ZstdSequenceEntry* literal_length;
+  const ZstdSequenceEntry* match_length;
+  const ZstdSequenceEntry* offset;
+  ZstdRepeats repeats;
+  ZstdStream stream;
+  std::size_t count;      // of sequences that are not read yet
+  ZstdSequence sequence;  // the last one that was read
+  const std::byte* literal;
+  const std::byte* literal_end;
+  std::byte* out;
+};
 
-// Reads one sequence. False where the stream ends before that.
-template <ZstdPlace kPlace>
-PLEAT_INLINE bool zstd_read_sequence(const ZstdState& state, ZstdStream& stream, ZstdCursor& cursor,
-                                     ZstdSequence& sequence) noexcept {
-  if (kPlace != ZstdPlace::kInside && stream.left < 0) return false;
-  const ZstdSequenceEntry l = state.literal_lengths.entries[cursor.literal_state];
-  const ZstdSequenceEntry m = state.match_lengths.entries[cursor.match_state];
-  const ZstdSequenceEntry o = state.offsets.entries[cursor.offset_state];
-  const auto sums = static_cast<unsigned>(l + m + o);
-  const unsigned extra_bits = sums >> 8 & 255;
-  const unsigned next_bits = kPlace == ZstdPlace::kLast ? 0 : sums & 255;
-  const auto extra_of = [](std::uint64_t entry) { return static_cast<unsigned>(entry >> 8 & 255); };
-  const auto next_bits_of = [](std::uint64_t entry) { return static_cast<unsigned>(entry & 255); };
-  const auto next_of = [](std::uint64_t entry) { return entry >> 48; };
-  const auto base_of = [](std::uint64_t entry) { return entry >> 16 & 0xffffffff; };
-  std::uint64_t word;
-  std::uint64_t offset_extra;
-  std::uint64_t match_extra = 0;
-  std::uint64_t literal_extra = 0;
-  if (extra_bits + next_bits <= kZstdInsideBits) [[likely]] {
-    // From the last bit that is read to the first.
-    word = zstd_top(kPlace == ZstdPlace::kInside ? zstd_peek_inside(stream) : zstd_peek(stream),
-                    extra_bits + next_bits);
-    stream.left -= extra_bits + next_bits;
-    offset_extra = word >> next_bits;
-    // Only lengths that are copied in more than one piece have further bits.
-    if (((l | m) & 0xff00) != 0) [[unlikely]] {
-      literal_extra = zstd_low(offset_extra, extra_of(l));
-      offset_extra >>= extra_of(l);
-      match_extra = zstd_low(offset_extra, extra_of(m));
-      offset_extra >>= extra_of(m);
-    }
-  } else {
-    offset_extra = zstd_read(stream, extra_of(o));
-    match_extra = zstd_read(stream, extra_of(m));
-    literal_extra = zstd_read(stream, extra_of(l));
-    word = zstd_read(stream, next_bits);
-  }
-  if (kPlace != ZstdPlace::kLast) {
-    cursor.offset_state = next_of(o) + zstd_low(word, next_bits_of(o));
-    word >>= next_bits_of(o);
-    cursor.match_state = next_of(m) + zstd_low(word, next_bits_of(m));
-    word >>= next_bits_of(m);
-    cursor.literal_state = next_of(l) + zstd_low(word, next_bits_of(l));
-  }
-  sequence.literal_count = base_of(l) + literal_extra;
-  sequence.length = base_of(m) + match_extra;
-
-  // Values up to 3 are one of the last offsets: one further, without literals before. Which it is
-  // nobody can foresee, so that masks choose, of which no compiler makes branches.
-  const std::uint64_t value = base_of(o) + offset_extra;
-  const auto which = static_cast<std::int64_t>(value - 1 + (sequence.literal_count == 0));
-  const auto below = [which](std::int64_t limit) {
-    return static_cast<std::uint32_t>((which - limit) >> 63);
-  };
-  const auto [first, second, third] = cursor.repeats;
-  const std::uint32_t if_first = (first ^ second) & below(1);
-  const std::uint32_t if_second = (second ^ third) & below(2);
-  auto offset = static_cast<std::uint32_t>(value - 3);
-  if (value == 3) [[unlikely]]
-    offset = first - 1;
-  offset ^= (offset ^ third ^ if_second ^ if_first) & below(3);
-  cursor.repeats[2] = second ^ if_second;
-  cursor.repeats[1] = first ^ if_first;
-  cursor.repeats[0] = offset;
-  sequence.offset = offset;
-  return true;
+// An entry's bits, and its next state's in the higher byte, so that a sum of entries has both sums.
+PLEAT_INLINE unsigned zstd_bits(const ZstdSequenceEntry* entry) noexcept { return load_u16(entry); }
+PLEAT_INLINE unsigned zstd_extra_bits(const ZstdSequenceEntry* entry) noexcept {
+  return static_cast<unsigned>(entry->bits - entry->next_bits);
 }
 
 // Copies a match of `length` bytes, and up to kZstdLiteralSlack behind it.
@@ -254,35 +177,121 @@ PLEAT_INLINE void zstd_copy_match(std::byte* out, std::size_t offset, std::size_
   if (length > kFirst) copy_match_wide(out + kFirst, offset, length - kFirst);
 }
 
-// Copies the literals and the match of one sequence. False where they do not fit, or lead nowhere.
-PLEAT_INLINE bool zstd_run_sequence(const ZstdSequence& sequence, const std::byte*& literal,
-                                    const std::byte* literal_end, const ZstdOutput& output,
-                                    std::byte*& out) noexcept {
-  const std::size_t literal_count = sequence.literal_count;
-  const std::size_t length = sequence.length;
-  const std::size_t offset = sequence.offset;
-  const auto room = static_cast<std::size_t>(output.end - out);
-  if (literal_count > static_cast<std::size_t>(literal_end - literal)) return false;
-  const bool is_wide = literal_count + length + kZstdLiteralSlack <= room;
-  if (is_wide) [[likely]] {
-    std::memcpy(out, literal, 16);
-    for (std::size_t at = 16; at < literal_count; at += 16) std::memcpy(out + at, literal + at, 16);
-  } else {
-    if (literal_count + length > room) return false;
-    std::memcpy(out, literal, literal_count);
-  }
-  literal += literal_count;
-  out += literal_count;
-  const auto produced = static_cast<std::size_t>(out - output.begin);
-  if (offset - 1 >= produced) [[unlikely]] {
-    if (offset == 0 || offset > produced + output.dictionary.size()) return false;
-    zstd_copy_from_dictionary(output, out, offset, length);
-  } else if (is_wide) [[likely]] {
+// The bits of most sequences are fewer.
+constexpr unsigned kZstdPlainBits = 56;
+
+// Carries out sequences up to one that is in any way not like most. True where that was read and is
+// still to be carried out: it writes behind `limit`, which is kZstdLiteralSlack before the output's
+// end, or is not sound. Its own function, for the sake of registers.
+[[gnu::noinline]] inline bool zstd_run_plain(const ZstdState& state, const std::byte* begin,
+                                             const std::byte* limit, ZstdRun& run) noexcept {
+  const ZstdSequenceEntry* l = run.literal_length;
+  const ZstdSequenceEntry* m = run.match_length;
+  const ZstdSequenceEntry* o = run.offset;
+  ZstdRepeats repeats = run.repeats;
+  ZstdStream stream = run.stream;
+  const std::byte* literal = run.literal;
+  const std::byte* const literal_end = run.literal_end;
+  std::byte* out = run.out;
+  std::size_t count = run.count;
+  bool is_read = false;
+  // A word is read whose lowest bits may lie before the stream.
+  const std::ptrdiff_t left_min =
+      stream.begin - stream.floor < 8 ? std::ptrdiff_t{kZstdPlainBits} : 0;
+  while (count > 1) {
+    const unsigned lengths = zstd_bits(l) + zstd_bits(m);
+    const unsigned sums = lengths + zstd_bits(o);
+    const unsigned bits = sums & 255;
+    if (bits > kZstdPlainBits || stream.left < left_min + static_cast<std::ptrdiff_t>(bits))
+        [[unlikely]]
+      break;
+    // From the last bit that is read to the first.
+    std::uint64_t word = zstd_top(zstd_peek_inside(stream), bits);
+    stream.left -= bits;
+    std::uint64_t extra = word >> (sums >> 8);
+    std::size_t literal_count = l->base;
+    std::size_t length = m->base;
+    if ((lengths & 255) != lengths >> 8) [[unlikely]] {
+      literal_count += zstd_low(extra, zstd_extra_bits(l));
+      extra >>= zstd_extra_bits(l);
+      length += zstd_low(extra, zstd_extra_bits(m));
+      extra >>= zstd_extra_bits(m);
+    }
+    const std::uint64_t value = o->base + extra;
+    const unsigned offset_bits = o->next_bits;
+    o = state.offsets.entries + o->next + zstd_low(word, offset_bits);
+    word >>= offset_bits;
+    const unsigned match_bits = m->next_bits;
+    m = state.match_lengths.entries + m->next + zstd_low(word, match_bits);
+    word >>= match_bits;
+    l = state.literal_lengths.entries + l->next + zstd_low(word, l->next_bits);
+    const std::size_t offset = repeats.take(value, literal_count != 0);
+    --count;
+
+    const auto produced = static_cast<std::size_t>(out - begin) + literal_count;
+    if (out > limit || literal_count + length > static_cast<std::size_t>(limit - out) ||
+        literal_count > static_cast<std::size_t>(literal_end - literal) || offset - 1 >= produced)
+        [[unlikely]] {
+      run.sequence = {literal_count, length, offset};
+      is_read = true;
+      break;
+    }
+    std::memcpy(out, literal, 32);
+    for (std::size_t at = 32; at < literal_count; at += 16) std::memcpy(out + at, literal + at, 16);
+    literal += literal_count;
+    out += literal_count;
     zstd_copy_match(out, offset, length);
-  } else {
-    copy_match_exact(out, offset, length);
+    out += length;
   }
-  out += length;
+  run.literal_length = l;
+  run.match_length = m;
+  run.offset = o;
+  run.repeats = repeats;
+  run.stream = stream;
+  run.count = count;
+  run.literal = literal;
+  run.out = out;
+  return is_read;
+}
+
+// Reads one sequence, whatever it is. False where the stream ends before that.
+[[gnu::noinline]] inline bool zstd_read_sequence(const ZstdState& state, ZstdRun& run) noexcept {
+  ZstdStream& stream = run.stream;
+  if (stream.left < 0) return false;
+  const ZstdSequenceEntry* const l = run.literal_length;
+  const ZstdSequenceEntry* const m = run.match_length;
+  const ZstdSequenceEntry* const o = run.offset;
+  const std::uint64_t value = o->base + std::uint64_t{zstd_read(stream, zstd_extra_bits(o))};
+  run.sequence.length = m->base + std::size_t{zstd_read(stream, zstd_extra_bits(m))};
+  run.sequence.literal_count = l->base + std::size_t{zstd_read(stream, zstd_extra_bits(l))};
+  run.sequence.offset = run.repeats.take(value, run.sequence.literal_count != 0);
+  // The last one's states lead nowhere.
+  if (--run.count == 0) return true;
+  run.literal_length = state.literal_lengths.entries + l->next + zstd_read(stream, l->next_bits);
+  run.match_length = state.match_lengths.entries + m->next + zstd_read(stream, m->next_bits);
+  run.offset = state.offsets.entries + o->next + zstd_read(stream, o->next_bits);
+  return true;
+}
+
+// Copies the literals and the match of one sequence. False where they do not fit, or lead nowhere.
+[[gnu::noinline]] inline bool zstd_run_sequence(const ZstdOutput& output, ZstdRun& run) noexcept {
+  const auto [literal_count, length, offset] = run.sequence;
+  const auto room = static_cast<std::size_t>(output.end - run.out);
+  if (literal_count > static_cast<std::size_t>(run.literal_end - run.literal) ||
+      literal_count + length > room) {
+    return false;
+  }
+  if (literal_count > 0) std::memcpy(run.out, run.literal, literal_count);
+  run.literal += literal_count;
+  run.out += literal_count;
+  const auto produced = static_cast<std::size_t>(run.out - output.begin);
+  if (offset - 1 < produced) {
+    copy_match_exact(run.out, offset, length);
+  } else {
+    if (offset == 0 || offset > produced + output.dictionary.size()) return false;
+    zstd_copy_from_dictionary(output, run.out, offset, length);
+  }
+  run.out += length;
   return true;
 }
 
@@ -291,41 +300,31 @@ PLEAT_INLINE bool zstd_run_sequence(const ZstdSequence& sequence, const std::byt
 PLEAT_INLINE bool zstd_run_sequences(ZstdDecoder& decoder, ZstdStream stream, std::size_t count,
                                      std::span<const std::byte> literals,
                                      ZstdOutput& output) noexcept {
-  const ZstdState state = decoder.state;
-  const ZstdOutput room = output;
-  ZstdCursor cursor;
-  cursor.literal_state = zstd_read(stream, state.literal_lengths.log);
-  cursor.offset_state = zstd_read(stream, state.offsets.log);
-  cursor.match_state = zstd_read(stream, state.match_lengths.log);
-  for (std::size_t i = 0; i < 3; ++i) cursor.repeats[i] = state.repeats[i];
-  const std::byte* literal = literals.data();
-  const std::byte* const literal_end = literal + literals.size();
-  std::byte* out = output.at;
-  ZstdSequence sequence;
-  const std::byte* const enough = room.enough != nullptr ? room.enough : room.end;
-  for (; count > 1 && stream.left >= kZstdInsideBits && out < enough; --count) {
-    if (!zstd_read_sequence<ZstdPlace::kInside>(state, stream, cursor, sequence) ||
-        !zstd_run_sequence(sequence, literal, literal_end, room, out)) {
-      return false;
-    }
-  }
-  for (; count > 1 && out < enough; --count) {
-    if (!zstd_read_sequence<ZstdPlace::kAnywhere>(state, stream, cursor, sequence) ||
-        !zstd_run_sequence(sequence, literal, literal_end, room, out)) {
-      return false;
-    }
-  }
-  if (out >= enough && enough < room.end) {
-    output.at = out;
-    return stream.left >= 0;
-  }
+  const ZstdState& state = decoder.state;
+  ZstdRun run;
+  run.literal_length = state.literal_lengths.entries + zstd_read(stream, state.literal_lengths.log);
+  run.offset = state.offsets.entries + zstd_read(stream, state.offsets.log);
+  run.match_length = state.match_lengths.entries + zstd_read(stream, state.match_lengths.log);
+  run.repeats = ZstdRepeats::from(state.repeats);
+  run.stream = stream;
+  run.count = count;
+  run.literal = literals.data();
+  run.literal_end = literals.data() + literals.size();
+  run.out = output.at;
+  const std::byte* const enough = output.enough != nullptr ? output.enough : output.end;
+  const auto room = static_cast<std::size_t>(output.end - output.begin);
+  const std::byte* const limit = std::min<const std::byte*>(
+      enough, output.begin + (room < kZstdLiteralSlack ? 0 : room - kZstdLiteralSlack));
   // Each is of 3 bytes at least: behind the last one there is no room for another.
-  if (count > 1) return false;
-  if (!zstd_read_sequence<ZstdPlace::kLast>(state, stream, cursor, sequence) || stream.left != 0 ||
-      !zstd_run_sequence(sequence, literal, literal_end, room, out)) {
-    return false;
+  while (run.count > 0 && run.out < enough) {
+    const bool is_read = zstd_run_plain(state, output.begin, limit, run);
+    if (!is_read && !zstd_read_sequence(state, run)) return false;
+    if (!zstd_run_sequence(output, run)) return false;
   }
-  decoder.state.repeats = {cursor.repeats[0], cursor.repeats[1], cursor.repeats[2]};
-  output.at = out;
-  return zstd_put_literals({literal, static_cast<std::size_t>(literal_end - literal)}, output);
+  output.at = run.out;
+  if (run.count > 0 && run.out >= enough && enough < output.end) return run.stream.left >= 0;
+  if (run.count > 0 || run.stream.left != 0) return false;
+  decoder.state.repeats = run.repeats.offsets();
+  return zstd_put_literals({run.literal, static_cast<std::size_t>(run.literal_end - run.literal)},
+                           output);
 }

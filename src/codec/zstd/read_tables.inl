@@ -15,9 +15,9 @@ static_assert(kZstdMatchLengthCodes >= kZstdLiteralLengthCodes &&
 
 // Reads a distribution of at most `symbols_max` symbols, and returns the bytes that it takes; 0
 // where it is none.
-PLEAT_INLINE std::size_t zstd_read_distribution(std::span<const std::byte> src,
-                                                std::size_t symbols_max, unsigned log_max,
-                                                ZstdDistribution& distribution) noexcept {
+[[gnu::noinline]] inline std::size_t zstd_read_distribution(
+    std::span<const std::byte> src, std::size_t symbols_max, unsigned log_max,
+    ZstdDistribution& distribution) noexcept {
   std::size_t at = 0;
   distribution.log = (zstd_bits_at(src, at) & 15) + 5;
   if (src.empty() || distribution.log > log_max) return 0;
@@ -102,14 +102,14 @@ PLEAT_INLINE constexpr void zstd_spread(const std::int16_t* counts, std::size_t 
   for (std::size_t state = 0; state < size; ++state) {
     const std::size_t symbol = symbol_of[state * inverse & (size - 1)];
     const std::uint32_t number = next[symbol]++;
-    const unsigned bits = log + 1 - static_cast<unsigned>(std::bit_width(number | 1));
-    fill(state, symbol, static_cast<std::uint16_t>((number << bits) - size), bits);
+    const unsigned bits = log - (31u ^ static_cast<unsigned>(std::countl_zero(number)));
+    fill(state, symbol, (number << bits) - static_cast<std::uint32_t>(size), bits);
   }
 }
 
 // The entry of a code whose next state is 0.
 constexpr ZstdSequenceEntry zstd_code_entry(ZstdCode code) {
-  return std::uint64_t{code.base} << 16 | std::uint64_t{code.extra_bits} << 8;
+  return {code.extra_bits, 0, 0, code.base};
 }
 
 // codes[symbol]: what the symbol stands for.
@@ -118,57 +118,65 @@ PLEAT_INLINE constexpr void zstd_build_sequence_table(const std::int16_t* counts
                                                       const ZstdSequenceEntry* codes,
                                                       ZstdSequenceEntry* entries) noexcept {
   zstd_spread(counts, symbols, log,
-              [&](std::size_t state, std::size_t symbol, std::uint16_t next, unsigned bits) {
-                entries[state] = codes[symbol] | bits | std::uint64_t{next} << 48;
+              [&](std::size_t state, std::size_t symbol, std::uint32_t next, unsigned bits) {
+                const std::uint64_t word =
+                    std::bit_cast<std::uint64_t>(codes[symbol]) + (bits * 0x101 + (next << 16));
+                if (std::is_constant_evaluated()) {
+                  entries[state] = std::bit_cast<ZstdSequenceEntry>(word);
+                } else {
+                  put(&entries[state], word);  // at once, which no compiler would do otherwise
+                }
               });
 }
 
 // Reads the weights of a Huffman code's symbols, all but the last one's, and returns how many there
 // are; 0 where they are none. `src` is the description behind its first byte, all of it.
-PLEAT_INLINE std::size_t zstd_read_fse_weights(std::span<const std::byte> src,
-                                               std::uint8_t* weights) noexcept {
+[[gnu::noinline]] inline std::size_t zstd_read_fse_weights(std::span<const std::byte> src,
+                                                           std::uint8_t* weights) noexcept {
   ZstdDistribution distribution;
   const std::size_t header =
       zstd_read_distribution(src, kZstdHuffmanLogMax + 2, kZstdWeightLogMax, distribution);
   ZstdStream stream;
   if (header == 0 || !zstd_open_stream(src.data(), src.subspan(header), stream)) return 0;
-  struct Entry {
-    std::uint16_t next;
-    std::uint8_t bits;
-    std::uint8_t weight;
-  } entries[1 << kZstdWeightLogMax];
-  zstd_spread(
-      distribution.counts, distribution.symbols, distribution.log,
-      [&](std::size_t state, std::size_t symbol, std::uint16_t next, unsigned bits) {
-        entries[state] = {next, static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(symbol)};
-      });
+  // Bits (lowest 8), by which a word can be shifted as it is, weight (8) and next state (16).
+  std::uint32_t entries[1 << kZstdWeightLogMax];
+  zstd_spread(distribution.counts, distribution.symbols, distribution.log,
+              [&](std::size_t state, std::size_t symbol, std::uint32_t next, unsigned bits) {
+                entries[state] = next << 16 | static_cast<std::uint32_t>(symbol << 8) |
+                                 static_cast<std::uint32_t>(bits);
+              });
   // Two states take turns, and the first to want bits that are not there ends it: the other one's
   // weight is the last.
   std::uint32_t first = zstd_read(stream, distribution.log);
   std::uint32_t second = zstd_read(stream, distribution.log);
   if (stream.left < 0) return 0;
   std::size_t count = 0;
-  // While a word has enough for eight.
-  while (stream.left >= 57 && count < kZstdWeightsMax - 8) {
-    std::uint64_t word = zstd_peek(stream);
+  // Adds the state's weight, and leads on to its next state by the word's highest bits.
+  const auto step = [&](std::uint32_t& state, std::uint64_t& word) {
+    const std::uint32_t entry = entries[state];
+    weights[count++] = static_cast<std::uint8_t>(entry >> 8);
+    state = (entry >> 16) + static_cast<std::uint32_t>(word >> 1 >> (~entry & 63));
+    word <<= entry & 63;
+    return entry & 63;
+  };
+  // While a word has enough for eight. Its lowest set bit is one more than there are, and tells how
+  // many were read.
+  constexpr unsigned kEight = 8 * kZstdWeightLogMax;
+  static_assert(kEight <= 56);
+  while (stream.left >= 56 && count < kZstdWeightsMax - 8) {
+    std::uint64_t word = (zstd_peek_inside(stream) & ~std::uint64_t{0xff}) | 0x80;
     for (std::size_t i = 0; i < 4; ++i) {
-      const Entry one = entries[first];
-      weights[count++] = one.weight;
-      first = one.next + static_cast<std::uint32_t>(zstd_top(word, one.bits));
-      word <<= one.bits;
-      const Entry other = entries[second];
-      weights[count++] = other.weight;
-      second = other.next + static_cast<std::uint32_t>(zstd_top(word, other.bits));
-      word <<= other.bits;
-      stream.left -= one.bits + other.bits;
+      step(first, word);
+      step(second, word);
     }
+    stream.left -= std::countr_zero(word) - 7;
   }
+  // What is left is in one word.
+  std::uint64_t word = zstd_peek(stream);
   while (count < kZstdWeightsMax - 1) {
-    const Entry entry = entries[first];
-    weights[count++] = entry.weight;
-    first = entry.next + zstd_read(stream, entry.bits);
+    stream.left -= step(first, word);
     if (stream.left < 0) {
-      weights[count] = entries[second].weight;
+      weights[count] = static_cast<std::uint8_t>(entries[second] >> 8);
       return count + 1;
     }
     std::swap(first, second);
@@ -176,11 +184,24 @@ PLEAT_INLINE std::size_t zstd_read_fse_weights(std::span<const std::byte> src,
   return 0;
 }
 
+// How many symbols have each weight: bytes that are added at once, by the compiler's vectors, so
+// that none has to be read again for the next symbol.
+using ZstdWeightCounts [[gnu::vector_size(16)]] = std::uint8_t;
+// What a symbol of each weight adds.
+struct alignas(16) ZstdWeightOne {
+  std::uint8_t counts[16];
+};
+constexpr auto kZstdWeightOnes = [] {
+  std::array<ZstdWeightOne, 16> ones = {};
+  for (std::size_t weight = 0; weight < 16; ++weight) ones[weight].counts[weight] = 1;
+  return ones;
+}();
+
 // Reads a Huffman code, builds its table, and returns the bytes that its description takes; 0 where
 // it is none.
-PLEAT_INLINE std::size_t zstd_read_huffman(std::span<const std::byte> src,
-                                           ZstdHuffmanEntry* entries,
-                                           ZstdTable<ZstdHuffmanEntry>& table) noexcept {
+[[gnu::noinline]] inline std::size_t zstd_read_huffman(
+    std::span<const std::byte> src, ZstdHuffmanEntry* entries,
+    ZstdTable<ZstdHuffmanEntry>& table) noexcept {
   if (src.empty()) return 0;
   std::uint8_t weights[256];
   std::size_t count = 0;
@@ -200,14 +221,22 @@ PLEAT_INLINE std::size_t zstd_read_huffman(std::span<const std::byte> src,
     if (count == 0) return 0;
   }
 
+  // Which symbols have a code, and how many have each weight.
+  std::uint8_t used[256];
+  std::size_t used_count = 0;
+  ZstdWeightCounts counts = {};
+  for (std::size_t symbol = 0; symbol < count; ++symbol) {
+    used[used_count] = static_cast<std::uint8_t>(symbol);
+    used_count += weights[symbol] != 0;
+    counts += load<ZstdWeightCounts>(&kZstdWeightOnes[weights[symbol]]);
+  }
+  std::uint16_t symbols_of[16];  // more than a byte has, with the last one
+  for (std::size_t weight = 0; weight < 16; ++weight) symbols_of[weight] = counts[weight];
   // A symbol of weight w has 2^(w - 1) of the table's entries, and the last one what the others
   // leave of a power of two.
   std::uint32_t total = 0;
-  std::uint16_t symbols_of[kZstdHuffmanLogMax + 2] = {};
-  for (std::size_t i = 0; i < count; ++i) {
-    if (weights[i] > kZstdHuffmanLogMax) return 0;
-    ++symbols_of[weights[i]];
-    total += std::uint32_t{1} << weights[i] >> 1;
+  for (std::size_t weight = 1; weight < 16; ++weight) {
+    total += std::uint32_t{symbols_of[weight]} << (weight - 1);
   }
   const auto log = static_cast<unsigned>(std::bit_width(total));
   if (total == 0 || log > kZstdHuffmanLogMax) return 0;
@@ -215,27 +244,32 @@ PLEAT_INLINE std::size_t zstd_read_huffman(std::span<const std::byte> src,
   if (!std::has_single_bit(rest)) return 0;
   weights[count] = static_cast<std::uint8_t>(std::bit_width(rest));
   ++symbols_of[weights[count]];
-  ++count;
+  used[used_count++] = static_cast<std::uint8_t>(count);
   // The longest codes come in pairs; where there are none the description is longer than it need
   // be.
   if (symbols_of[1] < 2) return 0;
 
-  // Codes of low weight, the longest ones, come first, and those of one weight in order.
+  // Codes of low weight, the longest ones, come first, and those of one weight in order: from both
+  // ends at once, since what a place was raised by takes long to be read again.
   std::uint8_t symbols[256];
-  std::uint16_t place[kZstdHuffmanLogMax + 2];
-  std::uint16_t used = 0;
+  std::uint16_t begins[kZstdHuffmanLogMax + 1];
+  std::uint16_t ends[kZstdHuffmanLogMax + 1];
+  std::uint16_t before = 0;
   for (unsigned weight = 1; weight <= log; ++weight) {
-    place[weight] = used;
-    used = static_cast<std::uint16_t>(used + symbols_of[weight]);
+    begins[weight] = before;
+    before = static_cast<std::uint16_t>(before + symbols_of[weight]);
+    ends[weight] = before;
   }
-  place[0] = used;  // those without a code
-  for (std::size_t symbol = 0; symbol < count; ++symbol) {
-    symbols[place[weights[symbol]]++] = static_cast<std::uint8_t>(symbol);
+  for (std::size_t i = 0; i < (used_count + 1) / 2; ++i) {
+    const std::uint8_t one = used[i];
+    const std::uint8_t other = used[used_count - 1 - i];
+    symbols[begins[weights[one]]++] = one;
+    symbols[--ends[weights[other]]] = other;
   }
   std::size_t number = 0;
   ZstdHuffmanEntry* to = entries;
   const auto entry_of = [&](std::size_t symbol, unsigned weight) {
-    return static_cast<std::uint16_t>(symbol | (log + 1 - weight) << 8);
+    return static_cast<ZstdHuffmanEntry>(symbol << 8 | (log + 1 - weight));
   };
   for (std::size_t i = 0; i < symbols_of[1]; ++i, ++to) put(to, entry_of(symbols[number++], 1));
   if (log >= 2) {

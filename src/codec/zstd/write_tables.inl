@@ -114,7 +114,7 @@ PLEAT_INLINE constexpr void zstd_build_write_table(const std::int16_t* counts, s
     total += count;
   }
   zstd_spread(
-      counts, symbols, log, [&](std::size_t state, std::size_t symbol, std::uint16_t, unsigned) {
+      counts, symbols, log, [&](std::size_t state, std::size_t symbol, std::uint32_t, unsigned) {
         table.states[next[symbol]++] = static_cast<std::uint16_t>((std::size_t{1} << log) + state);
       });
   table.log = log;
