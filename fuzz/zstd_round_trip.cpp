@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A page, a level and a capacity made of any bytes, as a zstd frame by every tier, for which
-// libzstd is the reference; and a group of what follows.
+// libzstd is the reference; the same by canned tables; and a group of what follows.
 #include <zstd.h>
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "codec/group_codec.h"
+#include "codec/zstd/canned_dictionary.h"
 #include "codec/zstd/frame.h"
 #include "round_trip.h"
 
@@ -18,12 +19,36 @@ struct Reference {
   pleat::fuzz::Page page;
 };
 
-Reference decode(std::span<const std::byte> frame) {
+Reference decode(std::span<const std::byte> frame, std::span<const std::byte> dictionary = {}) {
+  static const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> decoder{ZSTD_createDCtx(),
+                                                                            ZSTD_freeDCtx};
   Reference reference;
   const std::size_t size =
-      ZSTD_decompress(reference.page.data(), pleat::kPageSize, frame.data(), frame.size());
+      ZSTD_decompress_usingDict(decoder.get(), reference.page.data(), pleat::kPageSize,
+                                frame.data(), frame.size(), dictionary.data(), dictionary.size());
   if (size != pleat::kPageSize) reference.error = "libzstd refuses it";
   return reference;
+}
+
+void check_canned(const pleat::fuzz::Page& page, std::size_t capacity,
+                  pleat::codec::ZstdTables tables) {
+  using namespace pleat::codec;
+  static const auto encoder = std::make_unique<ZstdEncoder>();
+  static const auto decoder = std::make_unique<ZstdDecoder>();
+  static const ZstdCannedDictionary& canned = ZstdCannedDictionary::built_in();
+  pleat::fuzz::check_round_trip(
+      page, kZstdFrameBound, capacity,
+      [](const Kernels& tier) { return reinterpret_cast<const void*>(tier.zstd_compress_canned); },
+      [tables](const Kernels& tier, const std::byte* from, std::byte* dst, std::size_t room) {
+        return write_zstd_canned_frame(tier, from, dst, room, tables, canned.tables(),
+                                       canned.dictionary().id(), *encoder);
+      },
+      [](const Kernels& tier, const std::byte* src, std::size_t bytes, std::byte* to) {
+        const ZstdDecoded decoded = decode_zstd_frame(tier, {src, bytes}, {to, pleat::kPageSize},
+                                                      &canned.dictionary(), *decoder);
+        return decoded.error == 0 && decoded.size == pleat::kPageSize;
+      },
+      [](std::span<const std::byte> frame) { return decode(frame, built_in_zstd_dictionary()); });
 }
 
 void check_group(pleat::fuzz::Input& input) {
@@ -60,18 +85,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   pleat::fuzz::Input input(data, size);
   const std::size_t capacity = input.word() % (kZstdFrameBound + 1);
   const unsigned level = 1 + input.byte() % kZstdLevels;
+  const pleat::fuzz::Page page = pleat::fuzz::build_page(input);
   pleat::fuzz::check_round_trip(
-      pleat::fuzz::build_page(input), kZstdFrameBound, capacity,
+      page, kZstdFrameBound, capacity,
       [](const Kernels& tier) { return reinterpret_cast<const void*>(tier.zstd_compress); },
-      [level](const Kernels& tier, const std::byte* page, std::byte* dst, std::size_t room) {
-        return write_zstd_frame(tier, page, dst, room, level, *encoder);
+      [level](const Kernels& tier, const std::byte* from, std::byte* dst, std::size_t room) {
+        return write_zstd_frame(tier, from, dst, room, level, *encoder);
       },
-      [](const Kernels& tier, const std::byte* src, std::size_t bytes, std::byte* page) {
+      [](const Kernels& tier, const std::byte* src, std::size_t bytes, std::byte* to) {
         const ZstdDecoded decoded =
-            decode_zstd_frame(tier, {src, bytes}, {page, pleat::kPageSize}, nullptr, *decoder);
+            decode_zstd_frame(tier, {src, bytes}, {to, pleat::kPageSize}, nullptr, *decoder);
         return decoded.error == 0 && decoded.size == pleat::kPageSize;
       },
-      decode);
+      [](std::span<const std::byte> frame) { return decode(frame); });
+  check_canned(page, capacity, level == 1 ? ZstdTables::kCanned : ZstdTables::kMixed);
   check_group(input);
   return 0;
 }

@@ -49,6 +49,7 @@ TEST(Isa, TiersAreOrderedNamedAndComplete) {
     EXPECT_NE(tier->lz4_decompress, nullptr);
     EXPECT_NE(tier->zstd_compress, nullptr);
     EXPECT_NE(tier->zstd_compress_group, nullptr);
+    EXPECT_NE(tier->zstd_compress_canned, nullptr);
     EXPECT_NE(tier->zstd_decompress_block, nullptr);
   }
 }

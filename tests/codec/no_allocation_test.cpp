@@ -92,7 +92,8 @@ void allocates_nothing_after_open(const char* spec) {
 }
 
 TEST(NoAllocation, AfterOpen) {
-  for (const char* spec : {"lz4", "lz4hc", "line", "line,fallback=lz4", "zstd", "zstd:fast"}) {
+  for (const char* spec : {"lz4", "lz4hc", "line", "line,fallback=lz4", "zstd", "zstd:fast",
+                           "zstd,tables=canned", "zstd,tables=mixed"}) {
     SCOPED_TRACE(spec);
     allocates_nothing_after_open(spec);
   }

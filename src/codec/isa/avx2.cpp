@@ -20,6 +20,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
+#include "codec/zstd/canned.h"
 #include "codec/zstd/decoder.h"
 #include "codec/zstd/encoder.h"
 
@@ -78,6 +79,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 #include "codec/zstd/read_tables.inl"
 #include "codec/zstd/write_block.inl"
+#include "codec/zstd/write_canned.inl"
 
 }  // namespace
 
@@ -110,6 +112,12 @@ std::size_t zstd_compress_group_avx2(const std::byte* group, std::byte* dst, std
   return zstd_compress_group(group, dst, capacity, encoder);
 }
 
+std::size_t zstd_compress_canned_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                      ZstdTables tables, const ZstdCannedTables& canned,
+                                      ZstdEncoder& encoder) noexcept {
+  return zstd_compress_canned(page, dst, capacity, tables, canned, encoder);
+}
+
 }  // namespace pleat::codec
 
 #if defined(__clang__)
@@ -133,6 +141,7 @@ const Kernels kAvx2Kernels = {"avx2",
                               line_decompress,
                               zstd_compress_avx2,
                               zstd_compress_group_avx2,
+                              zstd_compress_canned_avx2,
                               zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

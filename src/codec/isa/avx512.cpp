@@ -73,6 +73,7 @@ const Kernels kAvx512Kernels = {"avx512",
                                 line_decompress,
                                 zstd_compress_avx2,
                                 zstd_compress_group_avx2,
+                                zstd_compress_canned_avx2,
                                 zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

@@ -16,6 +16,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
+#include "codec/zstd/canned.h"
 #include "codec/zstd/decoder.h"
 #include "codec/zstd/encoder.h"
 
@@ -53,6 +54,9 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/scan/same_filled.inl"
 #include "codec/zstd/read_block.inl"
 #include "codec/zstd/write_block.inl"
+#include "codec/zstd/write_canned.inl"
+
+#include "codec/zstd/make_canned.inl"
 
 }  // namespace
 
@@ -76,6 +80,20 @@ std::size_t zstd_read_tables_scalar(const std::byte* src, std::size_t size, Zstd
   return zstd_read_dictionary_tables({src, size}, memory, state);
 }
 
+bool zstd_read_canned_scalar(const std::byte* src, std::size_t size,
+                             ZstdCannedTables& canned) noexcept {
+  return zstd_read_canned({src, size}, canned);
+}
+
+std::size_t zstd_write_shapes_scalar(const ZstdShapes& shapes, std::byte* dst) noexcept {
+  return zstd_write_shapes(shapes, dst);
+}
+
+ZstdParse zstd_parse_scalar(const std::byte* page, ZstdEncoder& encoder) noexcept {
+  const ZstdFound found = zstd_find_fast(page, encoder);
+  return {found.sequences, found.literals};
+}
+
 const Kernels kScalarKernels = {"scalar",
                                 same_filled,
                                 fill,
@@ -89,6 +107,7 @@ const Kernels kScalarKernels = {"scalar",
                                 line_decompress,
                                 zstd_compress,
                                 zstd_compress_group,
+                                zstd_compress_canned,
                                 zstd_decompress_block_scalar};
 
 }  // namespace pleat::codec

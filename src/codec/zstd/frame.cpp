@@ -13,7 +13,6 @@ namespace pleat::codec {
 namespace {
 
 constexpr std::uint32_t kMagic = 0xfd2fb528;
-constexpr std::uint32_t kDictionaryMagic = 0xec30a437;
 constexpr std::size_t kBlockHeader = 3;
 constexpr std::size_t kChecksumBytes = 4;
 constexpr std::uint64_t kBlockBytesMax = std::uint64_t{128} << 10;
@@ -75,26 +74,71 @@ bool put_plain(ZstdBlock kind, const std::byte* from, std::size_t size,
   return true;
 }
 
+// Writes a page as a frame of one block, which compress(content, room) writes; as it is where that
+// makes the frame no shorter, and then without a dictionary's id.
+template <typename Compress>
+std::size_t write_frame(const std::byte* page, std::byte* dst, std::size_t capacity,
+                        std::uint32_t dictionary_id, const Compress& compress) noexcept {
+  if (capacity <= kZstdFrameHeader) return 0;
+  // The id's field has 1, 2 or 4 bytes.
+  unsigned id_field = dictionary_id == 0      ? 0
+                      : dictionary_id < 256   ? 1
+                      : dictionary_id < 65536 ? 2
+                                              : 3;
+  std::size_t id_bytes = std::size_t{1} << id_field >> 1;
+  const std::size_t room = capacity - kZstdFrameHeader;
+  ZstdBlock kind = ZstdBlock::kCompressed;
+  std::size_t size = 0;
+  if (room > id_bytes) {
+    const std::size_t longest = std::min(room, kPageSize - 1) - id_bytes;
+    size = compress(dst + kZstdFrameHeader + id_bytes, longest);
+  }
+  if (size == 0) {
+    if (room < kPageSize) return 0;
+    kind = ZstdBlock::kRaw;
+    size = kPageSize;
+    id_field = 0;
+    id_bytes = 0;
+    std::memcpy(dst + kZstdFrameHeader, page, kPageSize);
+  }
+  // A single segment, whose size is in two bytes, less 256.
+  put(dst, kMagic);
+  dst[4] = static_cast<std::byte>(1 << 6 | 1 << 5 | id_field);
+  for (std::size_t i = 0; i < id_bytes; ++i) {
+    dst[5 + i] = static_cast<std::byte>(dictionary_id >> 8 * i);
+  }
+  std::byte* const rest = dst + 5 + id_bytes;
+  put(rest, static_cast<std::uint16_t>(kPageSize - 256));
+  const std::size_t block = size << 3 | static_cast<std::size_t>(kind) << 1 | 1;
+  put(rest + 2, static_cast<std::uint16_t>(block));
+  rest[4] = static_cast<std::byte>(block >> 16);
+  return kZstdFrameHeader + id_bytes + size;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ZstdDictionary>> ZstdDictionary::open(std::span<const std::byte> bytes) {
-  std::unique_ptr<ZstdDictionary> dictionary(new ZstdDictionary);
-  dictionary->content_ = bytes;
-  if (bytes.size() < 8 || load_u32(bytes.data()) != kDictionaryMagic) return dictionary;
-  const Error damaged{EINVAL, "the zstd dictionary is damaged; train it again"};
-  dictionary->id_ = load_u32(bytes.data() + 4);
-  bytes = bytes.subspan(8);
-  const std::size_t tables =
-      zstd_read_tables_scalar(bytes.data(), bytes.size(), dictionary->memory_, dictionary->state_);
-  std::array<std::uint32_t, 3>& repeats = dictionary->state_.repeats;
-  if (dictionary->id_ == 0 || tables == 0 || bytes.size() - tables < sizeof(repeats))
-    return damaged;
-  std::memcpy(repeats.data(), bytes.data() + tables, sizeof(repeats));
-  dictionary->content_ = bytes.subspan(tables + sizeof(repeats));
-  for (const std::uint32_t offset : repeats) {
-    if (offset == 0 || offset > dictionary->content_.size()) return damaged;
+  auto dictionary = std::make_unique<ZstdDictionary>();
+  if (!dictionary->read(bytes)) {
+    return Error{EINVAL, "the zstd dictionary is damaged; train it again"};
   }
   return dictionary;
+}
+
+bool ZstdDictionary::read(std::span<const std::byte> bytes) noexcept {
+  content_ = bytes;
+  if (bytes.size() < 8 || load_u32(bytes.data()) != kZstdDictionaryMagic) return true;
+  id_ = load_u32(bytes.data() + 4);
+  tables_ = bytes.subspan(8);
+  const std::size_t tables =
+      zstd_read_tables_scalar(tables_.data(), tables_.size(), memory_, state_);
+  std::array<std::uint32_t, 3>& repeats = state_.repeats;
+  if (id_ == 0 || tables == 0 || tables_.size() - tables < sizeof(repeats)) return false;
+  std::memcpy(repeats.data(), tables_.data() + tables, sizeof(repeats));
+  content_ = tables_.subspan(tables + sizeof(repeats));
+  return std::all_of(repeats.begin(), repeats.end(), [this](std::uint32_t offset) {
+    return offset != 0 && offset <= content_.size();
+  });
 }
 
 ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte> src,
@@ -147,26 +191,18 @@ ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte>
 
 std::size_t write_zstd_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
                              std::size_t capacity, unsigned level, ZstdEncoder& encoder) noexcept {
-  if (capacity <= kZstdFrameHeader) return 0;
-  std::byte* const content = dst + kZstdFrameHeader;
-  const std::size_t room = capacity - kZstdFrameHeader;
-  ZstdBlock kind = ZstdBlock::kCompressed;
-  std::size_t size = kernels.zstd_compress(page, content, room, level, encoder);
-  if (size == 0) {
-    if (room < kPageSize) return 0;
-    kind = ZstdBlock::kRaw;
-    size = kPageSize;
-    std::memcpy(content, page, kPageSize);
-  }
-  // A single segment, whose size is in two bytes, less 256.
-  constexpr unsigned kDescriptor = 1 << 6 | 1 << 5;
-  put(dst, kMagic);
-  dst[4] = static_cast<std::byte>(kDescriptor);
-  put(dst + 5, static_cast<std::uint16_t>(kPageSize - 256));
-  const std::size_t block = size << 3 | static_cast<std::size_t>(kind) << 1 | 1;
-  put(dst + 7, static_cast<std::uint16_t>(block));
-  dst[9] = static_cast<std::byte>(block >> 16);
-  return kZstdFrameHeader + size;
+  return write_frame(page, dst, capacity, 0, [&](std::byte* content, std::size_t room) {
+    return kernels.zstd_compress(page, content, room, level, encoder);
+  });
+}
+
+std::size_t write_zstd_canned_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
+                                    std::size_t capacity, ZstdTables tables,
+                                    const ZstdCannedTables& canned, std::uint32_t dictionary_id,
+                                    ZstdEncoder& encoder) noexcept {
+  return write_frame(page, dst, capacity, dictionary_id, [&](std::byte* content, std::size_t room) {
+    return kernels.zstd_compress_canned(page, content, room, tables, canned, encoder);
+  });
 }
 
 }  // namespace pleat::codec

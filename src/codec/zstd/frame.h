@@ -10,30 +10,39 @@
 
 #include "base/result.h"
 #include "codec/kernels.h"
+#include "codec/zstd/canned.h"
 #include "codec/zstd/decoder.h"
 #include "codec/zstd/encoder.h"
 
 namespace pleat::codec {
 
 // A dictionary: content that matches may reach back to, and the tables of a first block. Does not
-// move once it is opened.
+// move, since the state leads to its memory.
 class ZstdDictionary {
  public:
+  ZstdDictionary() = default;  // as none
+  ZstdDictionary(const ZstdDictionary&) = delete;
+  ZstdDictionary& operator=(const ZstdDictionary&) = delete;
+
   // `bytes` are a dictionary of the format, or, where they do not begin as one, content alone. They
   // have to live as long as this. EINVAL for one that is damaged.
   static Result<std::unique_ptr<ZstdDictionary>> open(std::span<const std::byte> bytes);
+  // The same for one that was just made; false for one that is damaged.
+  bool read(std::span<const std::byte> bytes) noexcept;
 
   // What a frame names it by; 0 for content alone.
   std::uint32_t id() const noexcept { return id_; }
   const ZstdState& state() const noexcept { return state_; }
   std::span<const std::byte> content() const noexcept { return content_; }
 
- private:
-  ZstdDictionary() = default;
+  // What of the bytes are the tables and what follows them; empty for content alone.
+  std::span<const std::byte> tables() const noexcept { return tables_; }
 
+ private:
   std::uint32_t id_ = 0;
   ZstdState state_;
   ZstdTableMemory memory_;
+  std::span<const std::byte> tables_;
   std::span<const std::byte> content_;
 };
 
@@ -60,5 +69,12 @@ inline constexpr std::size_t kZstdFrameBound = kZstdFrameHeader + kPageSize;
 // dst holds behind it is unspecified.
 std::size_t write_zstd_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
                              std::size_t capacity, unsigned level, ZstdEncoder& encoder) noexcept;
+
+// The same by canned tables, which are the dictionary's that the frame names; `tables` is kCanned
+// or kMixed.
+std::size_t write_zstd_canned_frame(const Kernels& kernels, const std::byte* page, std::byte* dst,
+                                    std::size_t capacity, ZstdTables tables,
+                                    const ZstdCannedTables& canned, std::uint32_t dictionary_id,
+                                    ZstdEncoder& encoder) noexcept;
 
 }  // namespace pleat::codec

@@ -17,9 +17,9 @@ PLEAT_INLINE std::size_t zstd_write_block(const std::byte* content, std::byte* d
   std::byte* at =
       level == 1
           ? zstd_write_plain(ZstdLiterals::kRaw, encoder.literals, found.literals, encoder.block)
-          : zstd_write_literals<Encoder>(encoder.literals, found.literals, encoder.block);
+          : zstd_write_literals<Encoder>(encoder.literals, found.literals, nullptr, encoder.block);
   if (static_cast<std::size_t>(at - encoder.block) >= Encoder::kBytes) return 0;
-  at = zstd_write_sequences(encoder, found.sequences, at);
+  at = zstd_write_sequences(encoder, found.sequences, nullptr, 0, at);
   const auto size = static_cast<std::size_t>(at - encoder.block);
   if (size > capacity || size >= Encoder::kBytes) return 0;
   std::memcpy(dst, encoder.block, size);
