@@ -33,14 +33,15 @@ _pleat_words() {
         --zram --json
       ;;
     capture) echo --help --pid --output --max-pages --seed --groups --no-stop --after ;;
-    help) echo create list stat metrics set compact idle recompress writeback remove upgrade bench capture ;;
+    train) echo --help --output && compgen -f -- "$current" ;;
+    help) echo create list stat metrics set compact idle recompress writeback remove upgrade bench capture train ;;
   esac
 }
 
 _pleat() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
   if ((COMP_CWORD == 1)); then
-    words="create list stat metrics set compact idle recompress writeback remove upgrade bench capture help --help --version"
+    words="create list stat metrics set compact idle recompress writeback remove upgrade bench capture train help --help --version"
   else
     case $previous in
       --age) words="60 720 8640 103680" ;;
@@ -48,8 +49,8 @@ _pleat() {
       --recompress) words="lz4hc zstd zstd:9 zstd:19 lz4 line lz4hc,block=16384 zstd,block=16384 zstd:9,block=16384 zstd:19,block=16384 lz4,block=16384" ;;
       --transport) words="auto ublk loop" ;;
       --block-size) words="512 4096" ;;
-      --algorithm | -a) words="auto lz4 lz4hc zstd line line,fallback=lz4" ;;
-      --codec) words="lz4 lz4hc zstd line line,fallback=lz4" ;;
+      --algorithm | -a) words="auto lz4 lz4hc zstd zstd,tables=canned zstd,tables=mixed line line,fallback=lz4" ;;
+      --codec) words="lz4 lz4hc zstd zstd,tables=canned zstd,tables=mixed line line,fallback=lz4" ;;
       --isa) words="scalar avx2 avx512 neon all" ;;
       --size | -s | --size-max | --mem-limit | -m) words="ram/2 ram/4 1G 2G 4G" ;;
       --pages | --output | -o | --writeback-device)

@@ -5,7 +5,7 @@ function __pleat_devices
     pleat list --raw --noheadings --output NAME 2>/dev/null
 end
 
-set -l commands create list ls stat metrics set compact idle recompress writeback remove rm upgrade recover bench capture help
+set -l commands create list ls stat metrics set compact idle recompress writeback remove rm upgrade recover bench capture train help
 set -l sizes 'ram/2 ram/4 1G 2G 4G'
 complete -c pleat -f
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -l help -d 'Show the help'
@@ -23,6 +23,7 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a remove -d 'R
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a upgrade -d 'Serve devices by new processes'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure this machine'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a capture -d 'Write pages of a process to a file'
+complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a train -d 'Make a zstd dictionary of pages'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
 
 complete -c pleat -n "__fish_seen_subcommand_from $commands" -l help -d 'Show the help'
@@ -31,7 +32,7 @@ complete -c pleat -n '__fish_seen_subcommand_from list ls stat metrics set compa
 complete -c pleat -n '__fish_seen_subcommand_from create' -s s -l size -x -a $sizes -d 'Size of the device'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l size-max -x -a $sizes -d 'Largest size it may be set to'
 complete -c pleat -n '__fish_seen_subcommand_from set' -s s -l size -x -a $sizes -d 'New size of the device'
-complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 lz4:fast lz4hc zstd zstd:fast zstd:3 line line,fallback=lz4' -d 'Codec of written pages'
+complete -c pleat -n '__fish_seen_subcommand_from create' -s a -l algorithm -x -a 'auto lz4 lz4:fast lz4hc zstd zstd:fast zstd:3 zstd,tables=canned zstd,tables=mixed line line,fallback=lz4' -d 'Codec of written pages'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l recompress -x -a 'lz4hc zstd zstd:9 zstd:19 lz4 line lz4hc,block=16384 zstd,block=16384 zstd:9,block=16384 zstd:19,block=16384 lz4,block=16384' -d 'Codec of recompression'
 complete -c pleat -n '__fish_seen_subcommand_from create' -l writeback-device -r -d 'Where pleat writeback writes to'
 complete -c pleat -n '__fish_seen_subcommand_from create' -s m -l mem-limit -x -a $sizes -d 'Most memory for stored pages'
@@ -75,7 +76,7 @@ complete -c pleat -n '__fish_seen_subcommand_from bench' -l pages -r -F -d 'File
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l synthetic -d 'Also generated pages'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l pages-max -x -d 'Pages of a file at most'
 complete -c pleat -n '__fish_seen_subcommand_from bench capture' -l seed -x -d 'Seed of shuffling and sampling'
-complete -c pleat -n '__fish_seen_subcommand_from bench' -l codec -x -a 'lz4 lz4:fast lz4hc zstd zstd:fast zstd:3 zstd:9 zstd:19 line line,fallback=lz4' -d 'Codec to measure'
+complete -c pleat -n '__fish_seen_subcommand_from bench' -l codec -x -a 'lz4 lz4:fast lz4hc zstd zstd:fast zstd:3 zstd:9 zstd:19 zstd,tables=canned zstd,tables=mixed line line,fallback=lz4' -d 'Codec to measure'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l isa -x -a 'scalar avx2 avx512 neon all' -d 'Instruction-set tier'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l threads -x -d 'Threads at once'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l repeats -x -d 'Interleaved repeats'
@@ -89,4 +90,7 @@ complete -c pleat -n '__fish_seen_subcommand_from capture' -l groups -d 'Aligned
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l no-stop -d 'Let the process run'
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l after -x -d 'Seconds after the start'
 
-complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat metrics set compact idle recompress writeback remove upgrade bench capture'
+complete -c pleat -n '__fish_seen_subcommand_from train' -s o -l output -r -F -d 'Dictionary to write'
+complete -c pleat -n '__fish_seen_subcommand_from train' -F -d 'Files of pages'
+
+complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat metrics set compact idle recompress writeback remove upgrade bench capture train'

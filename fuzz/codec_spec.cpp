@@ -9,12 +9,13 @@
 
 namespace {
 
-// "lz4hc", "lz4" and "zstd" with or without a level, and "line" with or without a level, with or
-// without its option.
+// "lz4hc", "lz4" and "zstd" with or without a level, "zstd" with canned tables, and "line" with or
+// without a level, with or without its option.
 bool names_a_codec(std::string_view spec) {
   for (const std::string_view plain :
        {"lz4hc", "lz4", "lz4:fast", "lz4:2", "lz4:3", "lz4:4", "zstd", "zstd:fast", "zstd:1",
-        "zstd:3", "zstd:9", "zstd:19"}) {
+        "zstd:3", "zstd:9", "zstd:19", "zstd,tables=canned", "zstd:1,tables=canned",
+        "zstd,tables=mixed", "zstd:1,tables=mixed"}) {
     if (spec == plain) return true;
   }
   constexpr std::string_view kFallback = ",fallback=lz4";
@@ -27,10 +28,18 @@ bool names_a_codec(std::string_view spec) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string spec(reinterpret_cast<const char*>(data), size);
+  // A dictionary may be any file of the working directory, or none; devices are not for this
+  // target.
+  const bool has_dictionary = spec.find("dict=") != std::string::npos;
+  if (has_dictionary && spec.find('/') != std::string::npos) return 0;
   pleat_codec* codec = nullptr;
   const int result = pleat_codec_open(spec.c_str(), &codec);
-  fuzz_check(result == 0 || result == -EINVAL, "open answers 0 or -EINVAL");
   fuzz_check((result == 0) == (codec != nullptr), "there is a codec exactly on success");
+  if (has_dictionary) {
+    pleat_codec_close(codec);
+    return 0;
+  }
+  fuzz_check(result == 0 || result == -EINVAL, "open answers 0 or -EINVAL");
   fuzz_check((result == 0) == names_a_codec(spec.c_str()), "open takes the codecs that there are");
   if (codec != nullptr) {
     static unsigned char page[PLEAT_PAGE_SIZE];

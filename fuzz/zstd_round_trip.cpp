@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // A page, a level and a capacity made of any bytes, as a zstd frame by every tier, for which
-// libzstd is the reference; and a group of what follows.
+// libzstd is the reference; the same by canned tables; and a group of what follows.
 #include <zstd.h>
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "codec/group_codec.h"
+#include "codec/zstd/canned_dictionary.h"
 #include "codec/zstd/frame.h"
 #include "round_trip.h"
 
@@ -18,15 +19,20 @@ struct Reference {
   pleat::fuzz::Page page;
 };
 
-Reference decode(std::span<const std::byte> frame) {
+Reference decode(std::span<const std::byte> frame, std::span<const std::byte> dictionary = {}) {
+  static const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> decoder{ZSTD_createDCtx(),
+                                                                            ZSTD_freeDCtx};
   Reference reference;
   const std::size_t size =
-      ZSTD_decompress(reference.page.data(), pleat::kPageSize, frame.data(), frame.size());
+      ZSTD_decompress_usingDict(decoder.get(), reference.page.data(), pleat::kPageSize,
+                                frame.data(), frame.size(), dictionary.data(), dictionary.size());
   if (size != pleat::kPageSize) reference.error = "libzstd refuses it";
   return reference;
 }
 
-constexpr const char* kSpecs[] = {"zstd:fast", "zstd", "zstd:3", "zstd:9", "zstd:19"};
+constexpr const char* kSpecs[] = {
+    "zstd:fast", "zstd", "zstd:3", "zstd:9", "zstd:19", "zstd,tables=canned", "zstd,tables=mixed"};
+constexpr std::size_t kPlain = 5;  // the others are by canned tables, and not of groups
 
 // Codecs of every level and tier.
 template <typename Codec>
@@ -78,18 +84,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   pleat::fuzz::check_round_trip(
       pleat::fuzz::build_page(input), kZstdFrameBound, capacity,
       [level](const Kernels& tier) {
-        return level < kZstdLevels ? reinterpret_cast<const void*>(tier.zstd_compress)
-                                   : reinterpret_cast<const void*>(tier.zstd_compress_dense);
+        return level >= kPlain       ? reinterpret_cast<const void*>(tier.zstd_compress_canned)
+               : level < kZstdLevels ? reinterpret_cast<const void*>(tier.zstd_compress)
+                                     : reinterpret_cast<const void*>(tier.zstd_compress_dense);
       },
       [level](const Kernels& tier, const std::byte* page, std::byte* dst, std::size_t room) {
         return codec_of<PageCodec>(level, tier).compress(page, dst, room);
       },
-      [](const Kernels& tier, const std::byte* src, std::size_t bytes, std::byte* page) {
+      [](const Kernels& tier, const std::byte* src, std::size_t bytes, std::byte* to) {
         const ZstdDecoded decoded =
-            decode_zstd_frame(tier, {src, bytes}, {page, pleat::kPageSize}, nullptr, *decoder);
+            decode_zstd_frame(tier, {src, bytes}, {to, pleat::kPageSize}, nullptr, *decoder);
         return decoded.error == 0 && decoded.size == pleat::kPageSize;
       },
-      decode);
-  check_group(input, level);
+      [level](std::span<const std::byte> frame) {
+        return decode(frame,
+                      level >= kPlain ? built_in_zstd_dictionary() : std::span<const std::byte>());
+      });
+  if (level < kPlain) check_group(input, level);
   return 0;
 }

@@ -8,10 +8,10 @@ namespace pleat::codec {
 namespace {
 
 // ASCII only, whatever the locale: a specification means the same everywhere.
-bool is_word(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
+bool is_word(std::string_view text, bool may_be_path = false) {
+  return !text.empty() && std::ranges::all_of(text, [may_be_path](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
+           c == '_' || c == '.' || (may_be_path && c == '/');
   });
 }
 
@@ -45,7 +45,7 @@ Result<CodecSpec> parse_codec_spec(std::string_view text) {
     std::string_view value = cut(rest, ',', has_options);
     bool has_value = false;
     const std::string_view key = cut(value, '=', has_value);
-    if (!is_word(key) || !is_word(value)) return refuse("an option is not key=value");
+    if (!is_word(key) || !is_word(value, true)) return refuse("an option is not key=value");
     for (const auto& option : spec.options) {
       if (option.first == key) return refuse("an option is given twice");
     }

@@ -18,7 +18,8 @@ struct CodecSpec {
 };
 
 // Splits a specification and checks its form only. EINVAL, with what is wrong, for an empty name or
-// level, a key without value, or a character other than a letter, digit, '-', '_' or '.'.
+// level, a key without value, or a character other than a letter, digit, '-', '_' or '.', or '/' in
+// a value.
 Result<CodecSpec> parse_codec_spec(std::string_view text);
 
 }  // namespace pleat::codec

@@ -25,6 +25,8 @@ struct ZstdDenseEncoder;
 struct ZstdDenseGroupEncoder;
 struct ZstdDecoder;
 struct ZstdOutput;
+struct ZstdCannedTables;
+enum class ZstdTables : std::uint8_t;
 
 struct Kernels {
   // "scalar", "avx2", "avx512" or "neon": the values of PLEAT_ISA.
@@ -77,6 +79,12 @@ struct Kernels {
   std::size_t (*zstd_compress_dense_group)(const std::byte* group, std::byte* dst,
                                            std::size_t capacity, unsigned level,
                                            ZstdDenseGroupEncoder& encoder) noexcept;
+
+  // The same for a page by canned tables, at level 1: of a block that is the first one of a frame
+  // with the dictionary that has them. `tables` is kCanned or kMixed.
+  std::size_t (*zstd_compress_canned)(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                      ZstdTables tables, const ZstdCannedTables& canned,
+                                      ZstdEncoder& encoder) noexcept;
 
   // Decodes the content of one compressed block of zstd's format: true if it is well-formed, uses
   // all `size` bytes and fits in the output, whose `at` is behind it then; or where the output says

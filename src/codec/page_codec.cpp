@@ -13,6 +13,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/page_look.h"
+#include "codec/zstd/canned_dictionary.h"
 #include "codec/zstd/dense_encoder.h"
 #include "codec/zstd/frame.h"
 #include "codec/zstd/level.h"
@@ -50,12 +51,20 @@ Error unknown_option(const std::string& codec, const std::string& key, const std
     return Error{EINVAL, "codec " + codec + ": blocks of more than a page are for recompression; " +
                              "leave out ',block=" + value + "'"};
   }
+  if (codec == "zstd") {
+    return Error{EINVAL, "codec zstd has no option '" + key + "=" + value +
+                             "'; there is: tables=canned, tables=mixed, dict=FILE"};
+  }
   if (codec == "line") {
     return Error{EINVAL,
                  "codec line has no option '" + key + "=" + value + "'; there is: fallback=lz4"};
   }
   return Error{EINVAL,
                "codec " + codec + " has no options; leave out '," + key + "=" + value + "'"};
+}
+
+std::string canned_spec(ZstdTables tables) {
+  return tables == ZstdTables::kMixed ? "zstd,tables=mixed" : "zstd,tables=canned";
 }
 
 }  // namespace
@@ -74,6 +83,7 @@ PageCodec::PageCodec(const Plan& plan, std::string spec, const Kernels& kernels)
     : lz4_level_(plan.lz4_level),
       line_level_(plan.line_level),
       zstd_level_(plan.zstd.level),
+      zstd_tables_(plan.zstd_tables),
       spec_(std::move(spec)),
       kernels_(&kernels),
       lz4_(plan.lz4_level != 0 ? std::make_unique<Lz4Workspace>() : nullptr),
@@ -113,9 +123,7 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
     return PageCodec({.lz4hc = true}, "lz4hc", kernels);
   }
   if (spec.name == "zstd") {
-    if (!spec.options.empty()) {
-      return unknown_option(spec.name, spec.options[0].first, spec.options[0].second);
-    }
+    if (!spec.options.empty()) return open_canned(spec, kernels);
     const auto level = zstd_level(spec.level);
     if (!level) return unknown_level(spec, kZstdLevelNames);
     const bool is_default = spec.level.empty() || spec.level == "1";
@@ -136,6 +144,40 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
   return PageCodec(plan, std::move(name), kernels);
 }
 
+Result<PageCodec> PageCodec::open_canned(const CodecSpec& spec, const Kernels& kernels) {
+  ZstdTables tables = ZstdTables::kCanned;
+  std::string path;
+  for (const auto& [key, value] : spec.options) {
+    if (key == "dict") {
+      path = value;
+    } else if (key == "tables" && (value == "canned" || value == "mixed")) {
+      if (value == "mixed") tables = ZstdTables::kMixed;
+    } else {
+      return unknown_option(spec.name, key, value);
+    }
+  }
+  if (!spec.level.empty() && spec.level != "1") {
+    return Error{EINVAL,
+                 "codec zstd has the options tables and dict at level 1 only; leave out ':" +
+                     spec.level + "'"};
+  }
+  if (!path.empty()) return open_with_dictionary(tables, path, kernels);
+  PageCodec codec({.zstd = {2}, .zstd_tables = tables}, canned_spec(tables), kernels);
+  codec.canned_ = &ZstdCannedDictionary::built_in();
+  return codec;
+}
+
+Result<PageCodec> PageCodec::open_with_dictionary(ZstdTables tables, const std::string& path,
+                                                  const Kernels& kernels) {
+  auto file = ZstdDictionaryFile::open(path);
+  if (!file) return std::move(file).error();
+  PageCodec codec({.zstd = {2}, .zstd_tables = tables}, canned_spec(tables) + ",dict=" + path,
+                  kernels);
+  codec.dictionary_file_ = *std::move(file);
+  codec.canned_ = &codec.dictionary_file_->canned;
+  return codec;
+}
+
 std::size_t PageCodec::bound() const noexcept {
   if (may_be(CodecId::kZstd)) return kZstdFrameBound;
   if (line_ == nullptr) return kLz4Bound;
@@ -145,11 +187,17 @@ std::size_t PageCodec::bound() const noexcept {
 std::size_t PageCodec::workspace_bytes() const noexcept {
   return (lz4_ ? sizeof(*lz4_) : 0) + (lz4hc_ ? sizeof(*lz4hc_) : 0) +
          (line_ ? sizeof(*line_) : 0) + (second_ ? sizeof(*second_) : 0) +
-         (zstd_ ? sizeof(*zstd_) : 0) + (zstd_dense_ ? sizeof(*zstd_dense_) : 0);
+         (zstd_ ? sizeof(*zstd_) : 0) + (zstd_dense_ ? sizeof(*zstd_dense_) : 0) +
+         (dictionary_file_ ? sizeof(*dictionary_file_) : 0);
 }
 
 Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
   if (chooses()) return choose(page, dst, capacity);
+  if (canned_ != nullptr) {
+    return {kernels_->zstd_compress_canned(page, dst, capacity, zstd_tables_, canned_->tables(),
+                                           *zstd_),
+            CodecId::kZstdCanned};
+  }
   if (zstd_ != nullptr) {
     return {kernels_->zstd_compress(page, dst, capacity, zstd_level_, *zstd_), CodecId::kZstd};
   }
@@ -184,6 +232,20 @@ Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t cap
   return {lz4, CodecId::kLz4};
 }
 
+namespace {
+
+// One page by a dictionary's tables.
+bool decode_canned(const Kernels& kernels, const ZstdDictionary& dictionary, const std::byte* src,
+                   std::size_t size, std::byte* page) noexcept {
+  ZstdDecoder decoder;
+  decoder.state = dictionary.state();
+  ZstdOutput output{page, page, page + kPageSize};
+  output.dictionary = dictionary.content();
+  return kernels.zstd_decompress_block(decoder, src, size, output) && output.at == output.end;
+}
+
+}  // namespace
+
 bool decode_page(const Kernels& kernels, CodecId id, const std::byte* src, std::size_t size,
                  std::byte* page) noexcept {
   switch (id) {
@@ -197,6 +259,8 @@ bool decode_page(const Kernels& kernels, CodecId id, const std::byte* src, std::
       ZstdOutput output{page, page, page + kPageSize};
       return kernels.zstd_decompress_block(decoder, src, size, output) && output.at == output.end;
     }
+    case CodecId::kZstdCanned:
+      return decode_canned(kernels, ZstdCannedDictionary::built_in().dictionary(), src, size, page);
     case CodecId::kRaw:
       break;
   }
@@ -211,6 +275,8 @@ bool PageCodec::may_be(CodecId id) const noexcept {
       return line_ != nullptr;
     case CodecId::kZstd:
       return zstd_ != nullptr || zstd_dense_ != nullptr;
+    case CodecId::kZstdCanned:
+      return canned_ != nullptr;
     case CodecId::kRaw:
       break;
   }
@@ -219,13 +285,16 @@ bool PageCodec::may_be(CodecId id) const noexcept {
 
 bool PageCodec::decode(CodecId id, const std::byte* src, std::size_t size,
                        std::byte* page) noexcept {
-  return may_be(id) && decode_page(*kernels_, id, src, size, page);
+  if (!may_be(id)) return false;
+  if (id != CodecId::kZstdCanned) return decode_page(*kernels_, id, src, size, page);
+  return decode_canned(*kernels_, canned_->dictionary(), src, size, page);
 }
 
 std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
                                 std::size_t capacity) noexcept {
   if (may_be(CodecId::kZstd)) {
-    return write_zstd_frame(page, dst, capacity, [&](std::byte* to, std::size_t room) {
+    const std::uint32_t id = canned_ != nullptr ? canned_->dictionary().id() : 0;
+    return write_zstd_frame(page, dst, capacity, id, [&](std::byte* to, std::size_t room) {
       return encode(page, to, room).size;
     });
   }
@@ -244,8 +313,9 @@ std::size_t PageCodec::compress(const std::byte* page, std::byte* dst,
 bool PageCodec::decompress(const std::byte* src, std::size_t size, std::byte* page) noexcept {
   if (may_be(CodecId::kZstd)) {
     ZstdDecoder decoder;
+    const ZstdDictionary* const dictionary = canned_ != nullptr ? &canned_->dictionary() : nullptr;
     const ZstdDecoded decoded =
-        decode_zstd_frame(*kernels_, {src, size}, {page, kPageSize}, nullptr, decoder);
+        decode_zstd_frame(*kernels_, {src, size}, {page, kPageSize}, dictionary, decoder);
     return decoded.error == 0 && decoded.size == kPageSize;
   }
   if (!chooses()) return decode(line_ != nullptr ? CodecId::kLine : CodecId::kLz4, src, size, page);

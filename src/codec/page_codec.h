@@ -20,7 +20,12 @@ namespace pleat::codec {
 
 // What a stored page was encoded with; the value is part of the store's slot word. kRaw is in
 // blocks that stand alone only.
-enum class CodecId : std::uint8_t { kRaw = 0, kLz4 = 1, kLine = 2, kZstd = 3 };
+// kZstdCanned is zstd by the tables of a dictionary: in the store by those of the built-in one.
+enum class CodecId : std::uint8_t { kRaw = 0, kLz4 = 1, kLine = 2, kZstd = 3, kZstdCanned = 4 };
+
+struct CodecSpec;
+class ZstdCannedDictionary;
+struct ZstdDictionaryFile;
 
 // What compressing a page came to.
 struct Encoded {
@@ -45,6 +50,9 @@ class PageCodec {
   // `spec` is "name[:level][,key=value...]"; EINVAL with the list of what there is for an unknown
   // one.
   static Result<PageCodec> open(std::string_view spec, const Kernels& kernels);
+  // The codec "zstd,tables=canned,dict=PATH", or mixed, of any path.
+  static Result<PageCodec> open_with_dictionary(ZstdTables tables, const std::string& path,
+                                                const Kernels& kernels);
   PageCodec(PageCodec&&) noexcept;
   PageCodec& operator=(PageCodec&&) noexcept;
   ~PageCodec();
@@ -52,6 +60,8 @@ class PageCodec {
   // The specification in its shortest form: "lz4:fast", "line:4", "line" for its default level.
   const std::string& spec() const noexcept { return spec_; }
   const Kernels& kernels() const noexcept { return *kernels_; }
+  // Whether decode_page() decodes its pages, which it does not with a dictionary of a file.
+  bool stands_alone() const noexcept { return dictionary_file_ == nullptr; }
   // The largest compressed size of any page.
   std::size_t bound() const noexcept;
   // Bytes of working memory, allocated at open.
@@ -86,15 +96,18 @@ class PageCodec {
     bool lz4hc = false;
     unsigned line_level = 0;
     ZstdLevel zstd{};
+    ZstdTables zstd_tables = {};
   };
   PageCodec(const Plan& plan, std::string spec, const Kernels& kernels);
   bool may_be(CodecId id) const noexcept;
   bool chooses() const noexcept { return lz4_ != nullptr && line_ != nullptr; }
   Encoded choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
+  static Result<PageCodec> open_canned(const CodecSpec& spec, const Kernels& kernels);
 
   unsigned lz4_level_;
   unsigned line_level_;
   unsigned zstd_level_;
+  ZstdTables zstd_tables_;
   std::string spec_;
   const Kernels* kernels_;
   // Of the codecs in use.
@@ -103,6 +116,9 @@ class PageCodec {
   std::unique_ptr<LineWorkspace> line_;
   std::unique_ptr<ZstdEncoder> zstd_;
   std::unique_ptr<ZstdDenseEncoder> zstd_dense_;
+  // Of canned tables: where they are, and the file that they are of, if any.
+  const ZstdCannedDictionary* canned_ = nullptr;
+  std::unique_ptr<const ZstdDictionaryFile> dictionary_file_;
   // Where the codec chooses: the second block, while the first may still be the smaller one.
   std::unique_ptr<std::array<std::byte, kPageSize>> second_;
 };

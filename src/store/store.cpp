@@ -50,11 +50,23 @@ bool makes_groups(const StoreOptions& options) {
   return split && split->groups;
 }
 
+// The codec of stored pages, which have to be readable by whoever takes the store over.
+Result<codec::PageCodec> open_codec(const std::string& spec, const codec::Kernels& kernels) {
+  auto codec = codec::PageCodec::open(spec, kernels);
+  if (codec && !codec->stands_alone()) {
+    return Error{EINVAL,
+                 "codec " + codec->spec() +
+                     ": pages of a device must not depend on a file, which may be lost before "
+                     "they are; leave out ',dict=' and use the built-in tables"};
+  }
+  return codec;
+}
+
 // What recompression compresses with.
 Result<RecompressionCodecs> open_recompression(const StoreOptions& options) {
   auto split = codec::split_block_option(options.recompress);
   if (!split) return std::move(split).error();
-  auto pages = codec::PageCodec::open(split->spec, *options.kernels);
+  auto pages = open_codec(split->spec, *options.kernels);
   if (!pages) return std::move(pages).error();
   if (!split->groups) return RecompressionCodecs{*std::move(pages), std::nullopt};
   auto groups = codec::GroupCodec::open(pages->spec(), *options.kernels);
@@ -87,7 +99,7 @@ Result<void> check_options(const StoreOptions& options) {
   if (options.sessions_max == 0) {
     return Error{EINVAL, "a store without sessions is of no use; sessions_max must be at least 1"};
   }
-  auto codec = codec::PageCodec::open(options.codec, *options.kernels);
+  auto codec = open_codec(options.codec, *options.kernels);
   if (!codec) return std::move(codec).error();
   if (options.recompress.empty()) return {};
   auto second = open_recompression(options);

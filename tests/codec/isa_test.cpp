@@ -51,6 +51,7 @@ TEST(Isa, TiersAreOrderedNamedAndComplete) {
     EXPECT_NE(tier->zstd_compress_group, nullptr);
     EXPECT_NE(tier->zstd_compress_dense, nullptr);
     EXPECT_NE(tier->zstd_compress_dense_group, nullptr);
+    EXPECT_NE(tier->zstd_compress_canned, nullptr);
     EXPECT_NE(tier->zstd_decompress_block, nullptr);
   }
 }

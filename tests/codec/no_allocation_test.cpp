@@ -92,8 +92,9 @@ void allocates_nothing_after_open(const char* spec) {
 }
 
 TEST(NoAllocation, AfterOpen) {
-  for (const char* spec : {"lz4", "lz4hc", "line", "line,fallback=lz4", "zstd", "zstd:fast",
-                           "zstd:3", "zstd:9", "zstd:19"}) {
+  for (const char* spec :
+       {"lz4", "lz4hc", "line", "line,fallback=lz4", "zstd", "zstd:fast", "zstd:3", "zstd:9",
+        "zstd:19", "zstd,tables=canned", "zstd,tables=mixed"}) {
     SCOPED_TRACE(spec);
     allocates_nothing_after_open(spec);
   }

@@ -35,9 +35,27 @@ TEST(CodecSpec, SplitsNameLevelAndOptions) {
 }
 
 TEST(CodecSpec, RefusesWhatHasNotTheForm) {
-  for (const char* text : {"", ":", ":9", ",", "lz4:", "lz4,", "lz4:1,", "lz4,key", "lz4,=value",
-                           "lz4,key=", "lz4,a=b,", "lz4,a=b=c", "lz4,a=b,c=d,a=b", " lz4", "lz4 ",
-                           "lz4:1:2", "l\xc3\xa9", "lz4:,a=b"}) {
+  for (const char* text : {"",
+                           ":",
+                           ":9",
+                           ",",
+                           "lz4:",
+                           "lz4,",
+                           "lz4:1,",
+                           "lz4,key",
+                           "lz4,=value",
+                           "lz4,key=",
+                           "lz4,a=b,",
+                           "lz4,a=b=c",
+                           "lz4,a=b,c=d,a=b",
+                           " lz4",
+                           "lz4 ",
+                           "lz4:1:2",
+                           "lz4/3",
+                           "lz4:/2",
+                           "lz4,a/b=c",
+                           "l\xc3\xa9",
+                           "lz4:,a=b"}) {
     const auto spec = parse_codec_spec(text);
     ASSERT_FALSE(spec) << text;
     EXPECT_EQ(spec.error().code, EINVAL) << text;
@@ -57,6 +75,10 @@ TEST(PageCodec, RefusesWhatItDoesNotKnowAndSaysWhatThereIs) {
       {"lz4hc,block=16384",
        "codec lz4hc: blocks of more than a page are for recompression; leave out ',block=16384'"},
       {"zstd:2", "codec zstd has no level '2'; there is: fast, 1, 3, 9, 19"},
+      {"zstd,tables=own",
+       "codec zstd has no option 'tables=own'; there is: tables=canned, tables=mixed, dict=FILE"},
+      {"zstd:fast,tables=canned",
+       "codec zstd has the options tables and dict at level 1 only; leave out ':fast'"},
       {"zstd,block=16384",
        "codec zstd: blocks of more than a page are for recompression; leave out ',block=16384'"},
       {"line:0", "codec line has no level '0'; there is: 1 to 5"},
@@ -88,6 +110,8 @@ TEST(PageCodec, RoundTripsInEveryTierAndMoves) {
       {"zstd:3", "zstd:3"},
       {"zstd:9", "zstd:9"},
       {"zstd:19", "zstd:19"},
+      {"zstd:1,tables=canned", "zstd,tables=canned"},
+      {"zstd,tables=mixed", "zstd,tables=mixed"},
       {"line", "line"},
       {"line:3", "line"},
       {"line:5", "line:5"},

@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "codec/zstd/canned_dictionary.h"
 #include "store/pages.h"
 #include "store/store_inspector.h"
 
@@ -172,6 +174,26 @@ int unprivileged(Body body) {
   int status = 0;
   waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+// Its pages could be read no longer than the file is there.
+TEST(Create, ADictionaryOfAFileIsRefusedInWords) {
+  std::string path = testing::TempDir() + "pleat-dictionary-XXXXXX";
+  const int file = mkstemp(path.data());
+  const auto dictionary = codec::built_in_zstd_dictionary();
+  ASSERT_EQ(write(file, dictionary.data(), dictionary.size()),
+            static_cast<ssize_t>(dictionary.size()));
+  close(file);
+  for (const bool is_second : {false, true}) {
+    StoreOptions options = small_store(64);
+    (is_second ? options.recompress : options.codec) = "zstd,dict=" + path;
+    const auto store = Store::create(options);
+    ASSERT_FALSE(store);
+    EXPECT_EQ(store.error().code, EINVAL);
+    EXPECT_NE(store.error().message.find("leave out ',dict='"), std::string::npos)
+        << store.error().message;
+  }
+  unlink(path.c_str());
 }
 
 TEST(Create, WithoutPrivilegeLockingAndMarkingAreRefusedInWords) {

@@ -193,7 +193,9 @@ TEST(RecompressionCodec, IsNeededAndMayBeAnyOther) {
   options.recompress = "zip";
   EXPECT_EQ(Store::create(options).error().code, EINVAL);
   // Each decodes what the other has written.
-  for (const auto& [first, second] : {std::pair("line", "lz4hc"), std::pair("lz4:fast", "line")}) {
+  for (const auto& [first, second] : {std::pair("line", "lz4hc"), std::pair("lz4:fast", "line"),
+                                      std::pair("lz4:fast", "zstd,tables=canned"),
+                                      std::pair("zstd,tables=canned", "zstd,tables=mixed")}) {
     options.codec = first;
     options.recompress = second;
     const auto store = make_store(options);

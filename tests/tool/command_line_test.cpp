@@ -61,6 +61,9 @@ TEST_F(CommandLine, AUsageErrorIsOneLineAndExitCodeTwo) {
                                 "writeback a --type idle --max-pages 0",
                                 "remove",
                                 "remove a --all",
+                                "train",
+                                "train -o x.dict",
+                                "train x.pages",
                                 "help frob",
                                 "--frob"}) {
     const ProgramRun run = run_pleat(arguments);
@@ -76,7 +79,7 @@ TEST_F(CommandLine, ARunErrorIsOneLineAndExitCodeOne) {
   for (const char* arguments :
        {"stat nobody", "list nobody", "remove nobody", "set nobody mem-limit=0", "compact nobody",
         "idle nobody --all", "recompress nobody", "writeback nobody --type huge", "stat /dev/null",
-        "remove .x"}) {
+        "remove .x", "train -o /nowhere/x.dict /nowhere/x.pages"}) {
     const ProgramRun run = run_pleat(arguments);
     EXPECT_EQ(run.exit_code, 1) << arguments;
     EXPECT_EQ(run.output, "") << arguments;

@@ -20,6 +20,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
+#include "codec/zstd/canned.h"
 #include "codec/zstd/decoder.h"
 #include "codec/zstd/dense_encoder.h"
 #include "codec/zstd/encoder.h"
@@ -80,6 +81,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 #include "codec/zstd/read_block.inl"
 #include "codec/zstd/write_block.inl"
+#include "codec/zstd/write_canned.inl"
 
 }  // namespace
 
@@ -128,6 +130,12 @@ bool zstd_decompress_block_avx2(ZstdDecoder& decoder, const std::byte* src, std:
   return zstd_decompress_block(decoder, src, size, output);
 }
 
+std::size_t zstd_compress_canned_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                      ZstdTables tables, const ZstdCannedTables& canned,
+                                      ZstdEncoder& encoder) noexcept {
+  return zstd_compress_canned(page, dst, capacity, tables, canned, encoder);
+}
+
 }  // namespace pleat::codec
 
 #if defined(__clang__)
@@ -153,6 +161,7 @@ const Kernels kAvx2Kernels = {"avx2",
                               zstd_compress_group_avx2,
                               zstd_compress_dense_avx2,
                               zstd_compress_dense_group_avx2,
+                              zstd_compress_canned_avx2,
                               zstd_decompress_block_avx2};
 
 }  // namespace pleat::codec

@@ -75,6 +75,7 @@ const Kernels kAvx512Kernels = {"avx512",
                                 zstd_compress_group_avx2,
                                 zstd_compress_dense_avx2,
                                 zstd_compress_dense_group_avx2,
+                                zstd_compress_canned_avx2,
                                 zstd_decompress_block_avx2};
 
 }  // namespace pleat::codec

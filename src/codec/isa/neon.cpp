@@ -20,6 +20,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
+#include "codec/zstd/canned.h"
 #include "codec/zstd/decoder.h"
 #include "codec/zstd/dense_encoder.h"
 #include "codec/zstd/encoder.h"
@@ -70,6 +71,7 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 #include "codec/zstd/read_block.inl"
 #include "codec/zstd/write_block.inl"
+#include "codec/zstd/write_canned.inl"
 
 }  // namespace
 
@@ -88,6 +90,7 @@ const Kernels kNeonKernels = {"neon",
                               zstd_compress_group,
                               zstd_compress_dense,
                               zstd_compress_dense_group,
+                              zstd_compress_canned,
                               zstd_decompress_block};
 
 }  // namespace pleat::codec

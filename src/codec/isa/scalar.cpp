@@ -16,6 +16,7 @@
 #include "codec/lz4/format.h"
 #include "codec/lz4/hc_workspace.h"
 #include "codec/lz4/repeat.h"
+#include "codec/zstd/canned.h"
 #include "codec/zstd/decoder.h"
 #include "codec/zstd/dense_encoder.h"
 #include "codec/zstd/encoder.h"
@@ -57,6 +58,9 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 
 #include "codec/zstd/read_block.inl"
 #include "codec/zstd/write_block.inl"
+#include "codec/zstd/write_canned.inl"
+
+#include "codec/zstd/make_canned.inl"
 
 }  // namespace
 
@@ -75,6 +79,20 @@ std::size_t zstd_read_tables_scalar(const std::byte* src, std::size_t size, Zstd
   return zstd_read_dictionary_tables({src, size}, memory, state);
 }
 
+bool zstd_read_canned_scalar(const std::byte* src, std::size_t size,
+                             ZstdCannedTables& canned) noexcept {
+  return zstd_read_canned({src, size}, canned);
+}
+
+std::size_t zstd_write_shapes_scalar(const ZstdShapes& shapes, std::byte* dst) noexcept {
+  return zstd_write_shapes(shapes, dst);
+}
+
+ZstdParse zstd_parse_scalar(const std::byte* page, ZstdEncoder& encoder) noexcept {
+  const ZstdFound found = zstd_find_fast(page, encoder);
+  return {found.sequences, found.literals};
+}
+
 const Kernels kScalarKernels = {"scalar",
                                 same_filled,
                                 fill,
@@ -90,6 +108,7 @@ const Kernels kScalarKernels = {"scalar",
                                 zstd_compress_group,
                                 zstd_compress_dense,
                                 zstd_compress_dense_group,
+                                zstd_compress_canned,
                                 zstd_decompress_block};
 
 }  // namespace pleat::codec

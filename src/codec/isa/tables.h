@@ -11,6 +11,8 @@ namespace pleat::codec {
 
 struct ZstdTableMemory;
 struct ZstdState;
+struct ZstdShapes;
+struct ZstdParse;
 
 extern const Kernels kScalarKernels;
 // All tables have this: LZ4 is compressed byte by byte, and gains nothing from vectors.
@@ -22,6 +24,15 @@ std::size_t lz4_compress_group_scalar(const std::byte* group, std::byte* dst, st
 // none.
 std::size_t zstd_read_tables_scalar(const std::byte* src, std::size_t size, ZstdTableMemory& memory,
                                     ZstdState& state) noexcept;
+// Makes tables to write by from those that src begins with, which are a dictionary's and were read;
+// false where they lack a symbol that a page may have, or are too large to be written by.
+bool zstd_read_canned_scalar(const std::byte* src, std::size_t size,
+                             ZstdCannedTables& canned) noexcept;
+// Describes tables as a dictionary does; the bytes, below kZstdShapesBound, or 0 where they cannot
+// be described.
+std::size_t zstd_write_shapes_scalar(const ZstdShapes& shapes, std::byte* dst) noexcept;
+// What is found in a page, of which sequences and literals are in the encoder.
+ZstdParse zstd_parse_scalar(const std::byte* page, ZstdEncoder& encoder) noexcept;
 #if defined(__x86_64__)
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
@@ -42,6 +53,9 @@ std::size_t zstd_compress_dense_avx2(const std::byte* page, std::byte* dst, std:
 std::size_t zstd_compress_dense_group_avx2(const std::byte* group, std::byte* dst,
                                            std::size_t capacity, unsigned level,
                                            ZstdDenseGroupEncoder& encoder) noexcept;
+std::size_t zstd_compress_canned_avx2(const std::byte* page, std::byte* dst, std::size_t capacity,
+                                      ZstdTables tables, const ZstdCannedTables& canned,
+                                      ZstdEncoder& encoder) noexcept;
 bool zstd_decompress_block_avx2(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
                                 ZstdOutput& output) noexcept;
 #elif defined(__aarch64__)

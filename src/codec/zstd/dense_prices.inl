@@ -11,13 +11,6 @@ struct ZstdSeed {
 };
 constexpr ZstdSeed kZstdDenseSeeds[] = {{6, 3}, {4, 3}};
 
-// log2 in 1/256, from 1 on: between powers of two by a parabola, to 1/100.
-PLEAT_INLINE std::uint32_t zstd_logarithm(std::uint32_t x) noexcept {
-  const auto whole = static_cast<unsigned>(std::bit_width(x)) - 1;
-  const std::uint32_t fraction = (x << 8 >> whole) - 256;
-  return whole * 256 + fraction + (fraction * (256 - fraction) * 88 >> 16);
-}
-
 // price_of(i): what code i takes without its further bits.
 template <std::size_t kCodes, typename PriceOf>
 PLEAT_INLINE void zstd_price_codes(const std::array<ZstdCode, kCodes>& codes,
@@ -64,20 +57,20 @@ PLEAT_INLINE void zstd_price_by_parse(const ZstdFound& found, bool are_raw,
   } else {
     ZstdHuffmanLengths lengths;
     zstd_count_literals(encoder.literals, found.literals, lengths);
-    const std::uint32_t total = zstd_logarithm(static_cast<std::uint32_t>(found.literals) + 1);
+    const std::uint32_t total = zstd_log2(static_cast<std::uint32_t>(found.literals) + 1);
     // One that did not come would make the code's description longer, too.
     std::ranges::fill(prices.literals, total + 2 * 256);
     for (std::size_t i = 0; i < lengths.used; ++i) {
       prices.literals[lengths.symbols[i]] =
-          std::max<std::uint32_t>(total - zstd_logarithm(lengths.counts[i]), 256);
+          std::max<std::uint32_t>(total - zstd_log2(lengths.counts[i]), 256);
     }
   }
   ZstdCodeCounts counts;
-  zstd_code_sequences(encoder, found.sequences, counts);
-  const std::uint32_t total = zstd_logarithm(static_cast<std::uint32_t>(found.sequences) + 1);
+  zstd_count_codes(encoder, found.sequences, counts);
+  const std::uint32_t total = zstd_log2(static_cast<std::uint32_t>(found.sequences) + 1);
   const auto by = [total](const std::uint16_t* count) {
     return [total, count](std::size_t code) {
-      return count[code] != 0 ? total - zstd_logarithm(count[code]) : total;
+      return count[code] != 0 ? total - zstd_log2(count[code]) : total;
     };
   };
   zstd_price_sequences(prices, by(counts.literal_lengths), by(counts.match_lengths),

@@ -35,6 +35,11 @@ struct ZstdWriteTable {
   unsigned log;  // 0: one symbol alone
 };
 
+// What each symbol is written as: its bits from the fifth one on, and how many in the lowest four.
+struct ZstdHuffmanCode {
+  std::uint16_t words[256];
+};
+
 struct ZstdSequenceCodes {
   std::uint8_t literal_length;
   std::uint8_t match_length;

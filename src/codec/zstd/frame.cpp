@@ -2,6 +2,7 @@
 #include "codec/zstd/frame.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -13,7 +14,6 @@ namespace pleat::codec {
 namespace {
 
 constexpr std::uint32_t kMagic = 0xfd2fb528;
-constexpr std::uint32_t kDictionaryMagic = 0xec30a437;
 constexpr std::size_t kBlockHeader = 3;
 constexpr std::size_t kChecksumBytes = 4;
 constexpr std::uint64_t kBlockBytesMax = std::uint64_t{128} << 10;
@@ -78,23 +78,27 @@ bool put_plain(ZstdBlock kind, const std::byte* from, std::size_t size,
 }  // namespace
 
 Result<std::unique_ptr<ZstdDictionary>> ZstdDictionary::open(std::span<const std::byte> bytes) {
-  std::unique_ptr<ZstdDictionary> dictionary(new ZstdDictionary);
-  dictionary->content_ = bytes;
-  if (bytes.size() < 8 || load_u32(bytes.data()) != kDictionaryMagic) return dictionary;
-  const Error damaged{EINVAL, "the zstd dictionary is damaged; train it again"};
-  dictionary->id_ = load_u32(bytes.data() + 4);
-  bytes = bytes.subspan(8);
-  const std::size_t tables =
-      zstd_read_tables_scalar(bytes.data(), bytes.size(), dictionary->memory_, dictionary->state_);
-  std::array<std::uint32_t, 3>& repeats = dictionary->state_.repeats;
-  if (dictionary->id_ == 0 || tables == 0 || bytes.size() - tables < sizeof(repeats))
-    return damaged;
-  std::memcpy(repeats.data(), bytes.data() + tables, sizeof(repeats));
-  dictionary->content_ = bytes.subspan(tables + sizeof(repeats));
-  for (const std::uint32_t offset : repeats) {
-    if (offset == 0 || offset > dictionary->content_.size()) return damaged;
+  auto dictionary = std::make_unique<ZstdDictionary>();
+  if (!dictionary->read(bytes)) {
+    return Error{EINVAL, "the zstd dictionary is damaged; train it again"};
   }
   return dictionary;
+}
+
+bool ZstdDictionary::read(std::span<const std::byte> bytes) noexcept {
+  content_ = bytes;
+  if (bytes.size() < 8 || load_u32(bytes.data()) != kZstdDictionaryMagic) return true;
+  id_ = load_u32(bytes.data() + 4);
+  tables_ = bytes.subspan(8);
+  const std::size_t tables =
+      zstd_read_tables_scalar(tables_.data(), tables_.size(), memory_, state_);
+  std::array<std::uint32_t, 3>& repeats = state_.repeats;
+  if (id_ == 0 || tables == 0 || tables_.size() - tables < sizeof(repeats)) return false;
+  std::memcpy(repeats.data(), tables_.data() + tables, sizeof(repeats));
+  content_ = tables_.subspan(tables + sizeof(repeats));
+  return std::all_of(repeats.begin(), repeats.end(), [this](std::uint32_t offset) {
+    return offset != 0 && offset <= content_.size();
+  });
 }
 
 ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte> src,
@@ -145,25 +149,32 @@ ZstdDecoded decode_zstd_frame(const Kernels& kernels, std::span<const std::byte>
   return {0, content.size()};
 }
 
-std::size_t put_zstd_frame(const std::byte* page, std::size_t block_size, std::byte* dst,
+std::size_t put_zstd_frame(const std::byte* page, std::size_t block_size,
+                           std::uint32_t dictionary_id, std::byte* dst,
                            std::size_t capacity) noexcept {
   ZstdBlock kind = ZstdBlock::kCompressed;
   std::size_t size = block_size;
+  std::size_t id_bytes = zstd_id_bytes(dictionary_id);
   if (size == 0) {
     if (capacity < kZstdFrameBound) return 0;
     kind = ZstdBlock::kRaw;
     size = kPageSize;
+    id_bytes = 0;
     std::memcpy(dst + kZstdFrameHeader, page, kPageSize);
   }
-  // A single segment, whose size is in two bytes, less 256.
-  constexpr unsigned kDescriptor = 1 << 6 | 1 << 5;
+  // A single segment, whose size is in two bytes, less 256; the id's field has 0, 1, 2 or 4.
+  const auto id_field = static_cast<unsigned>(std::bit_width(id_bytes));
   put(dst, kMagic);
-  dst[4] = static_cast<std::byte>(kDescriptor);
-  put(dst + 5, static_cast<std::uint16_t>(kPageSize - 256));
+  dst[4] = static_cast<std::byte>(1 << 6 | 1 << 5 | id_field);
+  for (std::size_t i = 0; i < id_bytes; ++i) {
+    dst[5 + i] = static_cast<std::byte>(dictionary_id >> 8 * i);
+  }
+  std::byte* const rest = dst + 5 + id_bytes;
+  put(rest, static_cast<std::uint16_t>(kPageSize - 256));
   const std::size_t block = size << 3 | static_cast<std::size_t>(kind) << 1 | 1;
-  put(dst + 7, static_cast<std::uint16_t>(block));
-  dst[9] = static_cast<std::byte>(block >> 16);
-  return kZstdFrameHeader + size;
+  put(rest + 2, static_cast<std::uint16_t>(block));
+  rest[4] = static_cast<std::byte>(block >> 16);
+  return kZstdFrameHeader + id_bytes + size;
 }
 
 }  // namespace pleat::codec

@@ -22,9 +22,9 @@ PLEAT_INLINE std::size_t zstd_write_found(const ZstdFound& found, std::size_t ga
   std::byte* at =
       gain == 64
           ? zstd_write_plain(ZstdLiterals::kRaw, encoder.literals, found.literals, encoder.block)
-          : zstd_write_literals(encoder.literals, found.literals, gain, encoder.block);
+          : zstd_write_literals(encoder.literals, found.literals, gain, nullptr, encoder.block);
   if (static_cast<std::size_t>(at - encoder.block) >= Encoder::kBytes) return 0;
-  at = zstd_write_sequences(encoder, found.sequences, at);
+  at = zstd_write_sequences(encoder, found.sequences, nullptr, 0, at);
   const auto size = static_cast<std::size_t>(at - encoder.block);
   return size < Encoder::kBytes ? size : 0;
 }

@@ -91,11 +91,6 @@ PLEAT_INLINE std::uint32_t zstd_huffman_lengths(std::uint32_t total,
   return sum;
 }
 
-// What each symbol is written as: its bits from the fifth one on, and how many in the lowest four.
-struct ZstdHuffmanCode {
-  std::uint16_t words[256];
-};
-
 // Gives codes to lengths, in the order in which their reader does; returns the longest length.
 PLEAT_INLINE unsigned zstd_huffman_codes(const ZstdHuffmanLengths& lengths,
                                          ZstdHuffmanCode& code) noexcept {
@@ -219,22 +214,18 @@ PLEAT_INLINE std::byte* zstd_write_plain(ZstdLiterals kind, const std::byte* lit
   return dst + bytes;
 }
 
-// Writes literals by a code of their own, in four streams; the byte behind them, or null where that
-// takes no less than they are.
-PLEAT_INLINE std::byte* zstd_write_coded(const std::byte* literals, std::size_t count,
-                                         std::size_t gain, ZstdHuffmanLengths& lengths,
-                                         std::byte* dst) noexcept {
-  // A code's description and the streams' ends take this many bytes more at least.
-  constexpr std::size_t kBesides = 24;
-  const std::uint32_t bits = zstd_huffman_lengths(static_cast<std::uint32_t>(count), lengths);
-  if (bits / 8 + kBesides + count * gain / 64 >= count) return nullptr;
-  ZstdHuffmanCode code;
-  const unsigned log = zstd_huffman_codes(lengths, code);
-  // The two sizes have 10, 14 or 18 bits each.
-  const std::size_t header = count < 1024 ? 3 : count < 16384 ? 4 : 5;
+// How long the header of coded literals is: its two sizes have 10, 14 or 18 bits each.
+PLEAT_INLINE std::size_t zstd_coded_header(std::size_t count) noexcept {
+  return count < 1024 ? 3 : count < 16384 ? 4 : 5;
+}
+
+// Writes literals by a code, whose description of `tree` bytes is behind the header's place, in
+// four streams; the byte behind them, or null where that takes no less than they are.
+PLEAT_INLINE std::byte* zstd_write_streams(ZstdLiterals kind, const ZstdHuffmanCode& code,
+                                           std::size_t tree, const std::byte* literals,
+                                           std::size_t count, std::byte* dst) noexcept {
+  const std::size_t header = zstd_coded_header(count);
   std::byte* const begin = dst + header;
-  const std::size_t tree = zstd_write_huffman(lengths, log, begin);
-  if (tree == 0) return nullptr;
   std::byte* to = begin + tree + 6;
   const std::size_t quarter = (count + 3) / 4;
   for (std::size_t k = 0; k < 4; ++k) {
@@ -246,25 +237,64 @@ PLEAT_INLINE std::byte* zstd_write_coded(const std::byte* literals, std::size_t 
   const auto size = static_cast<std::size_t>(to - begin);
   if (size >= count) return nullptr;
   const std::size_t bits_of_size = 10 + 4 * (header - 3);
-  const std::uint64_t word = static_cast<std::uint64_t>(ZstdLiterals::kHuffman) |
-                             std::uint64_t{header - 2} << 2 | std::uint64_t{count} << 4 |
-                             std::uint64_t{size} << (4 + bits_of_size);
+  const std::uint64_t word = static_cast<std::uint64_t>(kind) | std::uint64_t{header - 2} << 2 |
+                             std::uint64_t{count} << 4 | std::uint64_t{size} << (4 + bits_of_size);
   for (std::size_t i = 0; i < header; ++i) dst[i] = static_cast<std::byte>(word >> 8 * i);
   return to;
 }
 
+// What coded literals take beside their bits and their code's description.
+constexpr std::size_t kZstdStreamsBytes = 11;
+
+// How many bytes literals may take by a code that their reader knows, to be worth its time.
+PLEAT_INLINE std::size_t zstd_canned_limit(std::size_t count) noexcept {
+  return count - count / 16;
+}
+
+// Writes literals by a code of their own; the byte behind them, or null where that does not save
+// `gain` 64ths of them, or takes no less than `limit` bytes beside kZstdStreamsBytes.
+PLEAT_INLINE std::byte* zstd_write_coded(const std::byte* literals, std::size_t count,
+                                         std::size_t gain, std::size_t limit,
+                                         ZstdHuffmanLengths& lengths, std::byte* dst) noexcept {
+  // A code's description and the streams' ends take this many bytes more at least.
+  constexpr std::size_t kBesides = 24;
+  const std::uint32_t bits = zstd_huffman_lengths(static_cast<std::uint32_t>(count), lengths);
+  if (bits / 8 + kBesides + count * gain / 64 >= count) return nullptr;
+  if (bits / 8 >= limit) return nullptr;
+  ZstdHuffmanCode code;
+  const unsigned log = zstd_huffman_codes(lengths, code);
+  const std::size_t tree = zstd_write_huffman(lengths, log, dst + zstd_coded_header(count));
+  if (tree == 0 || bits / 8 + tree >= limit) return nullptr;
+  return zstd_write_streams(ZstdLiterals::kHuffman, code, tree, literals, count, dst);
+}
+
 // Writes the section of literals; the byte behind it. A code of theirs has to save `gain` 64ths of
-// them. dst has room for twice as many and 256.
+// them; `canned`, a code that their reader knows, is taken where that is shorter; null where there
+// is none. dst has room for twice as many and 256.
 [[gnu::noinline]] inline std::byte* zstd_write_literals(const std::byte* literals,
                                                         std::size_t count, std::size_t gain,
+                                                        const ZstdHuffmanCode* canned,
                                                         std::byte* dst) noexcept {
   // Fewer than these gain nothing by a code of their own.
   constexpr std::size_t kTooFew = 64;
+  std::size_t limit = SIZE_MAX;
   if (count >= kTooFew) {
     ZstdHuffmanLengths lengths;
     zstd_count_literals(literals, count, lengths);
     if (lengths.used == 1) return zstd_write_plain(ZstdLiterals::kRle, literals, count, dst);
-    std::byte* const end = zstd_write_coded(literals, count, gain, lengths, dst);
+    if (canned != nullptr) {
+      std::uint32_t bits = 0;
+      for (std::size_t i = 0; i < lengths.used; ++i) {
+        bits += lengths.counts[i] * (canned->words[lengths.symbols[i]] & 15u);
+      }
+      limit = bits / 8;
+    }
+    std::byte* const end = zstd_write_coded(literals, count, gain, limit, lengths, dst);
+    if (end != nullptr) return end;
+  }
+  if (canned != nullptr && limit + kZstdStreamsBytes <= zstd_canned_limit(count)) {
+    std::byte* const end =
+        zstd_write_streams(ZstdLiterals::kTreeless, *canned, 0, literals, count, dst);
     if (end != nullptr) return end;
   }
   return zstd_write_plain(ZstdLiterals::kRaw, literals, count, dst);

@@ -22,6 +22,13 @@ struct ZstdLogarithms {
 };
 constexpr ZstdLogarithms kZstdLogarithms;
 
+// log2 of any number in 1/256, up to 22 of them too low: of a float the exponent, and the fraction
+// as if the logarithm were straight between powers of two. Of 0 it is anything.
+PLEAT_INLINE std::uint32_t zstd_log2(std::uint32_t value) noexcept {
+  const auto number = static_cast<float>(static_cast<std::int32_t>(value));
+  return (std::bit_cast<std::uint32_t>(number) - std::bit_cast<std::uint32_t>(1.0F)) >> 15;
+}
+
 // Rounds counts to states of a table of 2^log, at least one for each symbol that comes; returns
 // what the symbols take then, in 1/256 bits.
 PLEAT_INLINE std::uint32_t zstd_normalize(const std::uint16_t* counts, std::size_t symbols,

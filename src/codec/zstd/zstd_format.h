@@ -76,6 +76,8 @@ enum class ZstdLiterals : unsigned { kRaw = 0, kRle = 1, kHuffman = 2, kTreeless
 // Kinds of blocks (3.1.1.2.2).
 enum class ZstdBlock : unsigned { kRaw = 0, kRle = 1, kCompressed = 2, kReserved = 3 };
 
+// What a dictionary begins with (5).
+inline constexpr std::uint32_t kZstdDictionaryMagic = 0xec30a437;
 // The three last offsets as a frame begins (3.1.1.5).
 inline constexpr std::array<std::uint32_t, 3> kZstdRepeatOffsets = {1, 4, 8};
 // Fewer literals than these are never in four streams.
