@@ -54,9 +54,9 @@ PLEAT_INLINE std::uint64_t zstd_peek_inside(const ZstdStream& stream) noexcept {
   return load_u64(stream.begin + (stream.left >> 3) - 7) << (8 - (stream.left & 7));
 }
 
-// The highest `count` bits of a word, which may be 0.
+// The highest `count` bits of a word, 0 to 63.
 PLEAT_INLINE std::uint64_t zstd_top(std::uint64_t word, unsigned count) noexcept {
-  return word >> 1 >> (63 - count);
+  return word >> 1 >> (~count & 63);
 }
 
 // Reads up to 32 bits. Where there are not so many, left is below 0, and the value is anything.

@@ -168,23 +168,26 @@ PLEAT_INLINE unsigned zstd_extra_bits(const ZstdSequenceEntry* entry) noexcept {
 
 // Copies a match of `length` bytes, and up to kZstdLiteralSlack behind it.
 PLEAT_INLINE void zstd_copy_match(std::byte* out, std::size_t offset, std::size_t length) noexcept {
-  constexpr std::size_t kFirst = 32;  // most are not longer
   if (offset < 8) [[unlikely]] {
     copy_match_wide(out, offset, length);
     return;
   }
-  for (std::size_t at = 0; at < kFirst; at += 8) put(out + at, load_u64(out + at - offset));
-  if (length > kFirst) copy_match_wide(out + kFirst, offset, length - kFirst);
+  // Most are not longer than 16, and few longer than 32.
+  const std::byte* const match = out - offset;
+  for (std::size_t at = 0; at < 16; at += 8) put(out + at, load_u64(match + at));
+  if (length <= 16) return;
+  for (std::size_t at = 16; at < 32; at += 8) put(out + at, load_u64(match + at));
+  if (length > 32) copy_match_wide(out + 32, offset, length - 32);
 }
 
 // The bits of most sequences are fewer.
 constexpr unsigned kZstdPlainBits = 56;
 
 // Carries out sequences up to one that is in any way not like most. True where that was read and is
-// still to be carried out: it writes behind `limit`, which is kZstdLiteralSlack before the output's
-// end, or is not sound. Its own function, for the sake of registers.
-[[gnu::noinline]] inline bool zstd_run_plain(const ZstdState& state, const std::byte* begin,
-                                             const std::byte* limit, ZstdRun& run) noexcept {
+// still to be carried out: it ends more than `limit` behind `begin`, where kZstdLiteralSlack is
+// left to the output's end, or is not sound. Its own function, for the sake of registers.
+[[gnu::noinline]] inline bool zstd_run_plain(const ZstdState& state, std::byte* begin,
+                                             std::size_t limit, ZstdRun& run) noexcept {
   const ZstdSequenceEntry* l = run.literal_length;
   const ZstdSequenceEntry* m = run.match_length;
   const ZstdSequenceEntry* o = run.offset;
@@ -193,6 +196,7 @@ constexpr unsigned kZstdPlainBits = 56;
   const std::byte* literal = run.literal;
   const std::byte* const literal_end = run.literal_end;
   std::byte* out = run.out;
+  const std::byte* const limit_end = begin + limit;
   std::size_t count = run.count;
   bool is_read = false;
   // A word is read whose lowest bits may lie before the stream.
@@ -200,15 +204,18 @@ constexpr unsigned kZstdPlainBits = 56;
       stream.begin - stream.floor < 8 ? std::ptrdiff_t{kZstdPlainBits} : 0;
   while (count > 1) {
     const unsigned lengths = zstd_bits(l) + zstd_bits(m);
-    const unsigned sums = lengths + zstd_bits(o);
+    const unsigned sums = zstd_bits(o) + zstd_bits(m) + zstd_bits(l);
     const unsigned bits = sums & 255;
-    if (bits > kZstdPlainBits || stream.left < left_min + static_cast<std::ptrdiff_t>(bits))
-        [[unlikely]]
+    if (bits > kZstdPlainBits) [[unlikely]]
       break;
     // From the last bit that is read to the first.
-    std::uint64_t word = zstd_top(zstd_peek_inside(stream), bits);
+    std::uint64_t word = zstd_peek_inside(stream) >> 1 >> (~sums & 63);
     stream.left -= bits;
-    std::uint64_t extra = word >> (sums >> 8);
+    if (stream.left < left_min) [[unlikely]] {
+      stream.left += bits;
+      break;
+    }
+    std::uint64_t extra = word >> (sums >> 8 & 63);
     std::size_t literal_count = l->base;
     std::size_t length = m->base;
     if ((lengths & 255) != lengths >> 8) [[unlikely]] {
@@ -228,16 +235,16 @@ constexpr unsigned kZstdPlainBits = 56;
     const std::size_t offset = repeats.take(value, literal_count != 0);
     --count;
 
-    const auto produced = static_cast<std::size_t>(out - begin) + literal_count;
-    if (out > limit || literal_count + length > static_cast<std::size_t>(limit - out) ||
-        literal_count > static_cast<std::size_t>(literal_end - literal) || offset - 1 >= produced)
+    const auto match_at = static_cast<std::size_t>(out - begin) + literal_count;
+    if (static_cast<std::ptrdiff_t>(literal_count + length) > limit_end - out ||
+        literal_count > static_cast<std::size_t>(literal_end - literal) || offset - 1 >= match_at)
         [[unlikely]] {
       run.sequence = {literal_count, length, offset};
       is_read = true;
       break;
     }
     std::memcpy(out, literal, 32);
-    for (std::size_t at = 32; at < literal_count; at += 16) std::memcpy(out + at, literal + at, 16);
+    for (std::size_t i = 32; i < literal_count; i += 16) std::memcpy(out + i, literal + i, 16);
     literal += literal_count;
     out += literal_count;
     zstd_copy_match(out, offset, length);
@@ -313,8 +320,8 @@ PLEAT_INLINE bool zstd_run_sequences(ZstdDecoder& decoder, ZstdStream stream, st
   run.out = output.at;
   const std::byte* const enough = output.enough != nullptr ? output.enough : output.end;
   const auto room = static_cast<std::size_t>(output.end - output.begin);
-  const std::byte* const limit = std::min<const std::byte*>(
-      enough, output.begin + (room < kZstdLiteralSlack ? 0 : room - kZstdLiteralSlack));
+  const std::size_t limit = std::min(static_cast<std::size_t>(enough - output.begin),
+                                     room < kZstdLiteralSlack ? 0 : room - kZstdLiteralSlack);
   // Each is of 3 bytes at least: behind the last one there is no room for another.
   while (run.count > 0 && run.out < enough) {
     const bool is_read = zstd_run_plain(state, output.begin, limit, run);

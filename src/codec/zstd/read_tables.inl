@@ -4,9 +4,9 @@
 
 constexpr std::size_t kZstdWeightsMax = 255;  // and one, the last symbol's, which is not told
 
-// How many states each symbol has.
+// How many states each symbol has. Zeros are written four at a time.
 struct ZstdDistribution {
-  std::int16_t counts[kZstdMatchLengthCodes];
+  std::int16_t counts[kZstdMatchLengthCodes + 4];
   std::size_t symbols;
   unsigned log;
 };
@@ -48,7 +48,8 @@ static_assert(kZstdMatchLengthCodes >= kZstdLiteralLengthCodes &&
     for (std::uint32_t more = 3; more == 3; at += 2) {
       more = zstd_bits_at(src, at) & 3;
       if (symbol + more > symbols_max) return 0;
-      for (std::uint32_t i = 0; i < more; ++i) distribution.counts[symbol++] = 0;
+      put(distribution.counts + symbol, std::uint64_t{0});
+      symbol += more;
     }
   }
   distribution.symbols = symbol;
@@ -99,6 +100,7 @@ PLEAT_INLINE constexpr void zstd_spread(const std::int16_t* counts, std::size_t 
     symbol_of = spread;
     inverse = 1;
   }
+#pragma GCC unroll 4
   for (std::size_t state = 0; state < size; ++state) {
     const std::size_t symbol = symbol_of[state * inverse & (size - 1)];
     const std::uint32_t number = next[symbol]++;
@@ -184,18 +186,12 @@ PLEAT_INLINE constexpr void zstd_build_sequence_table(const std::int16_t* counts
   return 0;
 }
 
-// How many symbols have each weight: bytes that are added at once, by the compiler's vectors, so
-// that none has to be read again for the next symbol.
+// How many symbols have each weight, the last byte those of weight 0: bytes that are added at once,
+// by the compiler's vectors, so that none has to be read again for the next symbol.
 using ZstdWeightCounts [[gnu::vector_size(16)]] = std::uint8_t;
-// What a symbol of each weight adds.
-struct alignas(16) ZstdWeightOne {
-  std::uint8_t counts[16];
-};
-constexpr auto kZstdWeightOnes = [] {
-  std::array<ZstdWeightOne, 16> ones = {};
-  for (std::size_t weight = 0; weight < 16; ++weight) ones[weight].counts[weight] = 1;
-  return ones;
-}();
+// From byte `weight` on, what a symbol of that weight adds.
+alignas(32) constexpr std::uint8_t kZstdWeightOnes[31] = {0, 0, 0, 0, 0, 0, 0, 0,
+                                                          0, 0, 0, 0, 0, 0, 0, 1};
 
 // Reads a Huffman code, builds its table, and returns the bytes that its description takes; 0 where
 // it is none.
@@ -225,13 +221,14 @@ constexpr auto kZstdWeightOnes = [] {
   std::uint8_t used[256];
   std::size_t used_count = 0;
   ZstdWeightCounts counts = {};
+#pragma GCC unroll 4
   for (std::size_t symbol = 0; symbol < count; ++symbol) {
     used[used_count] = static_cast<std::uint8_t>(symbol);
     used_count += weights[symbol] != 0;
-    counts += load<ZstdWeightCounts>(&kZstdWeightOnes[weights[symbol]]);
+    counts += load<ZstdWeightCounts>(kZstdWeightOnes + weights[symbol]);
   }
   std::uint16_t symbols_of[16];  // more than a byte has, with the last one
-  for (std::size_t weight = 0; weight < 16; ++weight) symbols_of[weight] = counts[weight];
+  for (std::size_t weight = 0; weight < 16; ++weight) symbols_of[weight] = counts[15 - weight];
   // A symbol of weight w has 2^(w - 1) of the table's entries, and the last one what the others
   // leave of a power of two.
   std::uint32_t total = 0;
