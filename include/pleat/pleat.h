@@ -37,7 +37,7 @@ typedef struct pleat_codec pleat_codec;
  *           frames of one page that others write. Shorter than LZ4, and slower both ways. N, fast
  *           or 1, 3, 9 or 19, trades speed for ratio and is 1 where it is left out.
  *   zstd,tables=canned  the same by tables of a built-in dictionary (docs/formats/zstd.md), which
- *           decoders of its frames need: faster both ways, and some 6 % longer.
+ *           decoders of its frames need: faster both ways, and some 5 % longer.
  *   zstd,tables=mixed  by whichever tables are shortest, a block's own or the dictionary's.
  *   zstd,tables=...,dict=FILE  either by a dictionary that `pleat train` has made; canned where
  *           tables are not named. The file is read when the codec is opened, and not later.

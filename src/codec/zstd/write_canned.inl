@@ -46,7 +46,7 @@ PLEAT_INLINE std::byte* zstd_write_literals_by(const ZstdHuffmanCode& canned,
   std::byte* end = nullptr;
   if (count >= kTooFew) {
     const ZstdLiteralEstimate bytes = zstd_estimate_literals(canned, literals, count);
-    const std::size_t gain = 128 + count / 5;
+    const std::size_t gain = 128 + count / 6;
     if (bytes.own + gain < std::min(bytes.canned, count)) return nullptr;
     if (bytes.canned <= zstd_canned_limit(count)) {
       end = zstd_write_streams(ZstdLiterals::kTreeless, canned, 0, literals, count, dst);
