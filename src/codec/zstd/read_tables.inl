@@ -277,7 +277,8 @@ alignas(32) constexpr std::uint8_t kZstdWeightOnes[31] = {0, 0, 0, 0, 0, 0, 0, 0
   for (unsigned weight = 3; weight <= log; ++weight) {
     const std::size_t length = std::size_t{1} << (weight - 1);
     for (std::size_t i = 0; i < symbols_of[weight]; ++i, to += length) {
-      const std::uint64_t four = entry_of(symbols[number++], weight) * 0x1000100010001;
+      const std::uint64_t four =
+          entry_of(symbols[number++], weight) * std::uint64_t{0x1000100010001};
       for (std::size_t at = 0; at < length; at += 4) put(to + at, four);
     }
   }
