@@ -28,7 +28,7 @@ done
 step "two devices of the same priority at once"
 make_device swap1 64M
 first=$device
-make_device swap2 64M
+make_device swap2 64M --algorithm zstd:1,tables=canned
 second=$device
 swap_on "$first" -p 10
 swap_on "$second" -p 10
