@@ -4,7 +4,8 @@
 //     group_bench GROUPS_FILE...
 //
 // Each file holds groups of 16 KiB, one after the other. A store is filled with copies of them,
-// each page is recompressed, the store compacted, and all pages are read in random order.
+// each page is recompressed, the store compacted, and all pages are read in random order. Then
+// groups as single zstd blocks, beside libzstd's in turns.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -16,11 +17,13 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/page.h"
 #include "codec/kernels.h"
+#include "group_blocks.h"
 #include "store/store.h"
 
 namespace pleat {
@@ -88,12 +91,18 @@ void print_row(const std::string& name, const std::vector<double>& numbers) {
 }
 
 int run(const std::vector<std::string>& paths) {
-  std::printf("| | mean |");
+  std::vector<GroupFile> files;
   for (const std::string& path : paths) {
-    std::printf(" %s |", std::filesystem::path(path).stem().c_str());
+    std::ifstream in(path, std::ios::binary);
+    GroupFile file{std::filesystem::path(path).stem().string(),
+                   {std::istreambuf_iterator<char>(in), {}}};
+    file.bytes.resize(file.bytes.size() / kGroupBytes * kGroupBytes);
+    files.push_back(std::move(file));
   }
+  std::printf("| | mean |");
+  for (const GroupFile& file : files) std::printf(" %s |", file.name.c_str());
   std::printf("\n|---|---:|");
-  for (std::size_t i = 0; i < paths.size(); ++i) std::printf("---:|");
+  for (std::size_t i = 0; i < files.size(); ++i) std::printf("---:|");
   std::printf("\n");
   for (const char* spec :
        {"lz4", "lz4,block=16384", "lz4hc", "lz4hc,block=16384", "zstd", "zstd,block=16384",
@@ -102,13 +111,10 @@ int run(const std::vector<std::string>& paths) {
     std::vector<double> grouped;
     std::vector<double> recompress;
     std::vector<double> read;
-    for (const std::string& path : paths) {
-      std::ifstream in(path, std::ios::binary);
-      std::vector<char> groups{std::istreambuf_iterator<char>(in), {}};
-      groups.resize(groups.size() / kGroupBytes * kGroupBytes);
+    for (const GroupFile& file : files) {
       Measured measured;
-      if (groups.empty() || !measure(groups, spec, &measured)) {
-        std::fprintf(stderr, "group_bench: %s was not measured\n", path.c_str());
+      if (file.bytes.empty() || !measure(file.bytes, spec, &measured)) {
+        std::fprintf(stderr, "group_bench: %s was not measured\n", file.name.c_str());
         return 1;
       }
       ratio.push_back(measured.ratio);
@@ -121,6 +127,10 @@ int run(const std::vector<std::string>& paths) {
     print_row(name + ": pages in groups, of all", grouped);
     print_row(name + ": recompression, us a page", recompress);
     print_row(name + ": read, us a page", read);
+  }
+  if (!print_blocks_beside_libzstd(files)) {
+    std::fprintf(stderr, "group_bench: a zstd block of a group did not come back\n");
+    return 1;
   }
   return 0;
 }

@@ -6,6 +6,7 @@
 // more to tell than it saves.
 template <typename Encoder>
 PLEAT_INLINE ZstdFound zstd_find_fast(const std::byte* content, Encoder& encoder) noexcept {
+  prefetch_page(content);
   std::memset(encoder.positions, 0, sizeof(encoder.positions));
   const std::byte* const end = content + Encoder::kBytes;
   // Eight bytes are looked at.
@@ -41,8 +42,8 @@ PLEAT_INLINE ZstdFound zstd_find_fast(const std::byte* content, Encoder& encoder
     zstd_tell(teller, at, static_cast<std::uint32_t>(at - match), length, end);
     at += length;
     if (at >= last) break;
-    // Three positions in the match, one of which its end is found by.
-    note(begin + 1);
+    // Positions in the match, of a page three, the last of which its end is found by.
+    if constexpr (Encoder::kIsPage) note(begin + 1);
     note(begin + 2);
     note(at - 2);
     // What goes on at the offset before the last one.

@@ -10,6 +10,7 @@ constexpr std::size_t kZstdLazyRepeat = 12;
 // Fills encoder.sequences and encoder.literals.
 template <typename Encoder>
 PLEAT_INLINE ZstdFound zstd_find_lazy(const std::byte* content, Encoder& encoder) noexcept {
+  prefetch_page(content);
   std::memset(encoder.positions, 0, sizeof(encoder.positions));
   std::memset(encoder.long_positions, 0, sizeof(encoder.long_positions));
   const std::byte* const end = content + Encoder::kBytes;
