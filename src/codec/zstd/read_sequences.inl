@@ -202,6 +202,7 @@ constexpr unsigned kZstdPlainBits = 56;
   // A word is read whose lowest bits may lie before the stream.
   const std::ptrdiff_t left_min =
       stream.begin - stream.floor < 8 ? std::ptrdiff_t{kZstdPlainBits} : 0;
+  if (stream.left < left_min) return false;
   while (count > 1) {
     const unsigned lengths = zstd_bits(l) + zstd_bits(m);
     const unsigned sums = zstd_bits(o) + zstd_bits(m) + zstd_bits(l);
