@@ -289,9 +289,14 @@ TEST(Adoption, AProcessMayBeKilledAtAnyTimeAgainAndAgain) {
   const auto store = begin_store(options, kept);
   const auto session = make_session(*store);
   expect_nothing_leaked(*store, *session);
-  const StoreStats stats = store->stats();
-  EXPECT_LE(StoreInspector::memory_bytes(*store),
-            stats.reserve_bytes + stats.slot_table_bytes + stats.metadata_bytes + kPageSize);
+  // Memory that nobody needs goes back in the background, after the store has settled, too.
+  const auto too_much = [&store] {
+    const StoreStats stats = store->stats();
+    return StoreInspector::memory_bytes(*store) >
+           stats.reserve_bytes + stats.slot_table_bytes + stats.metadata_bytes + kPageSize;
+  };
+  for (unsigned tries = 0; too_much() && tries < 10'000; ++tries) usleep(1000);
+  EXPECT_FALSE(too_much()) << StoreInspector::memory_bytes(*store) << " bytes";
   munmap(journal, sizeof(Journal));
 }
 
