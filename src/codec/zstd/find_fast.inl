@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The search of zstd:1: one look at a table of hashes and at the last offset for each position that
-// is tried. Included by isa/*.cpp inside their target region.
+// The search of zstd:fast and zstd:1: one look at a table of hashes and at the last offset for each
+// position that is tried. Included by isa/*.cpp inside their target region.
 
 // Fills encoder.sequences and encoder.literals. Matches are of five bytes: what is shorter costs
 // more to tell than it saves.
@@ -38,7 +38,7 @@ PLEAT_INLINE ZstdFound zstd_find_fast(const std::byte* content, Encoder& encoder
       continue;
     }
     const std::byte* const begin = at;
-    std::size_t length = lz4_match_length(at, match, end);
+    const std::size_t length = lz4_match_length(at, match, end);
     zstd_tell(teller, at, static_cast<std::uint32_t>(at - match), length, end);
     at += length;
     if (at >= last) break;
@@ -46,16 +46,7 @@ PLEAT_INLINE ZstdFound zstd_find_fast(const std::byte* content, Encoder& encoder
     if constexpr (Encoder::kIsPage) note(begin + 1);
     note(begin + 2);
     note(at - 2);
-    // What goes on at the offset before the last one.
-    while (teller.repeats[1] <= static_cast<std::size_t>(at - content) &&
-           load_u32(at) == load_u32(at - teller.repeats[1])) {
-      const std::uint32_t offset = teller.repeats[1];
-      length = lz4_match_length(at, at - offset, end);
-      note(at);
-      zstd_tell(teller, at, offset, length, end);
-      at += length;
-      if (at >= last) break;
-    }
+    at = zstd_tell_second(teller, content, at, last, end, note);
   }
   return zstd_tell_rest(teller, encoder, end);
 }

@@ -92,16 +92,7 @@ PLEAT_INLINE ZstdFound zstd_find_lazy(const std::byte* content, Encoder& encoder
     near_of(load_u64(at - 3)) = number(at - 3);
     note(at - 2);
     near_of(load_u64(at - 1)) = number(at - 1);
-    // What goes on at the offset before the last one.
-    while (teller.repeats[1] <= static_cast<std::size_t>(at - content) &&
-           load_u32(at) == load_u32(at - teller.repeats[1])) {
-      const std::uint32_t offset = teller.repeats[1];
-      length = lz4_match_length(at, at - offset, end);
-      note(at);
-      zstd_tell(teller, at, offset, length, end);
-      at += length;
-      if (at >= last) break;
-    }
+    at = zstd_tell_second(teller, content, at, last, end, note);
   }
   return zstd_tell_rest(teller, encoder, end);
 }

@@ -52,6 +52,24 @@ PLEAT_INLINE void zstd_tell(ZstdTeller& teller, const std::byte* at, std::uint32
   teller.told = at + length;
 }
 
+// Tells what goes on at `at`, behind a match and before `last`, at the offset before the last one,
+// as often as that is so, and calls note() with each beginning; the position behind.
+template <typename Note>
+PLEAT_INLINE const std::byte* zstd_tell_second(ZstdTeller& teller, const std::byte* content,
+                                               const std::byte* at, const std::byte* last,
+                                               const std::byte* end, const Note& note) noexcept {
+  while (teller.repeats[1] <= static_cast<std::size_t>(at - content) &&
+         load_u32(at) == load_u32(at - teller.repeats[1])) {
+    const std::uint32_t offset = teller.repeats[1];
+    const std::size_t length = lz4_match_length(at, at - offset, end);
+    note(at);
+    zstd_tell(teller, at, offset, length, end);
+    at += length;
+    if (at >= last) break;
+  }
+  return at;
+}
+
 // The literals behind the last match.
 template <typename Encoder>
 PLEAT_INLINE ZstdFound zstd_tell_rest(const ZstdTeller& teller, const Encoder& encoder,
