@@ -6,6 +6,7 @@
 #include "gpu/simt/simt.h"
 
 #define PLEAT_DEVICE __device__ __forceinline__
+#define PLEAT_TABLE static __device__ const
 #define PLEAT_PRAGMA(text) _Pragma(#text)
 #define PLEAT_UNROLL(times) PLEAT_PRAGMA(unroll times)
 
@@ -27,6 +28,9 @@ PLEAT_DEVICE std::uint32_t funnel_right(std::uint32_t low, std::uint32_t high,
 PLEAT_DEVICE std::uint32_t funnel_right_clamped(std::uint32_t low, std::uint32_t high,
                                                 std::uint32_t shift) {
   return __funnelshift_rc(low, high, shift);
+}
+PLEAT_DEVICE std::uint32_t funnel_left(std::uint32_t low, std::uint32_t high, std::uint32_t shift) {
+  return __funnelshift_l(low, high, shift);
 }
 PLEAT_DEVICE std::uint32_t dot_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t sum) {
   return __dp4a(a, b, sum);
@@ -117,6 +121,9 @@ class Warp {
   }
   PLEAT_DEVICE void or_u32(std::uint32_t at, std::uint32_t value) {
     atomicOr(as<std::uint32_t>(at), value);
+  }
+  PLEAT_DEVICE void max_u32(std::uint32_t at, std::uint32_t value) {
+    atomicMax(as<std::uint32_t>(at), value);
   }
 
   PLEAT_DEVICE void count(unsigned /*phase*/) {}
