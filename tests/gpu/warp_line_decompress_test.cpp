@@ -12,6 +12,7 @@
 #include "codec/line/line_format.h"
 #include "codec/sample_pages.h"
 #include "gpu/emulated_page.h"
+#include "gpu/warp_cost.h"
 #include "reference/line_reference.h"
 #include "repetitions.h"
 
@@ -122,6 +123,17 @@ TEST_F(WarpLineDecompress, AbsenceOfAnyBarrierIsFound) {
     }
     EXPECT_TRUE(found) << "the barrier in line " << place.line() << " is not needed";
   }
+}
+
+TEST_F(WarpLineDecompress, CostsWhatIsPromised) {
+  const auto samples = test::real_pages(test::repetitions(128));
+  const EmulatorCounters before = emulator_.counters();
+  for (const auto& sample : samples) (void)decompress(cpu_block(sample.bytes.data(), 3));
+  const WarpCost cost("line_decompress", {"kLineStage", "kLineParse", "kLineStep"});
+  const double page = cost.of_page(before, emulator_.counters(), samples.size());
+  RecordProperty("warp_instructions_a_page", std::to_string(page));
+  EXPECT_LE(page, 1500);
+  EXPECT_GE(page, 800) << "the phases are not counted";
 }
 
 }  // namespace

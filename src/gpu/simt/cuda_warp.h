@@ -122,7 +122,12 @@ class Warp {
     atomicOr(as<std::uint32_t>(at), value);
   }
 
-  PLEAT_DEVICE void count(unsigned /*phase*/) {}
+  // For tools/gpu-instructions: an instruction that marks each copy of a phase.
+  PLEAT_DEVICE void count(unsigned /*phase*/) {
+#ifdef PLEAT_MARK_PHASES
+    asm volatile("pmevent 1;");
+#endif
+  }
 
  private:
   static constexpr std::uint32_t kAll = 0xFFFFFFFF;
