@@ -32,6 +32,7 @@ inline constexpr std::uint32_t kLz4MinMatch = 4;
 
 enum Lz4CompressPhase : unsigned {
   kLz4CompressStage,
+  kLz4CompressTurn,  // a step or a sequence
   kLz4CompressStep,
   kLz4CompressSequence,
   kLz4CompressExtend,
@@ -173,7 +174,6 @@ PLEAT_DEVICE void lz4_put_length(Warp& warp, std::byte* to, std::uint32_t length
 // of them has no match. False where they do not fit.
 PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Sequence& sequence, unsigned count, bool last,
                            std::byte* block, std::uint32_t capacity, std::uint32_t* size) {
-  warp.count(kLz4CompressBatch);
   const bool mine = warp.lane() < count;
   const bool has_match = warp.lane() + (last ? 1 : 0) < count;
   const std::uint32_t literals = mine ? sequence.literal_count : 0;
@@ -221,8 +221,8 @@ PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Sequence& sequence, unsigned cou
     if (number < all_literals) {
       const std::uint32_t run =
           warp.u32(runs + 4 * popcount(starts & (0xFFFFFFFF >> (31 - warp.lane()))));
-      put_global_u8(block + ((run >> 16) + number & 0xFFFF),
-                    warp.u8(kLz4Page + (run + number & 0xFFFF)));
+      put_global_u8(block + (((run >> 16) + number) & 0xFFFF),
+                    warp.u8(kLz4Page + ((run + number) & 0xFFFF)));
     }
     runs += 4 * popcount(starts);
   }
@@ -243,8 +243,10 @@ PLEAT_DEVICE std::uint32_t warp_lz4_compress(Warp& warp, const std::byte* page, 
   std::uint32_t anchor = 0;
   std::uint32_t size = 0;
   for (;;) {
+    warp.count(kLz4CompressBatch);
     unsigned count = 0;
     while (count < kWarpLanes) {
+      warp.count(kLz4CompressTurn);
       if (step.matches == 0) {
         if (next > kLz4LastMatch) break;
         lz4_search(warp, step, next);
