@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The kernels as a GPU gets them: a block is a few warps, which take pages in turns.
 #include "gpu/line/warp_line_decompress.h"
+#include "gpu/lz4/warp_lz4_compress.h"
 #include "gpu/lz4/warp_lz4_decompress_plain.h"
 #include "gpu/lz4/warp_lz4_decompress_speculative.h"
 #include "gpu/plugin/batches.h"
@@ -51,6 +52,14 @@ __global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
     const PageStatus status = warp_lz4_decompress_speculative(warp, batch.block(page),
                                                               batch.sizes[page], batch.page(page));
     if (warp.lane() == 0) batch.statuses[page] = status;
+  });
+}
+
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes) lz4_compress(CompressBatch batch) {
+  for_each_page<kLz4CompressScratch>(batch.count, [&](Warp& warp, std::uint32_t page) {
+    const std::uint32_t size =
+        warp_lz4_compress(warp, batch.page(page), batch.block(page), batch.capacity);
+    if (warp.lane() == 0) batch.sizes[page] = size;
   });
 }
 

@@ -43,6 +43,9 @@ PLEAT_DEVICE Words4 global_words4(const void* from) {
   const uint4 words = *static_cast<const uint4*>(from);
   return {{words.x, words.y, words.z, words.w}};
 }
+PLEAT_DEVICE void put_global_u8(void* to, std::uint32_t value) {
+  *static_cast<std::uint8_t*>(to) = static_cast<std::uint8_t>(value);
+}
 PLEAT_DEVICE void put_global_u32(void* to, std::uint32_t value) {
   *static_cast<std::uint32_t*>(to) = value;
 }

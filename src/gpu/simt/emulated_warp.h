@@ -84,6 +84,9 @@ void emulated_store(void* to, const T& value) {
 }
 inline std::uint32_t global_u32(const void* from) { return emulated_load<std::uint32_t>(from); }
 inline Words4 global_words4(const void* from) { return emulated_load<Words4>(from); }
+inline void put_global_u8(void* to, std::uint32_t value) {
+  emulated_store(to, static_cast<std::uint8_t>(value));
+}
 inline void put_global_u32(void* to, std::uint32_t value) { emulated_store(to, value); }
 inline void put_global_u64(void* to, std::uint32_t low, std::uint32_t high) {
   emulated_store(to, low | std::uint64_t{high} << 32);
