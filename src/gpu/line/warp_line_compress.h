@@ -19,9 +19,8 @@
 namespace pleat::gpu {
 
 enum LineCompressPhase : unsigned {
-  kLineFetch,
   kLineFind,
-  kLineOwn,
+  kLineChoose,
   kLineScore,
   kLineCode,
   kLineHeader,
@@ -150,7 +149,6 @@ struct Line {
 };
 
 PLEAT_DEVICE void load_line(Warp& warp, std::uint32_t at, Line* line) {
-  warp.count(kLineOwn);
   PLEAT_UNROLL(8)
   for (unsigned k = 0; k < 8; ++k) {
     warp.u64(at + line->offset[k], &line->word[2 * k], &line->word[2 * k + 1]);
@@ -261,6 +259,7 @@ PLEAT_DEVICE void choose(Warp& warp) {
   std::uint32_t before = 0;  // the distance of the line before lane 0's, less 64
   PLEAT_UNROLL(1)
   for (unsigned half = 0; half < 2; ++half) {
+    warp.count(kLineChoose);
     const std::uint32_t number = 32 * half + warp.lane();
     const std::uint32_t at = 64 * number;
     load_line(warp, kPage + at, &line);

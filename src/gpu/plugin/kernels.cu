@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // The kernels as a GPU gets them: a block is a few warps, which take pages in turns.
+#include "gpu/line/warp_line_compress.h"
 #include "gpu/line/warp_line_decompress.h"
 #include "gpu/plugin/batches.h"
 
@@ -31,6 +32,14 @@ __global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
     const PageStatus status =
         warp_line_decompress(warp, batch.block(page), batch.sizes[page], batch.page(page));
     if (warp.lane() == 0) batch.statuses[page] = status;
+  });
+}
+
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes) line_compress(CompressBatch batch) {
+  for_each_page<kLineCompressScratch>(batch.count, [&](Warp& warp, std::uint32_t page) {
+    const std::uint32_t size =
+        warp_line_compress(warp, batch.page(page), batch.block(page), batch.capacity);
+    if (warp.lane() == 0) batch.sizes[page] = size;
   });
 }
 
