@@ -2,6 +2,8 @@
 // The kernels as a GPU gets them: a block is a few warps, which take pages in turns.
 #include "gpu/line/warp_line_compress.h"
 #include "gpu/line/warp_line_decompress.h"
+#include "gpu/lz4/warp_lz4_decompress_plain.h"
+#include "gpu/lz4/warp_lz4_decompress_speculative.h"
 #include "gpu/plugin/batches.h"
 
 namespace pleat::gpu {
@@ -40,6 +42,24 @@ __global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes) line_compress(Compr
     const std::uint32_t size =
         warp_line_compress(warp, batch.page(page), batch.block(page), batch.capacity);
     if (warp.lane() == 0) batch.sizes[page] = size;
+  });
+}
+
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
+    lz4_decompress_plain(DecompressBatch batch) {
+  for_each_page<kLz4PlainScratch>(batch.count, [&](Warp& warp, std::uint32_t page) {
+    const PageStatus status =
+        warp_lz4_decompress_plain(warp, batch.block(page), batch.sizes[page], batch.page(page));
+    if (warp.lane() == 0) batch.statuses[page] = status;
+  });
+}
+
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
+    lz4_decompress_speculative(DecompressBatch batch) {
+  for_each_page<kLz4SpeculativeScratch>(batch.count, [&](Warp& warp, std::uint32_t page) {
+    const PageStatus status = warp_lz4_decompress_speculative(warp, batch.block(page),
+                                                              batch.sizes[page], batch.page(page));
+    if (warp.lane() == 0) batch.statuses[page] = status;
   });
 }
 
