@@ -19,9 +19,8 @@
 namespace pleat::gpu {
 
 enum LineCompressPhase : unsigned {
-  kLineFetch,
   kLineFind,
-  kLineOwn,
+  kLineChoose,
   kLineScore,
   kLineCode,
   kLineHeader,
@@ -31,18 +30,19 @@ enum LineCompressPhase : unsigned {
 
 namespace line_out {
 
-// Scratch memory: the block, whose first bytes are zeros until the page's references are chosen;
-// the page; the hash table, later the tables of symbols; 16 bytes a line.
+// Scratch memory: the block's first part; 64 bytes of zeros, the reference of line 0; the page; the
+// hash table, later the tables of symbols; 16 bytes a line.
 //
-// The bytes that the words up to word w add end before the page's word w + 1: the block's part
-// before the raw bytes is smaller than the distance to the page by more than a store of 12 bytes
-// reaches beyond what it stores.
-inline constexpr std::uint32_t kPage = 896;
+// The raw bytes grow over the page, but never over words that are still to be read: the part before
+// them is smaller than the distance to the page, by more than a store of 12 bytes goes too far.
+inline constexpr std::uint32_t kPage = 960;
 inline constexpr std::uint32_t kTable = kPage + kPageSize;
 inline constexpr std::uint32_t kTableBits = 9;
+inline constexpr std::uint32_t kSlots = (4u << kTableBits) - 4;  // those of its words, as bits
 inline constexpr std::uint32_t kLines = kTable + (4u << kTableBits);
+inline constexpr std::uint32_t kBitmaps = codec::kLineBitmapsBytes;
 inline constexpr std::uint32_t kEnd = kLines + 16 * codec::kLines;
-static_assert(codec::kLineHeaderMax + 12 <= kPage && kPage % 128 == 0);
+static_assert(codec::kLineHeaderMax + 12 <= kPage - 64 && kPage % 64 == 0);
 
 // By the mask of a word's bytes that are not zero, and of those that differ from the reference:
 // cost << 12 | symbol << 8 | mask, of which the smaller decides.
@@ -111,28 +111,44 @@ PLEAT_DEVICE void fetch(Warp& warp, const std::byte* page) {
   if (warp.lane() < (kPage - 512) / 16) warp.put_words4(512 + 16 * warp.lane(), {});
 }
 
-// Looks up 32 words and enters them. An entry is a word's place in the page, and below it 16 bits
-// of its hash as a check: the largest of one slot is that of the last word.
-//
-// Leaves for each word where its line's reference begins if the word found is its reference word,
-// modulo 64 KiB: where that is before the page, it is very large, as it is where none was found.
-PLEAT_DEVICE void find(Warp& warp, unsigned step) {
-  warp.count(kLineFind);
-  const std::uint32_t position = 256 * step + 8 * warp.lane();
+// A word's slot in the table, and what it enters there: its place in the page, and below it 16 bits
+// of its hash as a check. The largest entry of one slot is that of the last word.
+struct Hashed {
+  std::uint32_t slot;
+  std::uint32_t entry;
+  bool enters;
+};
+PLEAT_DEVICE Hashed hash_word(Warp& warp, std::uint32_t position) {
   std::uint32_t low;
   std::uint32_t high;
   warp.u64(kPage + position, &low, &high);
   const std::uint32_t upper = low & 0xFFFF0000;
   const std::uint32_t hash = upper * kHashFactors[0] + high * kHashFactors[1];
-  const std::uint32_t slot = kTable + (hash >> (30 - kTableBits) & (4u << kTableBits) - 4);
-  const std::uint32_t entry = pick_bytes(hash, position, 0x5421);
-  const std::uint32_t found = warp.u32(slot);
-  const bool same = ((found ^ entry) & 0xFFFF) == 0;
+  // Zeros need no reference.
+  return {kTable + (hash >> (30 - kTableBits) & kSlots), pick_bytes(hash, position, 0x5421),
+          (upper | high) != 0};
+}
+
+// The first two lines are entered before the others of their step are looked up: pages of small
+// periods then have a reference for all but those. They find themselves, which is no harm.
+PLEAT_DEVICE void enter_first(Warp& warp) {
+  const Hashed word = hash_word(warp, 8 * warp.lane());
+  if (word.enters && warp.lane() < 16) warp.max_u32(word.slot, word.entry);
+}
+
+// Looks up 32 words and enters them. Leaves for each where its line's reference begins if the word
+// found is its reference word, modulo 64 KiB: where that is before the page, it is very large, as
+// it is where none was found.
+PLEAT_DEVICE void find(Warp& warp, unsigned step) {
+  warp.count(kLineFind);
+  const std::uint32_t position = 256 * step + 8 * warp.lane();
+  const Hashed word = hash_word(warp, position);
+  const std::uint32_t found = warp.u32(word.slot);
+  const bool same = ((found ^ word.entry) & 0xFFFF) == 0;
   const std::uint32_t start = (found >> 16) - 8 * (warp.lane() % 8);
   warp.put_u16(kLines + position / 4, same ? start : 0xFFFF);
   warp.sync();
-  // Zeros need no reference.
-  if ((upper | high) != 0) warp.max_u32(slot, entry);
+  if (word.enters) warp.max_u32(word.slot, word.entry);
   warp.sync();
 }
 
@@ -150,7 +166,6 @@ struct Line {
 };
 
 PLEAT_DEVICE void load_line(Warp& warp, std::uint32_t at, Line* line) {
-  warp.count(kLineOwn);
   PLEAT_UNROLL(8)
   for (unsigned k = 0; k < 8; ++k) {
     warp.u64(at + line->offset[k], &line->word[2 * k], &line->word[2 * k + 1]);
@@ -164,10 +179,11 @@ PLEAT_DEVICE void load_line(Warp& warp, std::uint32_t at, Line* line) {
 // line 0 has zeros for its reference.
 //
 // The bytes are counted by borrows, which take a byte for equal that differs by its lowest bit
-// alone where the byte below it is equal.
-PLEAT_DEVICE std::uint32_t score(Warp& warp, const Line& line, std::uint32_t start) {
+// alone where the byte below it is equal. Each counts 128; the bonus is in the same unit.
+PLEAT_DEVICE std::uint32_t score(Warp& warp, const Line& line, std::uint32_t start,
+                                 std::uint32_t bonus) {
   warp.count(kLineScore);
-  std::uint32_t sum = 1;
+  std::uint32_t sum = 1 + bonus;
   PLEAT_UNROLL(8)
   for (unsigned k = 0; k < 8; ++k) {
     std::uint32_t reference[2];
@@ -181,12 +197,18 @@ PLEAT_DEVICE std::uint32_t score(Warp& warp, const Line& line, std::uint32_t sta
   }
   return 64 * sum + start;
 }
-PLEAT_DEVICE std::uint32_t start_of(std::uint32_t key) { return (key & 0x1FFF) - 64; }
+// To inherit the distance of the line before saves a byte, so it is taken where all else is equal.
+inline constexpr std::uint32_t kInheritBonus = 64;
+PLEAT_DEVICE std::uint32_t start_of(std::uint32_t key) { return (key & 0xFFF) - 64; }
 
 PLEAT_DEVICE std::uint32_t smaller(std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }
 PLEAT_DEVICE std::uint32_t larger(std::uint32_t a, std::uint32_t b) { return a > b ? a : b; }
-PLEAT_DEVICE std::int32_t smaller_signed(std::int32_t a, std::int32_t b) { return a < b ? a : b; }
-PLEAT_DEVICE std::int32_t larger_signed(std::int32_t a, std::int32_t b) { return a > b ? a : b; }
+PLEAT_DEVICE std::uint32_t smaller_signed(std::uint32_t a, std::uint32_t b) {
+  return static_cast<std::int32_t>(a) < static_cast<std::int32_t>(b) ? a : b;
+}
+PLEAT_DEVICE std::uint32_t not_negative(std::uint32_t a) {
+  return static_cast<std::int32_t>(a) > 0 ? a : 0;
+}
 
 // The smallest of four numbers of 16 bits.
 PLEAT_DEVICE std::uint32_t smallest(std::uint32_t a, std::uint32_t b) {
@@ -261,31 +283,26 @@ PLEAT_DEVICE void choose(Warp& warp) {
   std::uint32_t before = 0;  // the distance of the line before lane 0's, less 64
   PLEAT_UNROLL(1)
   for (unsigned half = 0; half < 2; ++half) {
+    warp.count(kLineChoose);
     const std::uint32_t number = 32 * half + warp.lane();
     const std::uint32_t at = 64 * number;
     load_line(warp, kPage + at, &line);
-    // The last line that can be a reference. It is also what all that was not found becomes, and
-    // what line 0 has.
-    const auto last = static_cast<std::int32_t>(at) - 64;
-    const auto in_page = [&](std::int32_t start) {
-      return static_cast<std::uint32_t>(smaller_signed(start, last));
+    // The last line that can be a reference, which is what all that was not found becomes. Of line
+    // 0 it is the zeros before the page, and all candidates are.
+    const std::uint32_t last = at - 64;
+    std::uint32_t best = 0;
+    const auto try_start = [&](std::uint32_t start, std::uint32_t bonus) {
+      best = larger(best, score(warp, line, smaller_signed(start, last), bonus));
     };
     const Words4 found = warp.words4(kLines + 16 * number);
-    std::uint32_t best = score(warp, line, static_cast<std::uint32_t>(last));
-    best = larger(best, score(warp, line, in_page(larger_signed(last - 64, 0))));
-    best = larger(
-        best, score(warp, line,
-                    in_page(static_cast<std::int32_t>(smallest(found.word[0], found.word[1])))));
-    best = larger(
-        best, score(warp, line,
-                    in_page(static_cast<std::int32_t>(smallest(found.word[2], found.word[3])))));
-    const std::uint32_t first = static_cast<std::uint32_t>(last) - start_of(best);
-    const std::uint32_t neighbour = warp.shuffle_up(first, 1);
-    const std::uint32_t near = warp.lane() == 0 ? before : neighbour;
-    best = larger(
-        best, score(warp, line, in_page(larger_signed(last - static_cast<std::int32_t>(near), 0))));
+    try_start(last, 0);
+    try_start(not_negative(last - 64), 0);
+    try_start(smallest(found.word[0], found.word[1]), 0);
+    try_start(smallest(found.word[2], found.word[3]), 0);
+    const std::uint32_t neighbour = warp.shuffle_up(last - start_of(best), 1);
+    try_start(not_negative(last - (warp.lane() == 0 ? before : neighbour)), kInheritBonus);
     const std::uint32_t start = start_of(best);
-    const std::uint32_t distance = static_cast<std::uint32_t>(last) - start;
+    const std::uint32_t distance = last - start;
     before = warp.shuffle(distance, kWarpLanes - 1);
     const Coded coded = code(warp, line, turn, start);
     warp.put_words4(kLines + 16 * number,
@@ -363,8 +380,7 @@ PLEAT_DEVICE std::uint32_t put_header(Warp& warp, std::uint32_t capacity, std::u
         warp, popcount(own[i]) | (popcount(lines[i].word[0]) + popcount(lines[i].word[1])) << 16,
         &totals[i]);
   }
-  const std::uint32_t symbols_at =
-      codec::kLineBitmapsBytes + popcount(distances[0]) + popcount(distances[1]);
+  const std::uint32_t symbols_at = kBitmaps + popcount(distances[0]) + popcount(distances[1]);
   const std::uint32_t own_at = symbols_at + 4 * (popcount(filled[0]) + popcount(filled[1]));
   const std::uint32_t total = totals[0] + totals[1];
   const std::uint32_t raw_at = own_at + (total & 0xFFFF);
@@ -383,7 +399,7 @@ PLEAT_DEVICE std::uint32_t put_header(Warp& warp, std::uint32_t capacity, std::u
         popcount(distances[i] & below) + (i == 0 ? 0 : popcount(distances[0]));
     const std::uint32_t filled_rank =
         popcount(filled_before[i]) + (i == 0 ? 0 : popcount(filled[0]));
-    const std::uint32_t distance_at = codec::kLineBitmapsBytes + distance_rank;
+    const std::uint32_t distance_at = kBitmaps + distance_rank;
     warp.or_u32(distance_at & ~3u, funnel_left(0, distance[i] & 0xFF, 8 * distance_at));
     add_word(warp, symbols_at + 4 * filled_rank, lines[i].word[2]);
     add_picked(warp, own_at + (counts[i] & 0xFFFF),
@@ -433,6 +449,8 @@ PLEAT_DEVICE std::uint32_t warp_line_compress(Warp& warp, const std::byte* page,
                                               std::uint32_t capacity) {
   line_out::fetch(warp, page);
   warp.sync();
+  line_out::enter_first(warp);
+  warp.sync();
   PLEAT_UNROLL(4)
   for (unsigned step = 0; step < 16; ++step) line_out::find(warp, step);
   PLEAT_UNROLL(2)
@@ -445,7 +463,6 @@ PLEAT_DEVICE std::uint32_t warp_line_compress(Warp& warp, const std::byte* page,
   const std::uint32_t lower = line_out::kTables.lower[warp.lane()];
   warp.sync();
   line_out::choose(warp);
-  warp.sync();
   const std::uint32_t size = line_out::put_header(warp, capacity, upper, lower);
   if (size > capacity) return 0;
   warp.sync();
