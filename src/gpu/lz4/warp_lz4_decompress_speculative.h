@@ -38,6 +38,7 @@ enum Lz4SpeculativePhase : unsigned {
   kLz4Window = kLz4OwnPhases,
   kLz4LongWindow,
   kLz4Batch,
+  kLz4Steps,
   kLz4Step,
   kLz4StepChain,
 };
@@ -194,13 +195,9 @@ PLEAT_DEVICE std::uint32_t lz4_make_segments(Warp& warp, std::uint32_t count, st
   return page_end == 0 ? distances : 0;
 }
 
-// The 32 bytes of the page at `begin`, whose part of the map is given. *segment is where the
-// distance of the last segment before them lies.
-PLEAT_DEVICE void lz4_make_bytes(Warp& warp, std::uint32_t begin, std::uint32_t map,
-                                 std::uint32_t lanes_up_to, std::uint32_t* segment) {
+// The lane's byte of 32 of the page at `begin`.
+PLEAT_DEVICE void lz4_make_bytes(Warp& warp, std::uint32_t begin, std::uint32_t distance) {
   warp.count(kLz4Step);
-  const std::uint32_t at = *segment + 2 * popcount(map & lanes_up_to);
-  const std::uint32_t distance = warp.u16(at);
   std::uint32_t from = begin + warp.lane() - distance;
   const bool is_here = distance <= warp.lane();
   if (warp.any(is_here)) {
@@ -212,29 +209,34 @@ PLEAT_DEVICE void lz4_make_bytes(Warp& warp, std::uint32_t begin, std::uint32_t 
     from = warp.shuffle(from, next);
   }
   warp.put_u8(begin + warp.lane(), warp.u8(from));
-  *segment = warp.shuffle(at, kWarpLanes - 1);
   warp.sync();
 }
 
 PLEAT_DEVICE void lz4_make_page(Warp& warp, std::uint32_t distances) {
   // A lane has the parts of the map of four steps.
-  std::uint32_t maps[4];
-  PLEAT_UNROLL(4)
-  for (unsigned i = 0; i < 4; ++i) maps[i] = warp.u32(kLz4Map + 128 * i + 4 * warp.lane());
+  const Words4 maps = warp.words4(kLz4Map + 16 * warp.lane());
   warp.sync();
   const std::uint32_t lanes_up_to = 0xFFFFFFFF >> (31 - warp.lane());
+  // Where the distance of the last segment so far lies.
   std::uint32_t segment = distances - 2;
   std::uint32_t begin = kLz4Page;
-  PLEAT_UNROLL(1)
-  for (unsigned part = 0; part < 4; ++part) {
-    PLEAT_UNROLL(8)
-    for (unsigned step = 0; step < 32; ++step) {
-      lz4_make_bytes(warp, begin, warp.shuffle(maps[0], step), lanes_up_to, &segment);
+  PLEAT_UNROLL(2)
+  for (unsigned part = 0; part < kWarpLanes; ++part) {
+    warp.count(kLz4Steps);
+    // Distances do not depend on bytes: those of four steps are read at once, before any byte.
+    std::uint32_t distance[4];
+    PLEAT_UNROLL(4)
+    for (unsigned i = 0; i < 4; ++i) {
+      const std::uint32_t map = warp.shuffle(maps.word[i], part);
+      const std::uint32_t at = segment + 2 * popcount(map & lanes_up_to);
+      distance[i] = warp.u16(at);
+      segment = warp.shuffle(at, kWarpLanes - 1);
+    }
+    PLEAT_UNROLL(4)
+    for (unsigned i = 0; i < 4; ++i) {
+      lz4_make_bytes(warp, begin, distance[i]);
       begin += kWarpLanes;
     }
-    maps[0] = maps[1];
-    maps[1] = maps[2];
-    maps[2] = maps[3];
   }
 }
 
