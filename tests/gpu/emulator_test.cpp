@@ -50,6 +50,9 @@ TEST(Emulator, CollectivesDoWhatAWarpDoes) {
         "shuffle_up ", [&](Warp& w) { return w.shuffle_up(value(w.lane()), 4); },
         [&](unsigned i) { return value(i < 4 ? i : i - 4); });
     expect(
+        "add_from_below ", [&](Warp& w) { return w.add_from_below(value(w.lane()), 4); },
+        [&](unsigned i) { return value(i) + (i < 4 ? 0 : value(i - 4)); });
+    expect(
         "shuffle_down ", [&](Warp& w) { return w.shuffle_down(value(w.lane()), 4); },
         [&](unsigned i) { return value(i > 27 ? i : i + 4); });
     expect(

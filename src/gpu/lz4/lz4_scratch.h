@@ -38,20 +38,20 @@ PLEAT_DEVICE void lz4_store_page(Warp& warp, std::byte* page) {
   }
 }
 
-// Reads the bytes that add to a length of 15, from *at on, and moves *at behind them; those of a
-// block that ends in them are no length, which the caller finds by *at.
-PLEAT_DEVICE std::uint32_t lz4_more_length(Warp& warp, std::uint32_t* at, std::uint32_t size) {
-  std::uint32_t sum = 0;
-  std::uint32_t byte = 255;
+// Adds the bytes that follow to a length of 15, of which *at is the first, and moves *at behind
+// them. A block that ends in them is told by *at, which is behind its end then. The first one is
+// read in any case, and may lie right behind the block.
+PLEAT_DEVICE std::uint32_t lz4_whole_length(Warp& warp, std::uint32_t* at, std::uint32_t size) {
+  std::uint32_t byte = warp.u8((*at)++);
+  std::uint32_t length = 15 + byte;
   while (byte == 255 && *at < size) {
     warp.count(kLz4LengthByte);
-    byte = warp.u8(*at);
-    sum += byte;
-    ++*at;
+    byte = warp.u8((*at)++);
+    length += byte;
   }
-  // The block's last byte may be 255.
+  // Of a block whose last byte is 255.
   if (byte == 255) ++*at;
-  return sum;
+  return length;
 }
 
 }  // namespace pleat::gpu

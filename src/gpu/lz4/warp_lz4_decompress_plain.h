@@ -50,7 +50,7 @@ PLEAT_DEVICE bool lz4_make_sequences(Warp& warp, std::uint32_t size) {
     const std::uint32_t token = warp.u8(at);
     ++at;
     std::uint32_t literals = token >> 4;
-    if (literals == 15) literals += lz4_more_length(warp, &at, size);
+    if (literals == 15) literals = lz4_whole_length(warp, &at, size);
     // Neither sum is near 2^32: a block has at most 4096 length bytes.
     if (at + literals > size || made + literals > kLz4PageBytes) return false;
     lz4_copy_literals(warp, at, kLz4Page + made, literals);
@@ -61,8 +61,9 @@ PLEAT_DEVICE bool lz4_make_sequences(Warp& warp, std::uint32_t size) {
     if (at + 2 > size) return false;
     const std::uint32_t offset = warp.u8(at) | warp.u8(at + 1) << 8;
     at += 2;
-    std::uint32_t match = (token & 15) + kLz4MatchMin;
-    if ((token & 15) == 15) match += lz4_more_length(warp, &at, size);
+    std::uint32_t match = token & 15;
+    if (match == 15) match = lz4_whole_length(warp, &at, size);
+    match += kLz4MatchMin;
     if (offset - 1 >= made || made > kLz4MatchStartMax || made + match > kLz4MatchEndMax) {
       return false;
     }

@@ -38,6 +38,7 @@ enum Lz4SpeculativePhase : unsigned {
   kLz4Window = kLz4OwnPhases,
   kLz4LongWindow,
   kLz4Batch,
+  kLz4Steps,
   kLz4Step,
   kLz4StepChain,
 };
@@ -45,22 +46,20 @@ enum Lz4SpeculativePhase : unsigned {
 // A sequence that has a length byte of 255, in phase 1.
 inline constexpr std::uint32_t kLz4Long = 0xFFFF;
 
-// Where a sequence that begins at a byte ends, if its length bytes are below 255.
+// Where a sequence that begins at a byte ends, if its length bytes are below 255. All bytes that
+// there could be are read, so that nothing waits for a branch.
 PLEAT_DEVICE std::uint32_t lz4_sequence_end(Warp& warp, std::uint32_t at) {
   const std::uint32_t token = warp.u8(at);
-  const std::uint32_t literals = token >> 4;
-  std::uint32_t end = at + literals + 3;
-  bool is_long = false;
-  if (literals == 15) {
-    const std::uint32_t more = warp.u8(at + 1);
-    end += more + 1;
-    is_long = more == 255;
-  }
-  if ((token & 15) == 15) {
-    is_long = is_long || warp.u8(end) == 255;
-    ++end;
-  }
-  return is_long ? kLz4Long : end;
+  const std::uint32_t more_literals = warp.u8(at + 1);
+  const bool is_more_literals = token >= 0xF0;
+  const bool is_more_match = (token & 15) == 15;
+  std::uint32_t end = at + (token >> 4) + 3;
+  if (is_more_literals) end += more_literals + 1;
+  const std::uint32_t more_match = warp.u8(end);
+  if (is_more_match) ++end;
+  if (is_more_literals & (more_literals == 255)) end = kLz4Long;
+  if (is_more_match & (more_match == 255)) end = kLz4Long;
+  return end;
 }
 
 // The same for any, of a token in the block; the block's size for the last one.
@@ -69,9 +68,9 @@ PLEAT_DEVICE std::uint32_t lz4_long_sequence_end(Warp& warp, std::uint32_t at, s
   const std::uint32_t token = warp.u8(at);
   ++at;
   std::uint32_t literals = token >> 4;
-  if (literals == 15) literals += lz4_more_length(warp, &at, size);
+  if (literals == 15) literals = lz4_whole_length(warp, &at, size);
   at += literals + 2;
-  if ((token & 15) == 15) (void)lz4_more_length(warp, &at, size);
+  if (at < size && (token & 15) == 15) (void)lz4_whole_length(warp, &at, size);
   return at < size ? at : size;
 }
 
@@ -79,11 +78,11 @@ PLEAT_DEVICE std::uint32_t lz4_long_sequence_end(Warp& warp, std::uint32_t at, s
 // token; what is read there, at most 305 bytes behind it, does not matter.
 PLEAT_DEVICE std::uint32_t lz4_find_tokens(Warp& warp, std::uint32_t size) {
   const unsigned lane = warp.lane();
-  const std::uint32_t lanes_below = (1u << lane) - 1;
-  std::uint32_t count = 0;
+  const std::uint32_t own = 1u << lane;
+  const std::uint32_t lanes_below = own - 1;
+  std::uint32_t to = kLz4Tokens;
   std::uint32_t begin = 0;
   for (;;) {
-    std::uint32_t last = 0;
     while (begin < size) {
       warp.count(kLz4Window);
       const std::uint32_t at = begin + lane;
@@ -91,25 +90,24 @@ PLEAT_DEVICE std::uint32_t lz4_find_tokens(Warp& warp, std::uint32_t size) {
       const std::uint32_t limit = begin + kWarpLanes < size ? begin + kWarpLanes : size;
       // The last sequence of the 32 leads to itself.
       unsigned next = end < limit ? end - begin : lane;
-      std::uint32_t chain = 1u << lane;
-      // Sequences have 3 bytes or more: at most 11 of them begin here, and 4 rounds reach 16.
-      PLEAT_UNROLL(3)
-      for (unsigned round = 0; round < 3; ++round) {
+      std::uint32_t chain = own;
+      // Three rounds reach 8 sequences; the few that 32 bytes may hold beyond are found next time.
+      PLEAT_UNROLL(2)
+      for (unsigned round = 0; round < 2; ++round) {
         chain |= warp.shuffle(chain, next);
         next = warp.shuffle(next, next);
       }
       chain |= warp.shuffle(chain, next);
       chain = warp.shuffle(chain, 0);
-      if ((chain >> lane & 1) != 0) {
-        warp.put_u16(kLz4Tokens + 2 * (count + popcount(chain & lanes_below)), at);
-      }
-      count += popcount(chain);
-      const unsigned exit = 31 - leading_zeros(chain);
-      last = begin + exit;
-      begin = warp.shuffle(end, exit);
+      const std::uint32_t own_to = to + 2 * popcount(chain & lanes_below);
+      if ((chain & own) != 0) warp.put_u16(own_to, at);
+      to += 2 * popcount(chain);
+      begin = warp.shuffle(end, 31 - leading_zeros(chain));
     }
-    if (begin != kLz4Long) return count;
-    begin = lz4_long_sequence_end(warp, last, size);
+    if (begin != kLz4Long) return (to - kLz4Tokens) / 2;
+    // The last token that was found.
+    warp.sync();
+    begin = lz4_long_sequence_end(warp, warp.u16(to - 2), size);
   }
 }
 
@@ -122,27 +120,33 @@ struct Lz4Sequence {
 };
 
 // Of any but the last sequence, all bytes are in the block, since another one follows.
-PLEAT_DEVICE Lz4Sequence lz4_read_sequence(Warp& warp, std::uint32_t at, bool is_last,
+PLEAT_DEVICE Lz4Sequence lz4_read_sequence(Warp& warp, std::uint32_t at, bool has_match,
                                            std::uint32_t size) {
-  Lz4Sequence sequence;
   const std::uint32_t token = warp.u8(at);
   ++at;
+  const std::uint32_t more_literals = warp.u8(at);
+  Lz4Sequence sequence;
   sequence.literals = token >> 4;
-  if (sequence.literals == 15) {
-    sequence.literals += lz4_more_length(warp, &at, size);
-  }
   sequence.literals_at = at;
-  sequence.offset = 0;
-  sequence.match = 0;
-  if (!is_last) {
-    at += sequence.literals;
-    sequence.offset = warp.u8(at) | warp.u8(at + 1) << 8;
-    sequence.match = (token & 15) + kLz4MatchMin;
-    if ((token & 15) == 15) {
-      at += 2;
-      sequence.match += lz4_more_length(warp, &at, size);
+  if (sequence.literals == 15) {
+    sequence.literals = 15 + more_literals;
+    ++sequence.literals_at;
+    if (more_literals == 255) {
+      sequence.literals = lz4_whole_length(warp, &at, size);
+      sequence.literals_at = at;
     }
   }
+  // Without a match, what lies somewhere in the scratch memory.
+  at = !has_match ? 0 : sequence.literals_at + sequence.literals;
+  sequence.offset = warp.u8(at) | warp.u8(at + 1) << 8;
+  at += 2;
+  const std::uint32_t more_match = warp.u8(at);
+  sequence.match = token & 15;
+  if (sequence.match == 15) {
+    sequence.match = 15 + more_match;
+    if (has_match && more_match == 255) sequence.match = lz4_whole_length(warp, &at, size);
+  }
+  sequence.match = has_match ? sequence.match + kLz4MatchMin : 0;
   return sequence;
 }
 
@@ -156,11 +160,10 @@ PLEAT_DEVICE std::uint32_t lz4_make_segments(Warp& warp, std::uint32_t count, st
     end -= sequences;
     const bool is_one = warp.lane() < sequences;
     const bool is_last = end + warp.lane() + 1 == count;
-    Lz4Sequence sequence = {};
-    if (is_one) {
-      const std::uint32_t at = warp.u16(kLz4Tokens + 2 * (end + warp.lane()));
-      sequence = lz4_read_sequence(warp, at, is_last, size);
-    }
+    // The lanes without a sequence read what is in the block.
+    const std::uint32_t at = is_one ? warp.u16(kLz4Tokens + 2 * (end + warp.lane())) : 0;
+    Lz4Sequence sequence = lz4_read_sequence(warp, at, is_one && !is_last, size);
+    if (!is_one) sequence.literals = 0;
     // Anything over a page is as bad as a page more.
     constexpr std::uint32_t kTooMany = 2 * kLz4PageBytes - 1;
     const std::uint32_t bytes = sequence.literals + sequence.match;
@@ -192,14 +195,11 @@ PLEAT_DEVICE std::uint32_t lz4_make_segments(Warp& warp, std::uint32_t count, st
   return page_end == 0 ? distances : 0;
 }
 
-// The 32 bytes of the page at `begin`, whose part of the map is given. *segment is where the
-// distance of the last segment before them lies.
-PLEAT_DEVICE void lz4_make_bytes(Warp& warp, std::uint32_t begin, std::uint32_t map,
-                                 std::uint32_t lanes_up_to, std::uint32_t* segment) {
+// The lane's byte of 32 of the page at `begin`.
+PLEAT_DEVICE void lz4_make_bytes(Warp& warp, std::uint32_t begin, std::uint32_t distance) {
   warp.count(kLz4Step);
-  const std::uint32_t at = *segment + 2 * popcount(map & lanes_up_to);
-  std::uint32_t from = begin + warp.lane() - warp.u16(at);
-  const bool is_here = from >= begin;
+  std::uint32_t from = begin + warp.lane() - distance;
+  const bool is_here = distance <= warp.lane();
   if (warp.any(is_here)) {
     warp.count(kLz4StepChain);
     // Lanes are the lowest bits of places: the page is aligned to 32.
@@ -209,29 +209,34 @@ PLEAT_DEVICE void lz4_make_bytes(Warp& warp, std::uint32_t begin, std::uint32_t 
     from = warp.shuffle(from, next);
   }
   warp.put_u8(begin + warp.lane(), warp.u8(from));
-  *segment = warp.shuffle(at, kWarpLanes - 1);
   warp.sync();
 }
 
 PLEAT_DEVICE void lz4_make_page(Warp& warp, std::uint32_t distances) {
   // A lane has the parts of the map of four steps.
-  std::uint32_t maps[4];
-  PLEAT_UNROLL(4)
-  for (unsigned i = 0; i < 4; ++i) maps[i] = warp.u32(kLz4Map + 128 * i + 4 * warp.lane());
+  const Words4 maps = warp.words4(kLz4Map + 16 * warp.lane());
   warp.sync();
   const std::uint32_t lanes_up_to = 0xFFFFFFFF >> (31 - warp.lane());
+  // Where the distance of the last segment so far lies.
   std::uint32_t segment = distances - 2;
   std::uint32_t begin = kLz4Page;
-  PLEAT_UNROLL(1)
-  for (unsigned part = 0; part < 4; ++part) {
-    PLEAT_UNROLL(8)
-    for (unsigned step = 0; step < 32; ++step) {
-      lz4_make_bytes(warp, begin, warp.shuffle(maps[0], step), lanes_up_to, &segment);
+  PLEAT_UNROLL(2)
+  for (unsigned part = 0; part < kWarpLanes; ++part) {
+    warp.count(kLz4Steps);
+    // Distances do not depend on bytes: those of four steps are read at once, before any byte.
+    std::uint32_t distance[4];
+    PLEAT_UNROLL(4)
+    for (unsigned i = 0; i < 4; ++i) {
+      const std::uint32_t map = warp.shuffle(maps.word[i], part);
+      const std::uint32_t at = segment + 2 * popcount(map & lanes_up_to);
+      distance[i] = warp.u16(at);
+      segment = warp.shuffle(at, kWarpLanes - 1);
+    }
+    PLEAT_UNROLL(4)
+    for (unsigned i = 0; i < 4; ++i) {
+      lz4_make_bytes(warp, begin, distance[i]);
       begin += kWarpLanes;
     }
-    maps[0] = maps[1];
-    maps[1] = maps[2];
-    maps[2] = maps[3];
   }
 }
 

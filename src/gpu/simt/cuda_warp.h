@@ -59,7 +59,9 @@ PLEAT_DEVICE void put_global_words4(void* to, const Words4& words) {
 class Warp {
  public:
   // `scratch` is this warp's part of the block's shared memory, aligned to 16.
-  PLEAT_DEVICE explicit Warp(char* scratch) : scratch_(scratch), lane_(threadIdx.x % kWarpLanes) {}
+  PLEAT_DEVICE explicit Warp(char* scratch)
+      : scratch_(static_cast<unsigned>(__cvta_generic_to_shared(scratch))),
+        lane_(threadIdx.x % kWarpLanes) {}
 
   PLEAT_DEVICE unsigned lane() const { return lane_; }
 
@@ -81,6 +83,15 @@ class Warp {
   }
   PLEAT_DEVICE std::uint32_t shuffle_xor(std::uint32_t value, unsigned mask) {
     return __shfl_xor_sync(kAll, value, mask);
+  }
+  PLEAT_DEVICE std::uint32_t add_from_below(std::uint32_t value, unsigned distance) {
+    asm volatile(
+        "{ .reg .u32 from; .reg .pred there;\n"
+        "shfl.sync.up.b32 from|there, %0, %1, 0, 0xFFFFFFFF;\n"
+        "@there add.u32 %0, %0, from; }"
+        : "+r"(value)
+        : "r"(distance));
+    return value;
   }
   PLEAT_DEVICE std::uint32_t match_any(std::uint32_t value) {
     return __match_any_sync(kAll, value);
@@ -106,7 +117,7 @@ class Warp {
     *low = words.x;
     *high = words.y;
   }
-  PLEAT_DEVICE Words4 words4(std::uint32_t at) { return global_words4(scratch_ + at); }
+  PLEAT_DEVICE Words4 words4(std::uint32_t at) { return global_words4(as<uint4>(at)); }
   PLEAT_DEVICE void put_u8(std::uint32_t at, std::uint32_t value) {
     *as<std::uint8_t>(at) = static_cast<std::uint8_t>(value);
   }
@@ -120,7 +131,7 @@ class Warp {
     *as<uint2>(at) = make_uint2(low, high);
   }
   PLEAT_DEVICE void put_words4(std::uint32_t at, const Words4& words) {
-    put_global_words4(scratch_ + at, words);
+    put_global_words4(as<uint4>(at), words);
   }
   PLEAT_DEVICE void or_u32(std::uint32_t at, std::uint32_t value) {
     atomicOr(as<std::uint32_t>(at), value);
@@ -141,10 +152,12 @@ class Warp {
 
   template <typename T>
   PLEAT_DEVICE T* as(std::uint32_t at) {
-    return reinterpret_cast<T*>(scratch_ + at);
+    return static_cast<T*>(__cvta_shared_to_generic(scratch_ + at));
   }
 
-  char* scratch_;
+  // An address within the block's shared memory: sums of 32 bits, not of 64, can be left to the
+  // instruction that reads or writes.
+  unsigned scratch_;
   unsigned lane_;
 };
 

@@ -125,6 +125,10 @@ class Warp {
                              Place place = Place::current());
   std::uint32_t shuffle_xor(std::uint32_t value, unsigned mask, Place place = Place::current());
 
+  // The value, plus that of the lane so many below, where there is one.
+  std::uint32_t add_from_below(std::uint32_t value, unsigned distance,
+                               Place place = Place::current());
+
   // The lanes that have the same value as this one.
   std::uint32_t match_any(std::uint32_t value, Place place = Place::current());
 

@@ -482,6 +482,11 @@ std::uint32_t Warp::shuffle_up(std::uint32_t value, unsigned distance, Place pla
   const unsigned from = lane_ >= distance ? lane_ - distance : lane_;
   return emulator_->state_->exchange(lane_, value, from, place);
 }
+std::uint32_t Warp::add_from_below(std::uint32_t value, unsigned distance, Place place) {
+  const unsigned from = distance <= lane_ ? lane_ - distance : lane_;
+  const std::uint32_t below = emulator_->state_->exchange(lane_, value, from, place);
+  return distance <= lane_ ? value + below : value;
+}
 std::uint32_t Warp::shuffle_down(std::uint32_t value, unsigned distance, Place place) {
   const unsigned from = distance < kWarpLanes - lane_ ? lane_ + distance : lane_;
   return emulator_->state_->exchange(lane_, value, from, place);
