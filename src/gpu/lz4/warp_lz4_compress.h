@@ -37,6 +37,7 @@ enum Lz4CompressPhase : unsigned {
   kLz4CompressStage,
   kLz4CompressStep,
   kLz4CompressSequence,
+  kLz4CompressBeyond,
   kLz4CompressExtend,
   kLz4CompressBatch,
   kLz4CompressLengthByte,
@@ -46,9 +47,9 @@ enum Lz4CompressPhase : unsigned {
 // A step of the search. Its last position is lane 0's, so that the first lane of interest is the
 // highest bit of a vote, which a GPU finds by one instruction.
 struct Lz4Step {
-  std::uint32_t last;     // its last position
+  std::uint32_t end;      // behind its last position
   std::uint32_t matches;  // the lanes where a match begins that is worth taking
-  std::uint32_t free;     // the lanes behind the last match that was taken
+  std::uint32_t taken;    // the lanes that are not behind the last match that was taken
   // The lane's own:
   std::uint32_t at;      // where its position is in the scratch memory
   std::uint32_t offset;  // of its match
@@ -61,9 +62,6 @@ struct Lz4Sequence {
   std::uint32_t end;
   std::uint32_t offset;
 };
-
-// The highest bit that is set, or 0xFFFFFFFF.
-PLEAT_DEVICE std::uint32_t lz4_highest(std::uint32_t bits) { return 31 - leading_zeros(bits); }
 
 // Puts the page into the scratch memory and clears the table. An empty entry is position 0, which
 // holds data like any other and is where no match begins.
@@ -80,24 +78,25 @@ PLEAT_DEVICE void lz4_stage(Warp& warp, const std::byte* page) {
 }
 
 PLEAT_DEVICE void lz4_search(Warp& warp, Lz4Step& step, std::uint32_t begin) {
-  step.last = begin + kWarpLanes - 1;
-  const std::uint32_t position = step.last - warp.lane();
+  step.end = begin + kWarpLanes;
+  const std::uint32_t position = step.end - 1 - warp.lane();
   const std::uint32_t at = kLz4Page + (position & ~3u);
   const std::uint32_t shift = 8 * position;  // modulo 32
   const std::uint32_t middle = warp.u32(at + 4);
   const std::uint32_t first = funnel_right(warp.u32(at), middle, shift);
   const std::uint32_t second = funnel_right(middle, warp.u32(at + 8), shift);
-  // Of five bytes: of four, the table forgets what is worth more.
-  const std::uint32_t hash = first * 0x9E3779B1 + (second & 0xFF) * 0x85EBCA6B;
-  const std::uint32_t entry = kLz4Table + (hash >> (32 - kLz4TableBits)) * 2;
+  // Of five bytes: of four, the table forgets what is worth more. The second factor leaves only
+  // the fifth in the bits that count.
+  const std::uint32_t hash = (first * 0x9E3779B1 + second * 0xB5000000) >> (32 - kLz4TableBits);
+  const std::uint32_t entry = kLz4Table + 2 * hash;
 
   // What the step before entered has to be there.
   warp.sync();
   const std::uint32_t entered = warp.u16(entry);
-  const std::uint32_t same = warp.match_any(entry);
+  const std::uint32_t same = warp.match_any(hash);
   // The nearest position before this one, of the step or else of the table.
   const std::uint32_t before = same & (0xFFFFFFFE << warp.lane());
-  const std::uint32_t candidate = before != 0 ? step.last - trailing_zeros(before) : entered;
+  const std::uint32_t candidate = before != 0 ? begin + 31 - trailing_zeros(before) : entered;
   warp.sync();
   if ((same & ((1u << warp.lane()) - 1)) == 0) warp.put_u16(entry, position);
 
@@ -110,7 +109,7 @@ PLEAT_DEVICE void lz4_search(Warp& warp, Lz4Step& step, std::uint32_t begin) {
   const std::uint32_t eights = warp.ballot(from_first == first && from_second == second);
   // A short match is not worth a longer one that begins one or two bytes further.
   step.matches = fours & (eights | ~(eights << 1 | eights << 2));
-  step.free = 0xFFFFFFFF;
+  step.taken = 0;
   step.at = kLz4Page + position;
   step.offset = position - candidate;
   step.byte = position < kLz4MatchesEnd ? first & 0xFF : 0x100;
@@ -131,25 +130,23 @@ PLEAT_DEVICE std::uint32_t lz4_extend(Warp& warp, std::uint32_t end, std::uint32
   }
 }
 
-// Takes the first match of the step.
+// Takes the first match of the step, as far as it reaches in the step.
 PLEAT_DEVICE Lz4Sequence lz4_take(Warp& warp, Lz4Step& step) {
-  const std::uint32_t lane = lz4_highest(step.matches);
+  const std::uint32_t lane = highest_bit(step.matches);
   Lz4Sequence sequence;
   sequence.offset = warp.shuffle(step.offset, lane);
   const bool differs =
       step.at < kLz4Page + sequence.offset || warp.u8(step.at - sequence.offset) != step.byte;
   const std::uint32_t unequal = warp.ballot(differs);
   const std::uint32_t back = 0xFFFFFFFF << lane;  // this lane and those before it
-  const std::uint32_t ends = lz4_highest(unequal & ~back);
-  const std::uint32_t starts = trailing_zeros((unequal | ~step.free) & back);  // behind this lane
-  sequence.start = step.last + 1 - starts;
-  sequence.end = step.last - ends;
-  step.free = ~(0xFFFFFFFE << (ends & 31));
-  step.matches &= step.free;
-  if (ends == 0xFFFFFFFF) {
-    sequence.end = lz4_extend(warp, sequence.end, sequence.offset);
-    step.matches = 0;
-  }
+  // The number of lanes behind the match, and that of those up to the last one that it does not
+  // hold before it.
+  const std::uint32_t behind = highest_bit(unequal & ~back) + 1;
+  const std::uint32_t starts = trailing_zeros((unequal | step.taken) & back);
+  sequence.start = step.end - starts;
+  sequence.end = step.end - behind;
+  step.taken = 0xFFFFFFFF << behind;
+  step.matches &= ~step.taken;
   return sequence;
 }
 
@@ -166,6 +163,9 @@ PLEAT_DEVICE void lz4_put_length(Warp& warp, std::byte* to, std::uint32_t length
     put_global_u8(to + i, i + 1 < bytes ? 255 : length + 240 - 255 * bytes);
   }
 }
+
+// A place in the page, and in the block above it.
+inline constexpr std::uint32_t kLz4BothPlaces = 0x10001;
 
 // Appends the sequences of the first `count` lanes to the block at *size; `last` where the highest
 // of them has no match; *anchor is the end of what the block holds. False where they do not fit.
@@ -192,13 +192,13 @@ PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Sequence& sequence, unsigned cou
   const std::uint32_t begin = *size + (sums & 0xFFFF);
   const std::uint32_t place = begin + 1 + literal_bytes;  // of the literals
   const std::uint32_t before = sums >> 16;                // literals of lanes below
-  // A run says how its literals' numbers become places in the page and in the block.
+  // A run says how its literals' numbers become places in the page, below, and in the block: by a
+  // sum of both at once.
   const std::uint32_t with_literals = warp.ballot(literals != 0);
   warp.sync();
   if (literals != 0) {
     const std::uint32_t rank = popcount(with_literals & ((1u << warp.lane()) - 1));
-    warp.put_u32(kLz4Runs + 4 * rank, ((begin_literals - before) & 0xFFFF) | (place - before)
-                                                                                 << 16);
+    warp.put_u32(kLz4Runs + 4 * rank, begin_literals + (place << 16) - kLz4BothPlaces * before);
   }
   warp.sync();
   if (mine) {
@@ -213,20 +213,22 @@ PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Sequence& sequence, unsigned cou
   }
 
   std::uint32_t runs = kLz4Runs - 4;  // the last one that began before the step
+  // Up to where this lane's run begins, which it does in one step; or in none.
+  std::uint32_t distance = literals != 0 ? before : 0x80000000;
   PLEAT_UNROLL(1)
   for (std::uint32_t first = 0; first < all_literals; first += kWarpLanes) {
     warp.count(kLz4CompressLiterals);
-    const std::uint32_t distance = before - first;
-    const bool begins = literals != 0 && distance < kWarpLanes;
-    const std::uint32_t starts = warp.reduce_or(begins ? 1u << distance : 0);
+    // Where runs begin, the step's first literal in the highest bit.
+    const std::uint32_t starts = warp.reduce_or(funnel_right_clamped(0x80000000, 0, distance));
     const std::uint32_t number = first + warp.lane();
-    if (number < all_literals) {
-      const std::uint32_t run =
-          warp.u32(runs + 4 * popcount(starts & (0xFFFFFFFF >> (31 - warp.lane()))));
-      put_global_u8(block + (((run >> 16) + number) & 0xFFFF),
-                    warp.u8(kLz4Page + ((run + number) & 0xFFFF)));
-    }
+    const std::uint32_t run =
+        warp.u32(runs + 4 * popcount(starts >> (kWarpLanes - 1 - warp.lane())));
+    const std::uint32_t places = run + kLz4BothPlaces * number;
+    // Behind the last one, this is what lies behind the page.
+    const std::uint32_t literal = warp.u8(kLz4Page + (places & 0xFFFF));
+    if (number < all_literals) put_global_u8(block + (places >> 16), literal);
     runs += 4 * popcount(starts);
+    distance -= kWarpLanes;
   }
   *size += total;
   return true;
@@ -244,21 +246,26 @@ PLEAT_DEVICE std::uint32_t warp_lz4_compress(Warp& warp, const std::byte* page, 
   std::uint32_t anchor = 0;
   std::uint32_t size = 0;
   for (;;) {
-    warp.count(kLz4CompressBatch);
     unsigned count = 0;
     while (next <= kLz4LastMatch && count <= kWarpLanes - kLz4StepSequences) {
       warp.count(kLz4CompressStep);
       Lz4Step step;
       lz4_search(warp, step, next);
-      next += kWarpLanes;
+      Lz4Sequence taken = {};
       while (step.matches != 0) {
         warp.count(kLz4CompressSequence);
-        const Lz4Sequence taken = lz4_take(warp, step);
+        taken = lz4_take(warp, step);
         if (warp.lane() == count) sequence = taken;
         ++count;
-        next = taken.end > next ? taken.end : next;
+      }
+      next = step.end;
+      if (step.taken == 0xFFFFFFFF) {  // up to the step's end
+        warp.count(kLz4CompressBeyond);
+        next = lz4_extend(warp, next, taken.offset);
+        if (warp.lane() + 1 == count) sequence.end = next;
       }
     }
+    warp.count(kLz4CompressBatch);
     const bool last = next > kLz4LastMatch && count < kWarpLanes;
     if (last) {
       if (warp.lane() == count) sequence.start = 4096;

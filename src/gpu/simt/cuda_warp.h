@@ -16,6 +16,11 @@ PLEAT_DEVICE unsigned leading_zeros(std::uint32_t value) { return __clz(static_c
 PLEAT_DEVICE unsigned trailing_zeros(std::uint32_t value) {
   return __clz(static_cast<int>(__brev(value)));
 }
+PLEAT_DEVICE std::uint32_t highest_bit(std::uint32_t value) {
+  std::uint32_t bit;
+  asm("bfind.u32 %0, %1;" : "=r"(bit) : "r"(value));
+  return bit;
+}
 PLEAT_DEVICE std::uint32_t pick_bytes(std::uint32_t low, std::uint32_t high,
                                       std::uint32_t selector) {
   return __byte_perm(low, high, selector);
@@ -55,7 +60,8 @@ PLEAT_DEVICE void put_global_words4(void* to, const Words4& words) {
 class Warp {
  public:
   // `scratch` is this warp's part of the block's shared memory, aligned to 16.
-  PLEAT_DEVICE explicit Warp(char* scratch) : scratch_(scratch), lane_(threadIdx.x % kWarpLanes) {}
+  PLEAT_DEVICE explicit Warp(char* scratch)
+      : scratch_(hold_address(scratch)), lane_(threadIdx.x % kWarpLanes) {}
 
   PLEAT_DEVICE unsigned lane() const { return lane_; }
 
@@ -131,6 +137,13 @@ class Warp {
 
  private:
   static constexpr std::uint32_t kAll = 0xFFFFFFFF;
+
+  // The same address, by a shuffle: where the compiler sees what it is made from, it makes it anew
+  // in each loop, of three instructions where blocks have clusters.
+  PLEAT_DEVICE static char* hold_address(char* scratch) {
+    const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(scratch));
+    return static_cast<char*>(__cvta_shared_to_generic(__shfl_sync(kAll, address, 0)));
+  }
 
   template <typename T>
   PLEAT_DEVICE T* as(std::uint32_t at) {
