@@ -153,8 +153,8 @@ TEST_F(WarpLz4Compress, CostsWhatIsPromised) {
     ++count;
   }
   const WarpCost cost("lz4_compress",
-                      {"kLz4CompressStage", "kLz4CompressTurn", "kLz4CompressStep",
-                       "kLz4CompressSequence", "kLz4CompressExtend", "kLz4CompressBatch",
+                      {"kLz4CompressStage", "kLz4CompressStep", "kLz4CompressSequence",
+                       "kLz4CompressBeyond", "kLz4CompressExtend", "kLz4CompressBatch",
                        "kLz4CompressLengthByte", "kLz4CompressLiterals"});
   const double page = cost.of_page({}, emulator_.counters(), count);
   RecordProperty("warp_instructions_a_page", std::to_string(page));

@@ -16,12 +16,12 @@
 
 namespace pleat::gpu {
 
-// Scratch memory: the table, the page, what may be read behind the page, the runs of literals.
-// Twice the entries make blocks shorter by 0.6 %, and let a quarter fewer warps run at once.
-inline constexpr std::uint32_t kLz4Table = 0;
+// Scratch memory: the page, what may be read behind it, the table, the runs of literals. Twice the
+// entries make blocks shorter by 0.6 %, and let a quarter fewer warps run at once.
+inline constexpr std::uint32_t kLz4CompressPage = 0;
+inline constexpr std::uint32_t kLz4Table = kLz4CompressPage + 4096 + 32;
 inline constexpr std::uint32_t kLz4TableBits = 10;
-inline constexpr std::uint32_t kLz4CompressPage = kLz4Table + (2u << kLz4TableBits);
-inline constexpr std::uint32_t kLz4Runs = kLz4CompressPage + 4096 + 32;
+inline constexpr std::uint32_t kLz4Runs = kLz4Table + (2u << kLz4TableBits);
 inline constexpr std::uint32_t kLz4CompressScratch = kLz4Runs + 4 * kWarpLanes;
 static_assert(kPageSize == 4096);
 
@@ -30,33 +30,37 @@ inline constexpr std::uint32_t kLz4LastMatch = 4096 - 12;
 inline constexpr std::uint32_t kLz4MatchesEnd = 4096 - 5;
 inline constexpr std::uint32_t kLz4MinMatch = 4;
 
+// What a step can have of them.
+inline constexpr unsigned kLz4StepSequences = kWarpLanes / kLz4MinMatch;
+
 enum Lz4CompressPhase : unsigned {
   kLz4CompressStage,
-  kLz4CompressTurn,  // a step or a sequence
   kLz4CompressStep,
   kLz4CompressSequence,
+  kLz4CompressBeyond,
   kLz4CompressExtend,
   kLz4CompressBatch,
   kLz4CompressLengthByte,
   kLz4CompressLiterals,
 };
 
-// A step of the search.
+// A step of the search. Its last position is lane 0's, so that the first lane of interest is the
+// highest bit of a vote, which a GPU finds by one instruction.
 struct Lz4Step {
-  std::uint32_t begin;    // its first position
+  std::uint32_t end;      // behind its last position
   std::uint32_t matches;  // the lanes where a match begins that is worth taking
-  std::uint32_t taken;    // the lanes below the end of the last match that was taken
+  std::uint32_t taken;    // the lanes that are not behind the last match that was taken
   // The lane's own:
+  std::uint32_t at;      // where its position is in the scratch memory
   std::uint32_t offset;  // of its match
   std::uint32_t byte;    // at its position, or what is no byte where a match has to end
 };
 
-// What a sequence is made from; a lane holds one.
+// A lane holds one: where its match begins and ends, and how far back it is copied from.
 struct Lz4Match {
-  std::uint32_t literals;  // where they begin in the page
-  std::uint32_t literal_count;
+  std::uint32_t start;
+  std::uint32_t end;
   std::uint32_t offset;
-  std::uint32_t match_length;
 };
 
 // Puts the page into the scratch memory and clears the table. An empty entry is position 0, which
@@ -68,93 +72,82 @@ PLEAT_DEVICE void lz4_stage(Warp& warp, const std::byte* page) {
     warp.put_words4(kLz4CompressPage + at, global_words4(page + at));
   }
   PLEAT_UNROLL(4)
-  for (std::uint32_t at = 16 * warp.lane(); at < kLz4CompressPage; at += 16 * kWarpLanes) {
+  for (std::uint32_t at = 16 * warp.lane(); at < 2u << kLz4TableBits; at += 16 * kWarpLanes) {
     warp.put_words4(kLz4Table + at, {});
   }
 }
 
 PLEAT_DEVICE void lz4_search(Warp& warp, Lz4Step& step, std::uint32_t begin) {
-  warp.count(kLz4CompressStep);
-  const std::uint32_t position = begin + warp.lane();
+  step.end = begin + kWarpLanes;
+  const std::uint32_t position = step.end - 1 - warp.lane();
   const std::uint32_t at = kLz4CompressPage + (position & ~3u);
   const std::uint32_t shift = 8 * position;  // modulo 32
   const std::uint32_t middle = warp.u32(at + 4);
   const std::uint32_t first = funnel_right(warp.u32(at), middle, shift);
   const std::uint32_t second = funnel_right(middle, warp.u32(at + 8), shift);
-  // Of five bytes: of four, the table forgets what is worth more.
-  const std::uint32_t hash = first * 0x9E3779B1 + (second & 0xFF) * 0x85EBCA6B;
-  const std::uint32_t entry = kLz4Table + 2 * (hash >> (32 - kLz4TableBits));
+  // Of five bytes: of four, the table forgets what is worth more. The second factor leaves only
+  // the fifth in the bits that count.
+  const std::uint32_t hash = (first * 0x9E3779B1 + second * 0xB5000000) >> (32 - kLz4TableBits);
+  const std::uint32_t entry = kLz4Table + 2 * hash;
 
   // What the step before entered has to be there.
   warp.sync();
   const std::uint32_t entered = warp.u16(entry);
-  const std::uint32_t same = warp.match_any(entry);
-  const std::uint32_t lower = same & ((1u << warp.lane()) - 1);
-  const std::uint32_t candidate = lower != 0 ? begin + 31 - leading_zeros(lower) : entered;
+  const std::uint32_t same = warp.match_any(hash);
+  // The nearest position before this one, of the step or else of the table.
+  const std::uint32_t before = same & (0xFFFFFFFE << warp.lane());
+  const std::uint32_t candidate = before != 0 ? begin + 31 - trailing_zeros(before) : entered;
   warp.sync();
-  if (same >> warp.lane() == 1) warp.put_u16(entry, position);
+  if ((same & ((1u << warp.lane()) - 1)) == 0) warp.put_u16(entry, position);
 
   const std::uint32_t from = kLz4CompressPage + (candidate & ~3u);
   const std::uint32_t from_shift = 8 * candidate;
   const std::uint32_t from_middle = warp.u32(from + 4);
-  const bool equal4 = funnel_right(warp.u32(from), from_middle, from_shift) == first;
-  const bool equal8 = equal4 && funnel_right(from_middle, warp.u32(from + 8), from_shift) == second;
-  const std::uint32_t fours = warp.ballot(equal4 && position <= kLz4LastMatch);
-  const std::uint32_t eights = warp.ballot(equal8);
+  const std::uint32_t from_first = funnel_right(warp.u32(from), from_middle, from_shift);
+  const std::uint32_t from_second = funnel_right(from_middle, warp.u32(from + 8), from_shift);
+  const std::uint32_t fours = warp.ballot(from_first == first && position <= kLz4LastMatch);
+  const std::uint32_t eights = warp.ballot(from_first == first && from_second == second);
   // A short match is not worth a longer one that begins one or two bytes further.
-  step.matches = fours & (eights | ~(eights >> 1 | eights >> 2));
-  step.begin = begin;
+  step.matches = fours & (eights | ~(eights << 1 | eights << 2));
   step.taken = 0;
+  step.at = kLz4CompressPage + position;
   step.offset = position - candidate;
   step.byte = position < kLz4MatchesEnd ? first & 0xFF : 0x100;
 }
 
 // Where a match ends that holds up to `end`.
 PLEAT_DEVICE std::uint32_t lz4_extend(Warp& warp, std::uint32_t end, std::uint32_t offset) {
+  // Few matches go on for long, so a byte a lane is less work than a word that is not aligned. It
+  // also leaves all that loops depend on to votes, of which the compiler knows that they are the
+  // same for all lanes: otherwise it prepares each collective for lanes that come one by one.
   for (;;) {
     warp.count(kLz4CompressExtend);
-    const std::uint32_t at = end + 4 * warp.lane();
-    std::uint32_t unequal = 1;
-    if (at < kLz4MatchesEnd) {
-      unequal = load_unaligned(warp, kLz4CompressPage + at) ^
-                load_unaligned(warp, kLz4CompressPage + at - offset);
-    }
-    const std::uint32_t lanes = warp.ballot(unequal != 0);
-    if (lanes != 0) {
-      const unsigned lane = trailing_zeros(lanes);
-      end += 4 * lane + trailing_zeros(warp.shuffle(unequal, lane)) / 8;
-      return end < kLz4MatchesEnd ? end : kLz4MatchesEnd;
-    }
-    end += 4 * kWarpLanes;
+    const std::uint32_t at = end + warp.lane();
+    const std::uint32_t unequal =
+        warp.ballot(at >= kLz4MatchesEnd ||
+                    warp.u8(kLz4CompressPage + at) != warp.u8(kLz4CompressPage + at - offset));
+    if (unequal != 0) return end + trailing_zeros(unequal);
+    end += kWarpLanes;
   }
 }
 
-// Takes the first match of the step; *anchor is where the literals before it begin, and then its
-// end.
-PLEAT_DEVICE Lz4Match lz4_take(Warp& warp, Lz4Step& step, std::uint32_t* anchor) {
-  warp.count(kLz4CompressSequence);
-  const unsigned lane = trailing_zeros(step.matches);
+// Takes the first match of the step, as far as it reaches in the step.
+PLEAT_DEVICE Lz4Match lz4_take(Warp& warp, Lz4Step& step) {
+  const std::uint32_t lane = highest_bit(step.matches);
   Lz4Match sequence;
   sequence.offset = warp.shuffle(step.offset, lane);
-  const std::uint32_t position = step.begin + warp.lane();
-  const bool differs = position < sequence.offset ||
-                       warp.u8(kLz4CompressPage + position - sequence.offset) != step.byte;
+  const bool differs = step.at < kLz4CompressPage + sequence.offset ||
+                       warp.u8(step.at - sequence.offset) != step.byte;
   const std::uint32_t unequal = warp.ballot(differs);
-  const std::uint32_t back = leading_zeros(funnel_right(0xFFFFFFFF, unequal | step.taken, lane));
-  const std::uint32_t end_lane = lane + trailing_zeros(funnel_right(unequal, 0xFFFFFFFF, lane));
-  std::uint32_t end = step.begin + end_lane;
-  if (end_lane == kWarpLanes) {
-    end = lz4_extend(warp, end, sequence.offset);
-    step.matches = 0;
-  } else {
-    step.taken = (1u << end_lane) - 1;
-    step.matches &= ~step.taken;
-  }
-  const std::uint32_t start = step.begin + lane - back;
-  sequence.literals = *anchor;
-  sequence.literal_count = start - *anchor;
-  sequence.match_length = end - start;
-  *anchor = end;
+  const std::uint32_t back = 0xFFFFFFFF << lane;  // this lane and those before it
+  // The number of lanes behind the match, and that of those up to the last one that it does not
+  // hold before it.
+  const std::uint32_t behind = highest_bit(unequal & ~back) + 1;
+  const std::uint32_t starts = trailing_zeros((unequal | step.taken) & back);
+  sequence.start = step.end - starts;
+  sequence.end = step.end - behind;
+  step.taken = 0xFFFFFFFF << behind;
+  step.matches &= ~step.taken;
   return sequence;
 }
 
@@ -165,20 +158,28 @@ PLEAT_DEVICE std::uint32_t lz4_length_bytes(std::uint32_t length) {
 }
 PLEAT_DEVICE void lz4_put_length(Warp& warp, std::byte* to, std::uint32_t length,
                                  std::uint32_t bytes) {
+  PLEAT_UNROLL(1)
   for (std::uint32_t i = 0; i < bytes; ++i) {
     warp.count(kLz4CompressLengthByte);
     put_global_u8(to + i, i + 1 < bytes ? 255 : length + 240 - 255 * bytes);
   }
 }
 
+// A place in the page, and in the block above it.
+inline constexpr std::uint32_t kLz4BothPlaces = 0x10001;
+
 // Appends the sequences of the first `count` lanes to the block at *size; `last` where the highest
-// of them has no match. False where they do not fit.
+// of them has no match; *anchor is the end of what the block holds. False where they do not fit.
 PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Match& sequence, unsigned count, bool last,
-                           std::byte* block, std::uint32_t capacity, std::uint32_t* size) {
+                           std::byte* block, std::uint32_t capacity, std::uint32_t* anchor,
+                           std::uint32_t* size) {
   const bool mine = warp.lane() < count;
   const bool has_match = warp.lane() + (last ? 1 : 0) < count;
-  const std::uint32_t literals = mine ? sequence.literal_count : 0;
-  const std::uint32_t match = has_match ? sequence.match_length - kLz4MinMatch : 0;
+  const std::uint32_t end_before = warp.shuffle_up(sequence.end, 1);
+  const std::uint32_t begin_literals = warp.lane() == 0 ? *anchor : end_before;
+  *anchor = warp.shuffle(sequence.end, count - 1);
+  const std::uint32_t literals = mine ? sequence.start - begin_literals : 0;
+  const std::uint32_t match = has_match ? sequence.end - sequence.start - kLz4MinMatch : 0;
   const std::uint32_t literal_bytes = lz4_length_bytes(literals);
   const std::uint32_t match_bytes = lz4_length_bytes(match);
   const std::uint32_t bytes =
@@ -192,13 +193,13 @@ PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Match& sequence, unsigned count,
   const std::uint32_t begin = *size + (sums & 0xFFFF);
   const std::uint32_t place = begin + 1 + literal_bytes;  // of the literals
   const std::uint32_t before = sums >> 16;                // literals of lanes below
-  // A run says how its literals' numbers become places in the page and in the block.
+  // A run says how its literals' numbers become places in the page, below, and in the block: by a
+  // sum of both at once.
   const std::uint32_t with_literals = warp.ballot(literals != 0);
   warp.sync();
   if (literals != 0) {
     const std::uint32_t rank = popcount(with_literals & ((1u << warp.lane()) - 1));
-    warp.put_u32(kLz4Runs + 4 * rank, ((sequence.literals - before) & 0xFFFF) | (place - before)
-                                                                                    << 16);
+    warp.put_u32(kLz4Runs + 4 * rank, begin_literals + (place << 16) - kLz4BothPlaces * before);
   }
   warp.sync();
   if (mine) {
@@ -213,19 +214,22 @@ PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Match& sequence, unsigned count,
   }
 
   std::uint32_t runs = kLz4Runs - 4;  // the last one that began before the step
+  // Up to where this lane's run begins, which it does in one step; or in none.
+  std::uint32_t distance = literals != 0 ? before : 0x80000000;
+  PLEAT_UNROLL(1)
   for (std::uint32_t first = 0; first < all_literals; first += kWarpLanes) {
     warp.count(kLz4CompressLiterals);
-    const std::uint32_t distance = before - first;
-    const bool begins = literals != 0 && distance < kWarpLanes;
-    const std::uint32_t starts = warp.reduce_or(begins ? 1u << distance : 0);
+    // Where runs begin, the step's first literal in the highest bit.
+    const std::uint32_t starts = warp.reduce_or(funnel_right_clamped(0x80000000, 0, distance));
     const std::uint32_t number = first + warp.lane();
-    if (number < all_literals) {
-      const std::uint32_t run =
-          warp.u32(runs + 4 * popcount(starts & (0xFFFFFFFF >> (31 - warp.lane()))));
-      put_global_u8(block + (((run >> 16) + number) & 0xFFFF),
-                    warp.u8(kLz4CompressPage + ((run + number) & 0xFFFF)));
-    }
+    const std::uint32_t run =
+        warp.u32(runs + 4 * popcount(starts >> (kWarpLanes - 1 - warp.lane())));
+    const std::uint32_t places = run + kLz4BothPlaces * number;
+    // Behind the last one, this is what lies behind the page.
+    const std::uint32_t literal = warp.u8(kLz4CompressPage + (places & 0xFFFF));
+    if (number < all_literals) put_global_u8(block + (places >> 16), literal);
     runs += 4 * popcount(starts);
+    distance -= kWarpLanes;
   }
   *size += total;
   return true;
@@ -238,36 +242,37 @@ PLEAT_DEVICE std::uint32_t warp_lz4_compress(Warp& warp, const std::byte* page, 
                                              std::uint32_t capacity) {
   lz4_stage(warp, page);
   warp.sync();
-  Lz4Step step = {};
   Lz4Match sequence = {};  // the lane's
   std::uint32_t next = 1;  // where the next step begins
   std::uint32_t anchor = 0;
   std::uint32_t size = 0;
   for (;;) {
-    warp.count(kLz4CompressBatch);
     unsigned count = 0;
-    while (count < kWarpLanes) {
-      warp.count(kLz4CompressTurn);
-      if (step.matches == 0) {
-        if (next > kLz4LastMatch) break;
-        lz4_search(warp, step, next);
-        next += kWarpLanes;
-        continue;
+    while (next <= kLz4LastMatch && count <= kWarpLanes - kLz4StepSequences) {
+      warp.count(kLz4CompressStep);
+      Lz4Step step;
+      lz4_search(warp, step, next);
+      Lz4Match taken = {};
+      while (step.matches != 0) {
+        warp.count(kLz4CompressSequence);
+        taken = lz4_take(warp, step);
+        if (warp.lane() == count) sequence = taken;
+        ++count;
       }
-      const Lz4Match taken = lz4_take(warp, step, &anchor);
-      if (warp.lane() == count) sequence = taken;
-      ++count;
-      next = anchor > next ? anchor : next;
+      next = step.end;
+      if (step.taken == 0xFFFFFFFF) {  // up to the step's end
+        warp.count(kLz4CompressBeyond);
+        next = lz4_extend(warp, next, taken.offset);
+        if (warp.lane() + 1 == count) sequence.end = next;
+      }
     }
-    const bool last = count < kWarpLanes;
+    warp.count(kLz4CompressBatch);
+    const bool last = next > kLz4LastMatch && count < kWarpLanes;
     if (last) {
-      if (warp.lane() == count) {
-        sequence.literals = anchor;
-        sequence.literal_count = 4096 - anchor;
-      }
+      if (warp.lane() == count) sequence.start = 4096;
       ++count;
     }
-    if (!lz4_emit(warp, sequence, count, last, block, capacity, &size)) return 0;
+    if (!lz4_emit(warp, sequence, count, last, block, capacity, &anchor, &size)) return 0;
     if (last) return size;
   }
 }

@@ -17,6 +17,11 @@ PLEAT_DEVICE unsigned leading_zeros(std::uint32_t value) { return __clz(static_c
 PLEAT_DEVICE unsigned trailing_zeros(std::uint32_t value) {
   return __clz(static_cast<int>(__brev(value)));
 }
+PLEAT_DEVICE std::uint32_t highest_bit(std::uint32_t value) {
+  std::uint32_t bit;
+  asm("bfind.u32 %0, %1;" : "=r"(bit) : "r"(value));
+  return bit;
+}
 PLEAT_DEVICE std::uint32_t pick_bytes(std::uint32_t low, std::uint32_t high,
                                       std::uint32_t selector) {
   return __byte_perm(low, high, selector);
@@ -60,8 +65,7 @@ class Warp {
  public:
   // `scratch` is this warp's part of the block's shared memory, aligned to 16.
   PLEAT_DEVICE explicit Warp(char* scratch)
-      : scratch_(static_cast<unsigned>(__cvta_generic_to_shared(scratch))),
-        lane_(threadIdx.x % kWarpLanes) {}
+      : scratch_(hold_address(scratch)), lane_(threadIdx.x % kWarpLanes) {}
 
   PLEAT_DEVICE unsigned lane() const { return lane_; }
 
@@ -149,6 +153,12 @@ class Warp {
 
  private:
   static constexpr std::uint32_t kAll = 0xFFFFFFFF;
+
+  // The same address, by a shuffle: where the compiler sees what it is made from, it makes it anew
+  // in each loop, of three instructions where blocks have clusters.
+  PLEAT_DEVICE static unsigned hold_address(char* scratch) {
+    return __shfl_sync(kAll, static_cast<unsigned>(__cvta_generic_to_shared(scratch)), 0);
+  }
 
   template <typename T>
   PLEAT_DEVICE T* as(std::uint32_t at) {

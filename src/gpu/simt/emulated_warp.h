@@ -26,6 +26,9 @@ inline unsigned trailing_zeros(std::uint32_t value) {
   return static_cast<unsigned>(std::countr_zero(value));
 }
 
+// The highest bit that is set: 0xFFFFFFFF of 0.
+inline std::uint32_t highest_bit(std::uint32_t value) { return 31 - leading_zeros(value); }
+
 // Four of eight bytes, those of `low` being 0 to 3: nibble i of the selector says which one byte i
 // of the result is. A nibble of 8 or more yields copies of the sign bit of byte nibble - 8.
 inline std::uint32_t pick_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t selector) {
