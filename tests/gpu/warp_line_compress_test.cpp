@@ -155,7 +155,7 @@ TEST_F(WarpLineCompress, TheCapacityDecidesOnlyWhetherABlockFits) {
       const bool fits = !block.empty() && block.size() <= capacity;
       ASSERT_EQ(size, fits ? block.size() : 0);
       const std::uint32_t written = fits ? least : 0;
-      EXPECT_EQ(std::memcmp(dst, block.data(), size), 0);
+      EXPECT_TRUE(std::equal(dst, dst + size, block.begin()));
       for (std::uint32_t i = size; i < written; ++i) EXPECT_EQ(dst[i], std::byte{0});
       for (std::uint32_t i = written; i < capacity; ++i) ASSERT_EQ(dst[i], std::byte{0xAA});
     }

@@ -157,7 +157,7 @@ PLEAT_DEVICE void find_all(Warp& warp, const std::byte* page) {
   warp.sync();
   enter_first(warp);
   warp.sync();
-  PLEAT_UNROLL(4)
+  PLEAT_UNROLL(2)
   for (unsigned step = 0; step < 16; ++step) find(warp, step);
   PLEAT_UNROLL(2)
   for (unsigned i = 0; i < 2; ++i) {
