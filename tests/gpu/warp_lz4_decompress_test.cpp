@@ -78,7 +78,8 @@ const Lz4Design kLz4Designs[] = {
      warp_lz4_decompress_speculative,
      kLz4SpeculativeScratch,
      "lz4_decompress_speculative",
-     {"kLz4Window", "kLz4LongWindow", "kLz4Batch", "kLz4Steps", "kLz4Step", "kLz4StepChain"},
+     {"kLz4Window", "kLz4LongWindow", "kLz4Batch", "kLz4LongSequence", "kLz4Steps", "kLz4Step",
+      "kLz4StepChain"},
      8000},
 };
 static_assert(kLz4PlainScratch <= 8448 && kLz4SpeculativeScratch <= 8448);
