@@ -2,7 +2,10 @@
 // The kernels as a GPU gets them: a block is a few warps, which take pages in turns.
 #include "gpu/line/warp_line_decompress.h"
 #include "gpu/lz4/warp_lz4_compress.h"
+#include "gpu/page_look/warp_page_look.h"
+#include "gpu/page_look/warp_same_filled.h"
 #include "gpu/plugin/batches.h"
+#include "gpu/warp_compact.h"
 
 namespace pleat::gpu {
 namespace {
@@ -40,6 +43,67 @@ __global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes) lz4_compress(Compre
     const std::uint32_t size =
         warp_lz4_compress(warp, batch.page(page), batch.block(page), batch.capacity);
     if (warp.lane() == 0) batch.sizes[page] = size;
+  });
+}
+
+// same[i]: whether page i is same-filled; its word is in words[2 * i] and behind.
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
+    page_same_filled(const std::byte* pages, std::uint32_t count, std::uint8_t* same,
+                     std::uint32_t* words) {
+  for_each_page<0>(count, [&](Warp& warp, std::uint32_t page) {
+    std::uint32_t low = 0;
+    std::uint32_t high = 0;
+    const bool is = warp_same_filled(warp, pages + std::size_t{4096} * page, &low, &high);
+    if (warp.lane() != 0) return;
+    put_global_u8(same + page, is ? 1 : 0);
+    put_global_u64(words + 2 * std::size_t{page}, low, high);
+  });
+}
+
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
+    page_fill(std::byte* pages, std::uint32_t count, const std::uint32_t* words) {
+  for_each_page<0>(count, [&](Warp& warp, std::uint32_t page) {
+    const std::uint32_t* const word = words + 2 * std::size_t{page};
+    warp_fill(warp, pages + std::size_t{4096} * page, global_u32(word), global_u32(word + 1));
+  });
+}
+
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
+    page_features(const std::byte* pages, std::uint32_t count, PageFeatures* features) {
+  for_each_page<kPageLookScratch>(count, [&](Warp& warp, std::uint32_t page) {
+    warp_page_features(warp, pages + std::size_t{4096} * page, features + page);
+  });
+}
+
+// A warp a chunk; one warp in all; a warp a chunk; a warp a block.
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
+    compact_sum(const std::uint32_t* sizes, std::uint32_t count, std::uint32_t* sums) {
+  for_each_page<0>(
+      (count + kCompactChunk - 1) / kCompactChunk,
+      [&](Warp& warp, std::uint32_t chunk) { warp_compact_sum(warp, sizes, count, chunk, sums); });
+}
+
+__global__ void __launch_bounds__(kWarpLanes)
+    compact_scan(std::uint32_t* sums, std::uint32_t chunks, std::uint32_t* total) {
+  Warp warp(nullptr);
+  const std::uint32_t units = warp_compact_scan(warp, sums, chunks);
+  if (warp.lane() == 0) *total = units;
+}
+
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
+    compact_offsets(const std::uint32_t* sizes, std::uint32_t count, const std::uint32_t* begins,
+                    std::uint32_t* offsets) {
+  for_each_page<0>(
+      (count + kCompactChunk - 1) / kCompactChunk, [&](Warp& warp, std::uint32_t chunk) {
+        warp_compact_offsets(warp, sizes, count, chunk, global_u32(begins + chunk), offsets);
+      });
+}
+
+__global__ void __launch_bounds__(kWarpsInBlock* kWarpLanes)
+    compact_copy(CompressBatch batch, const std::uint32_t* offsets, std::byte* packed) {
+  for_each_page<0>(batch.count, [&](Warp& warp, std::uint32_t page) {
+    warp_compact_copy(warp, batch.block(page), batch.sizes[page],
+                      packed + kBlockAlignment * offsets[page]);
   });
 }
 
