@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "codec/page_codec.h"
+#include "codec/page_look.h"
 #include "codec/sample_pages.h"
 #include "pleat/pleat_gpu.h"
 
@@ -329,6 +330,22 @@ TEST_P(Plugin, MeasuresWhatItIsGiven) {
   EXPECT_EQ(rates.same, 3u);
   EXPECT_DOUBLE_EQ(rates.ratio,
                    static_cast<double>(kPage) * batch.count / static_cast<double>(bytes));
+}
+
+TEST_P(Plugin, TellsWhatPagesLookLike) {
+  pleat_gpu* const gpu = open();
+  Batch batch(kPartPages + 3);
+  fill(batch);
+  Array<pleat_gpu_page_features> features(batch.count);
+  ASSERT_EQ(pleat_gpu_features(gpu, nullptr, batch.count, batch.pages.get(), features.get()), 0);
+  ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    EXPECT_EQ(features[i].look, static_cast<unsigned>(codec::look_at(batch.page(i)))) << i;
+    EXPECT_EQ(features[i].zero_bytes, std::count(batch.page(i), batch.page(i + 1), std::byte{0}));
+  }
+  EXPECT_EQ(features[5].look, 2) << "noise";
+  EXPECT_EQ(pleat_gpu_features(gpu, nullptr, 1, batch.pages.get() + 8, features.get()), -EINVAL);
+  EXPECT_EQ(pleat_gpu_features(gpu, nullptr, 1, batch.pages.get(), nullptr), -EINVAL);
 }
 
 TEST(PluginOpen, SaysWhyThereIsNoGpu) {

@@ -194,9 +194,8 @@ PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Match& sequence, unsigned count,
   const std::uint32_t place = begin + 1 + literal_bytes;  // of the literals
   const std::uint32_t before = sums >> 16;                // literals of lanes below
   // A run says how its literals' numbers become places in the page, below, and in the block: by a
-  // sum of both at once.
+  // sum of both at once. Those of the batch before were read before the steps between.
   const std::uint32_t with_literals = warp.ballot(literals != 0);
-  warp.sync();
   if (literals != 0) {
     const std::uint32_t rank = popcount(with_literals & ((1u << warp.lane()) - 1));
     warp.put_u32(kLz4Runs + 4 * rank, begin_literals + (place << 16) - kLz4BothPlaces * before);
@@ -248,7 +247,7 @@ PLEAT_DEVICE std::uint32_t warp_lz4_compress(Warp& warp, const std::byte* page, 
   std::uint32_t size = 0;
   for (;;) {
     unsigned count = 0;
-    while (next <= kLz4LastMatch && count <= kWarpLanes - kLz4StepSequences) {
+    while (next <= kLz4LastMatch && count < kWarpLanes - kLz4StepSequences) {
       warp.count(kLz4CompressStep);
       Lz4Step step;
       lz4_search(warp, step, next);
@@ -267,7 +266,8 @@ PLEAT_DEVICE std::uint32_t warp_lz4_compress(Warp& warp, const std::byte* page, 
       }
     }
     warp.count(kLz4CompressBatch);
-    const bool last = next > kLz4LastMatch && count < kWarpLanes;
+    // There is a lane left for the literals behind the last match.
+    const bool last = next > kLz4LastMatch;
     if (last) {
       if (warp.lane() == count) sequence.start = 4096;
       ++count;
