@@ -162,8 +162,8 @@ TEST_F(WarpLineCompress, TheCapacityDecidesOnlyWhetherABlockFits) {
   }
 }
 
-// Over all pages of ../shared/corpora, the geometric mean of the six was 1.05 and the least, of
-// images, 1.008.
+// Over all pages of ../shared/corpora but same-filled ones, by this kernel in the emulator: 1.059
+// as geometric mean of the six, the least of images, 1.009.
 TEST_F(WarpLineCompress, BlocksAreAboutAsSmallAsTheCpus) {
   struct Sizes {
     double cpu = 0;
@@ -179,12 +179,12 @@ TEST_F(WarpLineCompress, BlocksAreAboutAsSmallAsTheCpus) {
   }
   double logs = 0;
   for (const auto& [name, sizes] : files) {
-    EXPECT_GE(sizes.cpu / sizes.warp, 0.99) << name;
+    EXPECT_GE(sizes.cpu / sizes.warp, 1.0) << name;
     logs += std::log(sizes.cpu / sizes.warp);
   }
   const double mean = std::exp(logs / static_cast<double>(files.size()));
   RecordProperty("ratio_to_cpu", std::to_string(mean));
-  EXPECT_GE(mean, 1.01);
+  EXPECT_GE(mean, 1.03);
 }
 
 TEST_F(WarpLineCompress, AbsenceOfAnyBarrierIsFound) {
