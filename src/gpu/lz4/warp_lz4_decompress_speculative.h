@@ -170,6 +170,8 @@ PLEAT_DEVICE std::uint32_t lz4_make_segments(Warp& warp, std::uint32_t count, st
   std::uint32_t page_end = kLz4PageBytes;
   for (std::uint32_t end = count; end != 0;) {
     warp.count(kLz4Batch);
+    // Tokens are there; and distances may replace those that lanes have read before.
+    warp.sync();
     const std::uint32_t sequences = end < kWarpLanes ? end : kWarpLanes;
     end -= sequences;
     const bool is_one = warp.lane() < sequences;
@@ -264,7 +266,6 @@ PLEAT_DEVICE PageStatus warp_lz4_decompress_speculative(Warp& warp, const std::b
   warp.sync();
   const std::uint32_t count = lz4_find_tokens(warp, size);
   if (count == 0 || count > kLz4SequencesMax) return PageStatus::kCorrupt;
-  warp.sync();
   const std::uint32_t distances = lz4_make_segments(warp, count, size);
   if (distances == 0) return PageStatus::kCorrupt;
   warp.sync();
