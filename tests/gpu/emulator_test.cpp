@@ -50,6 +50,9 @@ TEST(Emulator, CollectivesDoWhatAWarpDoes) {
         "shuffle_up ", [&](Warp& w) { return w.shuffle_up(value(w.lane()), 4); },
         [&](unsigned i) { return value(i < 4 ? i : i - 4); });
     expect(
+        "add_from_below ", [&](Warp& w) { return w.add_from_below(value(w.lane()), 4); },
+        [&](unsigned i) { return value(i) + (i < 4 ? 0 : value(i - 4)); });
+    expect(
         "shuffle_down ", [&](Warp& w) { return w.shuffle_down(value(w.lane()), 4); },
         [&](unsigned i) { return value(i > 27 ? i : i + 4); });
     expect(
@@ -105,6 +108,8 @@ TEST(Emulator, WordsAreWhatTheInstructionsSay) {
   EXPECT_EQ(funnel_right(0x33221100, 0x77665544, 8), 0x44332211u);
   EXPECT_EQ(funnel_right(0x33221100, 0x77665544, 32), 0x33221100u);
   EXPECT_EQ(funnel_right_clamped(0x33221100, 0x77665544, 32), 0x77665544u);
+  EXPECT_EQ(funnel_left(0x33221100, 0x77665544, 8), 0x66554433u);
+  EXPECT_EQ(funnel_left(0x33221100, 0x77665544, 32), 0x77665544u);
   EXPECT_EQ(dot_bytes(0x010203FF, 0x01010102, 5), 5u + 1 + 2 + 3 + 510);
   EXPECT_EQ(leading_zeros(0), 32u);
   EXPECT_EQ(trailing_zeros(0x50), 4u);
@@ -132,6 +137,21 @@ TEST(Emulator, LanesMaySetBitsOfOneWordAtOnce) {
   for (const std::uint32_t value : lanes) EXPECT_EQ(value, 0xFFFFFFFFu);
 }
 
+TEST(Emulator, LanesMayRaiseOneWordAtOnce) {
+  Emulator emulator(4);
+  for (const auto order : {Emulator::Order::kForward, Emulator::Order::kReverse}) {
+    emulator.set_order(order);
+    const Lanes lanes = lanes_of(emulator, [](Warp& warp) {
+      if (warp.lane() == 0) warp.put_u32(0, 3);
+      warp.sync();
+      warp.max_u32(0, warp.lane() ^ 9);
+      warp.sync();
+      return warp.u32(0);
+    });
+    for (const std::uint32_t value : lanes) EXPECT_EQ(value, 31u);
+  }
+}
+
 TEST(Emulator, AMissingBarrierIsFound) {
   for (const auto order : {Emulator::Order::kForward, Emulator::Order::kReverse}) {
     Emulator emulator(128);
@@ -155,6 +175,14 @@ TEST(Emulator, AMissingBarrierIsFound) {
     EXPECT_THAT(emulator.run([](Warp& warp) {
       warp.or_u32(8, 1);
       (void)warp.u32(8);
+    }),
+                HasSubstr("without a sync() between"));
+    EXPECT_THAT(emulator.run([](Warp& warp) {
+      if (warp.lane() == 3) {
+        warp.max_u32(8, 1);
+      } else {
+        warp.or_u32(8, 1);
+      }
     }),
                 HasSubstr("without a sync() between"));
     // And it goes on with the next kernel.

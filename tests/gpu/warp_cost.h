@@ -4,7 +4,6 @@
 #pragma once
 
 #include <fstream>
-#include <initializer_list>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -18,7 +17,7 @@ namespace pleat::gpu {
 class WarpCost {
  public:
   // `phases` are the names of the kernel's enum, in its order.
-  WarpCost(const std::string& kernel, std::initializer_list<const char*> phases) {
+  WarpCost(const std::string& kernel, const std::vector<const char*>& phases) {
     std::ifstream file(PLEAT_SOURCE_DIR "/tests/gpu/sass_counts.txt");
     std::map<std::string, double> recorded;
     for (std::string line; std::getline(file, line);) {

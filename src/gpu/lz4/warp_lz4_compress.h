@@ -18,8 +18,8 @@ namespace pleat::gpu {
 
 // Scratch memory: the page, what may be read behind it, the table, the runs of literals. Twice the
 // entries make blocks shorter by 0.6 %, and let a quarter fewer warps run at once.
-inline constexpr std::uint32_t kLz4Page = 0;
-inline constexpr std::uint32_t kLz4Table = kLz4Page + 4096 + 32;
+inline constexpr std::uint32_t kLz4CompressPage = 0;
+inline constexpr std::uint32_t kLz4Table = kLz4CompressPage + 4096 + 32;
 inline constexpr std::uint32_t kLz4TableBits = 10;
 inline constexpr std::uint32_t kLz4Runs = kLz4Table + (2u << kLz4TableBits);
 inline constexpr std::uint32_t kLz4CompressScratch = kLz4Runs + 4 * kWarpLanes;
@@ -57,7 +57,7 @@ struct Lz4Step {
 };
 
 // A lane holds one: where its match begins and ends, and how far back it is copied from.
-struct Lz4Sequence {
+struct Lz4Match {
   std::uint32_t start;
   std::uint32_t end;
   std::uint32_t offset;
@@ -69,7 +69,7 @@ PLEAT_DEVICE void lz4_stage(Warp& warp, const std::byte* page) {
   PLEAT_UNROLL(4)
   for (std::uint32_t at = 16 * warp.lane(); at < 4096; at += 16 * kWarpLanes) {
     warp.count(kLz4CompressStage);
-    warp.put_words4(kLz4Page + at, global_words4(page + at));
+    warp.put_words4(kLz4CompressPage + at, global_words4(page + at));
   }
   PLEAT_UNROLL(4)
   for (std::uint32_t at = 16 * warp.lane(); at < 2u << kLz4TableBits; at += 16 * kWarpLanes) {
@@ -80,7 +80,7 @@ PLEAT_DEVICE void lz4_stage(Warp& warp, const std::byte* page) {
 PLEAT_DEVICE void lz4_search(Warp& warp, Lz4Step& step, std::uint32_t begin) {
   step.end = begin + kWarpLanes;
   const std::uint32_t position = step.end - 1 - warp.lane();
-  const std::uint32_t at = kLz4Page + (position & ~3u);
+  const std::uint32_t at = kLz4CompressPage + (position & ~3u);
   const std::uint32_t shift = 8 * position;  // modulo 32
   const std::uint32_t middle = warp.u32(at + 4);
   const std::uint32_t first = funnel_right(warp.u32(at), middle, shift);
@@ -100,7 +100,7 @@ PLEAT_DEVICE void lz4_search(Warp& warp, Lz4Step& step, std::uint32_t begin) {
   warp.sync();
   if ((same & ((1u << warp.lane()) - 1)) == 0) warp.put_u16(entry, position);
 
-  const std::uint32_t from = kLz4Page + (candidate & ~3u);
+  const std::uint32_t from = kLz4CompressPage + (candidate & ~3u);
   const std::uint32_t from_shift = 8 * candidate;
   const std::uint32_t from_middle = warp.u32(from + 4);
   const std::uint32_t from_first = funnel_right(warp.u32(from), from_middle, from_shift);
@@ -110,7 +110,7 @@ PLEAT_DEVICE void lz4_search(Warp& warp, Lz4Step& step, std::uint32_t begin) {
   // A short match is not worth a longer one that begins one or two bytes further.
   step.matches = fours & (eights | ~(eights << 1 | eights << 2));
   step.taken = 0;
-  step.at = kLz4Page + position;
+  step.at = kLz4CompressPage + position;
   step.offset = position - candidate;
   step.byte = position < kLz4MatchesEnd ? first & 0xFF : 0x100;
 }
@@ -123,20 +123,21 @@ PLEAT_DEVICE std::uint32_t lz4_extend(Warp& warp, std::uint32_t end, std::uint32
   for (;;) {
     warp.count(kLz4CompressExtend);
     const std::uint32_t at = end + warp.lane();
-    const std::uint32_t unequal = warp.ballot(
-        at >= kLz4MatchesEnd || warp.u8(kLz4Page + at) != warp.u8(kLz4Page + at - offset));
+    const std::uint32_t unequal =
+        warp.ballot(at >= kLz4MatchesEnd ||
+                    warp.u8(kLz4CompressPage + at) != warp.u8(kLz4CompressPage + at - offset));
     if (unequal != 0) return end + trailing_zeros(unequal);
     end += kWarpLanes;
   }
 }
 
 // Takes the first match of the step, as far as it reaches in the step.
-PLEAT_DEVICE Lz4Sequence lz4_take(Warp& warp, Lz4Step& step) {
+PLEAT_DEVICE Lz4Match lz4_take(Warp& warp, Lz4Step& step) {
   const std::uint32_t lane = highest_bit(step.matches);
-  Lz4Sequence sequence;
+  Lz4Match sequence;
   sequence.offset = warp.shuffle(step.offset, lane);
-  const bool differs =
-      step.at < kLz4Page + sequence.offset || warp.u8(step.at - sequence.offset) != step.byte;
+  const bool differs = step.at < kLz4CompressPage + sequence.offset ||
+                       warp.u8(step.at - sequence.offset) != step.byte;
   const std::uint32_t unequal = warp.ballot(differs);
   const std::uint32_t back = 0xFFFFFFFF << lane;  // this lane and those before it
   // The number of lanes behind the match, and that of those up to the last one that it does not
@@ -169,7 +170,7 @@ inline constexpr std::uint32_t kLz4BothPlaces = 0x10001;
 
 // Appends the sequences of the first `count` lanes to the block at *size; `last` where the highest
 // of them has no match; *anchor is the end of what the block holds. False where they do not fit.
-PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Sequence& sequence, unsigned count, bool last,
+PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Match& sequence, unsigned count, bool last,
                            std::byte* block, std::uint32_t capacity, std::uint32_t* anchor,
                            std::uint32_t* size) {
   const bool mine = warp.lane() < count;
@@ -224,7 +225,7 @@ PLEAT_DEVICE bool lz4_emit(Warp& warp, const Lz4Sequence& sequence, unsigned cou
         warp.u32(runs + 4 * popcount(starts >> (kWarpLanes - 1 - warp.lane())));
     const std::uint32_t places = run + kLz4BothPlaces * number;
     // Behind the last one, this is what lies behind the page.
-    const std::uint32_t literal = warp.u8(kLz4Page + (places & 0xFFFF));
+    const std::uint32_t literal = warp.u8(kLz4CompressPage + (places & 0xFFFF));
     if (number < all_literals) put_global_u8(block + (places >> 16), literal);
     runs += 4 * popcount(starts);
     distance -= kWarpLanes;
@@ -240,8 +241,8 @@ PLEAT_DEVICE std::uint32_t warp_lz4_compress(Warp& warp, const std::byte* page, 
                                              std::uint32_t capacity) {
   lz4_stage(warp, page);
   warp.sync();
-  Lz4Sequence sequence = {};  // the lane's
-  std::uint32_t next = 1;     // where the next step begins
+  Lz4Match sequence = {};  // the lane's
+  std::uint32_t next = 1;  // where the next step begins
   std::uint32_t anchor = 0;
   std::uint32_t size = 0;
   for (;;) {
@@ -250,7 +251,7 @@ PLEAT_DEVICE std::uint32_t warp_lz4_compress(Warp& warp, const std::byte* page, 
       warp.count(kLz4CompressStep);
       Lz4Step step;
       lz4_search(warp, step, next);
-      Lz4Sequence taken = {};
+      Lz4Match taken = {};
       while (step.matches != 0) {
         warp.count(kLz4CompressSequence);
         taken = lz4_take(warp, step);

@@ -6,6 +6,7 @@
 #include "gpu/simt/simt.h"
 
 #define PLEAT_DEVICE __device__ __forceinline__
+#define PLEAT_TABLE static __device__ const
 #define PLEAT_PRAGMA(text) _Pragma(#text)
 #define PLEAT_UNROLL(times) PLEAT_PRAGMA(unroll times)
 
@@ -32,6 +33,9 @@ PLEAT_DEVICE std::uint32_t funnel_right(std::uint32_t low, std::uint32_t high,
 PLEAT_DEVICE std::uint32_t funnel_right_clamped(std::uint32_t low, std::uint32_t high,
                                                 std::uint32_t shift) {
   return __funnelshift_rc(low, high, shift);
+}
+PLEAT_DEVICE std::uint32_t funnel_left(std::uint32_t low, std::uint32_t high, std::uint32_t shift) {
+  return __funnelshift_l(low, high, shift);
 }
 PLEAT_DEVICE std::uint32_t dot_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t sum) {
   return __dp4a(a, b, sum);
@@ -84,6 +88,15 @@ class Warp {
   PLEAT_DEVICE std::uint32_t shuffle_xor(std::uint32_t value, unsigned mask) {
     return __shfl_xor_sync(kAll, value, mask);
   }
+  PLEAT_DEVICE std::uint32_t add_from_below(std::uint32_t value, unsigned distance) {
+    asm volatile(
+        "{ .reg .u32 from; .reg .pred there;\n"
+        "shfl.sync.up.b32 from|there, %0, %1, 0, 0xFFFFFFFF;\n"
+        "@there add.u32 %0, %0, from; }"
+        : "+r"(value)
+        : "r"(distance));
+    return value;
+  }
   PLEAT_DEVICE std::uint32_t match_any(std::uint32_t value) {
     return __match_any_sync(kAll, value);
   }
@@ -108,7 +121,7 @@ class Warp {
     *low = words.x;
     *high = words.y;
   }
-  PLEAT_DEVICE Words4 words4(std::uint32_t at) { return global_words4(scratch_ + at); }
+  PLEAT_DEVICE Words4 words4(std::uint32_t at) { return global_words4(as<uint4>(at)); }
   PLEAT_DEVICE void put_u8(std::uint32_t at, std::uint32_t value) {
     *as<std::uint8_t>(at) = static_cast<std::uint8_t>(value);
   }
@@ -122,10 +135,13 @@ class Warp {
     *as<uint2>(at) = make_uint2(low, high);
   }
   PLEAT_DEVICE void put_words4(std::uint32_t at, const Words4& words) {
-    put_global_words4(scratch_ + at, words);
+    put_global_words4(as<uint4>(at), words);
   }
   PLEAT_DEVICE void or_u32(std::uint32_t at, std::uint32_t value) {
     atomicOr(as<std::uint32_t>(at), value);
+  }
+  PLEAT_DEVICE void max_u32(std::uint32_t at, std::uint32_t value) {
+    atomicMax(as<std::uint32_t>(at), value);
   }
 
   // For tools/gpu-instructions: an instruction that marks each copy of a phase.
@@ -140,17 +156,18 @@ class Warp {
 
   // The same address, by a shuffle: where the compiler sees what it is made from, it makes it anew
   // in each loop, of three instructions where blocks have clusters.
-  PLEAT_DEVICE static char* hold_address(char* scratch) {
-    const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(scratch));
-    return static_cast<char*>(__cvta_shared_to_generic(__shfl_sync(kAll, address, 0)));
+  PLEAT_DEVICE static unsigned hold_address(char* scratch) {
+    return __shfl_sync(kAll, static_cast<unsigned>(__cvta_generic_to_shared(scratch)), 0);
   }
 
   template <typename T>
   PLEAT_DEVICE T* as(std::uint32_t at) {
-    return reinterpret_cast<T*>(scratch_ + at);
+    return static_cast<T*>(__cvta_shared_to_generic(scratch_ + at));
   }
 
-  char* scratch_;
+  // An address within the block's shared memory: sums of 32 bits, not of 64, can be left to the
+  // instruction that reads or writes.
+  unsigned scratch_;
   unsigned lane_;
 };
 

@@ -9,6 +9,8 @@
 #include "gpu/simt/simt.h"
 
 #define PLEAT_DEVICE inline
+// A constant in the GPU's own memory, which lanes may read at any place.
+#define PLEAT_TABLE inline constexpr
 #define PLEAT_UNROLL(times)
 
 namespace pleat::gpu {
@@ -48,6 +50,11 @@ inline std::uint32_t funnel_right(std::uint32_t low, std::uint32_t high, std::ui
 inline std::uint32_t funnel_right_clamped(std::uint32_t low, std::uint32_t high,
                                           std::uint32_t shift) {
   return shift >= 32 ? high : funnel_right(low, high, shift);
+}
+
+// The high word of high:low shifted left by shift modulo 32.
+inline std::uint32_t funnel_left(std::uint32_t low, std::uint32_t high, std::uint32_t shift) {
+  return static_cast<std::uint32_t>((std::uint64_t{high} << 32 | low) << (shift & 31) >> 32);
 }
 
 // sum + the products of the four bytes of each, without signs.
@@ -121,6 +128,10 @@ class Warp {
                              Place place = Place::current());
   std::uint32_t shuffle_xor(std::uint32_t value, unsigned mask, Place place = Place::current());
 
+  // The value, plus that of the lane so many below, where there is one.
+  std::uint32_t add_from_below(std::uint32_t value, unsigned distance,
+                               Place place = Place::current());
+
   // The lanes that have the same value as this one.
   std::uint32_t match_any(std::uint32_t value, Place place = Place::current());
 
@@ -143,6 +154,8 @@ class Warp {
   void put_words4(std::uint32_t at, const Words4& words);
   // Sets bits of a word; lanes may do so to one word at once.
   void or_u32(std::uint32_t at, std::uint32_t value);
+  // Keeps the larger value of a word; the same.
+  void max_u32(std::uint32_t at, std::uint32_t value);
 
   // Says that a part of the kernel runs once more; the emulator counts how often a warp runs it:
   // where lanes differ, as often as the lane that runs it most between two collectives. Nothing on

@@ -46,8 +46,7 @@ PLEAT_DEVICE std::uint32_t scan_below(Warp& warp, std::uint32_t value, std::uint
   std::uint32_t sum = value;
   PLEAT_UNROLL(5)
   for (unsigned distance = 1; distance < kWarpLanes; distance *= 2) {
-    const std::uint32_t below = warp.shuffle_up(sum, distance);
-    if (warp.lane() >= distance) sum += below;
+    sum = warp.add_from_below(sum, distance);
   }
   *total = warp.shuffle(sum, kWarpLanes - 1);
   return sum - value;
