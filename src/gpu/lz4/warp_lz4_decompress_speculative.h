@@ -59,7 +59,7 @@ PLEAT_DEVICE std::uint32_t lz4_sequence_end(Warp& warp, std::uint32_t at) {
   const bool is_more_match = (token & 15) == 15;
   const std::uint32_t more_match = is_more_match ? match_byte : 0;
   if (is_more_match) ++end;
-  return (more_literals == 255) | (more_match == 255) ? kLz4Long : end;
+  return ((more_literals == 255) | (more_match == 255)) ? kLz4Long : end;
 }
 
 // The same for any, of a token in the block; the block's size for the last one.

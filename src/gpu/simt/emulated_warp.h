@@ -98,11 +98,38 @@ inline void put_global_words4(void* to, const Words4& words) { emulated_store(to
 
 class Emulator;
 
+// Where in the source a collective is called.
+#ifdef __clang__
+// clang 14 has no std::source_location, but what it is made of.
+class Place {
+ public:
+  static constexpr Place current(const char* file = __builtin_FILE(),
+                                 unsigned line = __builtin_LINE(),
+                                 unsigned column = __builtin_COLUMN()) {
+    Place place;
+    place.file_ = file;
+    place.line_ = line;
+    place.column_ = column;
+    return place;
+  }
+  constexpr const char* file_name() const { return file_; }
+  constexpr unsigned line() const { return line_; }
+  constexpr unsigned column() const { return column_; }
+
+ private:
+  const char* file_ = "";
+  unsigned line_ = 0;
+  unsigned column_ = 0;
+};
+#else
+using Place = std::source_location;
+#endif
+
 // One lane's view of its warp. A collective ends when all 32 lanes have called it; the last
 // argument, the place of the call, is how the emulator tells whether they called the same one.
 class Warp {
  public:
-  using Place = std::source_location;
+  using Place = gpu::Place;
 
   Warp(Emulator& emulator, unsigned lane) : emulator_(&emulator), lane_(lane) {}
 
