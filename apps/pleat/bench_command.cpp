@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "tool/codec_bench.h"
 #include "tool/codec_report.h"
+#include "tool/gpu_bench.h"
 #include "tool/machine.h"
 #include "tool/page_set.h"
 #include "tool/store_bench.h"
@@ -215,13 +216,57 @@ void add_store_command(CLI::App& bench, Action* action) {
   command->callback([=] { *action = [arguments] { return run_store(*arguments); }; });
 }
 
+struct GpuArguments {
+  PageArguments pages;
+  tool::GpuBenchOptions options;
+};
+
+Result<void> run_gpu(const GpuArguments& arguments) {
+  Result<std::vector<tool::PageSet>> sets = load(arguments.pages);
+  if (!sets) return std::move(sets).error();
+  Result<const codec::Kernels*> kernels = codec::select_kernels();
+  if (!kernels) return std::move(kernels).error();
+  tool::GpuBenchOptions options = arguments.options;
+  options.seed = arguments.pages.seed;
+  Result<tool::GpuBenchReport> report = tool::run_gpu_bench(*sets, **kernels, options);
+  if (!report) return std::move(report).error();
+  std::fputs(to_text(*report).c_str(), stdout);
+  return {};
+}
+
+void add_gpu_bench_command(CLI::App& bench, Action* action) {
+  const auto arguments = std::make_shared<GpuArguments>();
+  tool::GpuBenchOptions& options = arguments->options;
+  options.threads = std::max(1u, std::thread::hardware_concurrency());
+  CLI::App* command = bench.add_subcommand(
+      "gpu", "Measure batches on the GPU, in its memory and end to end, beside all cores");
+  add_page_options(*command, arguments->pages);
+  command->add_option("--codec", options.codecs, "line or lz4; may be repeated")
+      ->type_name("SPEC")
+      ->capture_default_str();
+  command->add_option("--batch", options.batches, "Pages of a batch; may be repeated")
+      ->check(CLI::Range(1u, 1u << 20))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--device", options.device, "Number of the GPU")->capture_default_str();
+  command->add_option("--threads", options.threads, "Threads of the processor's part")
+      ->check(CLI::Range(1u, 4096u))
+      ->capture_default_str();
+  command->add_option("--repeats", options.repeats, "Repeats")
+      ->check(CLI::Range(1u, 10000u))
+      ->capture_default_str();
+  command->callback([=] { *action = [arguments] { return run_gpu(*arguments); }; });
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& app, Action* action) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure this machine: codecs and the store");
+  CLI::App* bench =
+      app.add_subcommand("bench", "Measure this machine: codecs, the store and a GPU");
   bench->require_subcommand(1);
   add_codec_command(*bench, action);
   add_store_command(*bench, action);
+  add_gpu_bench_command(*bench, action);
 }
 
 }  // namespace pleat

@@ -27,6 +27,7 @@ void add_remove_command(CLI::App& app, Action* action);
 void add_upgrade_command(CLI::App& app, Action* action);
 void add_bench_command(CLI::App& app, Action* action);
 void add_capture_command(CLI::App& app, Action* action);
+void add_gpu_command(CLI::App& app, Action* action);
 void add_train_command(CLI::App& app, Action* action);
 
 // Checks a size expression while the command line is parsed, so that a wrong one is a usage error.

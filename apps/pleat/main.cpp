@@ -62,6 +62,7 @@ void add_commands(CLI::App& app, Action* action) {
   add_upgrade_command(app, action);
   add_bench_command(app, action);
   add_capture_command(app, action);
+  add_gpu_command(app, action);
   add_train_command(app, action);
   add_help_command(app, action);
 }

@@ -108,9 +108,13 @@ TEST(Emulator, WordsAreWhatTheInstructionsSay) {
   EXPECT_EQ(funnel_right(0x33221100, 0x77665544, 8), 0x44332211u);
   EXPECT_EQ(funnel_right(0x33221100, 0x77665544, 32), 0x33221100u);
   EXPECT_EQ(funnel_right_clamped(0x33221100, 0x77665544, 32), 0x77665544u);
+  EXPECT_EQ(funnel_left(0x33221100, 0x77665544, 8), 0x66554433u);
+  EXPECT_EQ(funnel_left(0x33221100, 0x77665544, 32), 0x77665544u);
   EXPECT_EQ(dot_bytes(0x010203FF, 0x01010102, 5), 5u + 1 + 2 + 3 + 510);
   EXPECT_EQ(leading_zeros(0), 32u);
   EXPECT_EQ(trailing_zeros(0x50), 4u);
+  EXPECT_EQ(highest_bit(0x50), 6u);
+  EXPECT_EQ(highest_bit(0), 0xFFFFFFFFu);
 }
 
 TEST(Emulator, ScratchMemoryIsSharedBehindABarrier) {
@@ -133,6 +137,21 @@ TEST(Emulator, LanesMaySetBitsOfOneWordAtOnce) {
     return warp.u32(0);
   });
   for (const std::uint32_t value : lanes) EXPECT_EQ(value, 0xFFFFFFFFu);
+}
+
+TEST(Emulator, LanesMayRaiseOneWordAtOnce) {
+  Emulator emulator(4);
+  for (const auto order : {Emulator::Order::kForward, Emulator::Order::kReverse}) {
+    emulator.set_order(order);
+    const Lanes lanes = lanes_of(emulator, [](Warp& warp) {
+      if (warp.lane() == 0) warp.put_u32(0, 3);
+      warp.sync();
+      warp.max_u32(0, warp.lane() ^ 9);
+      warp.sync();
+      return warp.u32(0);
+    });
+    for (const std::uint32_t value : lanes) EXPECT_EQ(value, 31u);
+  }
 }
 
 TEST(Emulator, AMissingBarrierIsFound) {
@@ -158,6 +177,14 @@ TEST(Emulator, AMissingBarrierIsFound) {
     EXPECT_THAT(emulator.run([](Warp& warp) {
       warp.or_u32(8, 1);
       (void)warp.u32(8);
+    }),
+                HasSubstr("without a sync() between"));
+    EXPECT_THAT(emulator.run([](Warp& warp) {
+      if (warp.lane() == 3) {
+        warp.max_u32(8, 1);
+      } else {
+        warp.or_u32(8, 1);
+      }
     }),
                 HasSubstr("without a sync() between"));
     // And it goes on with the next kernel.

@@ -6,6 +6,7 @@
 #include "gpu/simt/simt.h"
 
 #define PLEAT_DEVICE __device__ __forceinline__
+#define PLEAT_TABLE static __device__ const
 #define PLEAT_PRAGMA(text) _Pragma(#text)
 #define PLEAT_UNROLL(times) PLEAT_PRAGMA(unroll times)
 
@@ -15,6 +16,11 @@ PLEAT_DEVICE unsigned popcount(std::uint32_t value) { return __popc(value); }
 PLEAT_DEVICE unsigned leading_zeros(std::uint32_t value) { return __clz(static_cast<int>(value)); }
 PLEAT_DEVICE unsigned trailing_zeros(std::uint32_t value) {
   return __clz(static_cast<int>(__brev(value)));
+}
+PLEAT_DEVICE std::uint32_t highest_bit(std::uint32_t value) {
+  std::uint32_t bit;
+  asm("bfind.u32 %0, %1;" : "=r"(bit) : "r"(value));
+  return bit;
 }
 PLEAT_DEVICE std::uint32_t pick_bytes(std::uint32_t low, std::uint32_t high,
                                       std::uint32_t selector) {
@@ -28,6 +34,9 @@ PLEAT_DEVICE std::uint32_t funnel_right_clamped(std::uint32_t low, std::uint32_t
                                                 std::uint32_t shift) {
   return __funnelshift_rc(low, high, shift);
 }
+PLEAT_DEVICE std::uint32_t funnel_left(std::uint32_t low, std::uint32_t high, std::uint32_t shift) {
+  return __funnelshift_l(low, high, shift);
+}
 PLEAT_DEVICE std::uint32_t dot_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t sum) {
   return __dp4a(a, b, sum);
 }
@@ -38,6 +47,9 @@ PLEAT_DEVICE std::uint32_t global_u32(const void* from) {
 PLEAT_DEVICE Words4 global_words4(const void* from) {
   const uint4 words = *static_cast<const uint4*>(from);
   return {{words.x, words.y, words.z, words.w}};
+}
+PLEAT_DEVICE void put_global_u8(void* to, std::uint32_t value) {
+  *static_cast<std::uint8_t*>(to) = static_cast<std::uint8_t>(value);
 }
 PLEAT_DEVICE void put_global_u32(void* to, std::uint32_t value) {
   *static_cast<std::uint32_t*>(to) = value;
@@ -53,8 +65,7 @@ class Warp {
  public:
   // `scratch` is this warp's part of the block's shared memory, aligned to 16.
   PLEAT_DEVICE explicit Warp(char* scratch)
-      : scratch_(static_cast<unsigned>(__cvta_generic_to_shared(scratch))),
-        lane_(threadIdx.x % kWarpLanes) {}
+      : scratch_(hold_address(scratch)), lane_(threadIdx.x % kWarpLanes) {}
 
   PLEAT_DEVICE unsigned lane() const { return lane_; }
 
@@ -129,6 +140,9 @@ class Warp {
   PLEAT_DEVICE void or_u32(std::uint32_t at, std::uint32_t value) {
     atomicOr(as<std::uint32_t>(at), value);
   }
+  PLEAT_DEVICE void max_u32(std::uint32_t at, std::uint32_t value) {
+    atomicMax(as<std::uint32_t>(at), value);
+  }
 
   // For tools/gpu-instructions: an instruction that marks each copy of a phase.
   PLEAT_DEVICE void count(unsigned /*phase*/) {
@@ -139,6 +153,12 @@ class Warp {
 
  private:
   static constexpr std::uint32_t kAll = 0xFFFFFFFF;
+
+  // The same address, by a shuffle: where the compiler sees what it is made from, it makes it anew
+  // in each loop, of three instructions where blocks have clusters.
+  PLEAT_DEVICE static unsigned hold_address(char* scratch) {
+    return __shfl_sync(kAll, static_cast<unsigned>(__cvta_generic_to_shared(scratch)), 0);
+  }
 
   template <typename T>
   PLEAT_DEVICE T* as(std::uint32_t at) {

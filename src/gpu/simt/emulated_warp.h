@@ -9,6 +9,8 @@
 #include "gpu/simt/simt.h"
 
 #define PLEAT_DEVICE inline
+// A constant in the GPU's own memory, which lanes may read at any place.
+#define PLEAT_TABLE inline constexpr
 #define PLEAT_UNROLL(times)
 
 namespace pleat::gpu {
@@ -23,6 +25,9 @@ inline unsigned leading_zeros(std::uint32_t value) {
 inline unsigned trailing_zeros(std::uint32_t value) {
   return static_cast<unsigned>(std::countr_zero(value));
 }
+
+// The highest bit that is set: 0xFFFFFFFF of 0.
+inline std::uint32_t highest_bit(std::uint32_t value) { return 31 - leading_zeros(value); }
 
 // Four of eight bytes, those of `low` being 0 to 3: nibble i of the selector says which one byte i
 // of the result is. A nibble of 8 or more yields copies of the sign bit of byte nibble - 8.
@@ -45,6 +50,11 @@ inline std::uint32_t funnel_right(std::uint32_t low, std::uint32_t high, std::ui
 inline std::uint32_t funnel_right_clamped(std::uint32_t low, std::uint32_t high,
                                           std::uint32_t shift) {
   return shift >= 32 ? high : funnel_right(low, high, shift);
+}
+
+// The high word of high:low shifted left by shift modulo 32.
+inline std::uint32_t funnel_left(std::uint32_t low, std::uint32_t high, std::uint32_t shift) {
+  return static_cast<std::uint32_t>((std::uint64_t{high} << 32 | low) << (shift & 31) >> 32);
 }
 
 // sum + the products of the four bytes of each, without signs.
@@ -77,6 +87,9 @@ void emulated_store(void* to, const T& value) {
 }
 inline std::uint32_t global_u32(const void* from) { return emulated_load<std::uint32_t>(from); }
 inline Words4 global_words4(const void* from) { return emulated_load<Words4>(from); }
+inline void put_global_u8(void* to, std::uint32_t value) {
+  emulated_store(to, static_cast<std::uint8_t>(value));
+}
 inline void put_global_u32(void* to, std::uint32_t value) { emulated_store(to, value); }
 inline void put_global_u64(void* to, std::uint32_t low, std::uint32_t high) {
   emulated_store(to, low | std::uint64_t{high} << 32);
@@ -141,6 +154,8 @@ class Warp {
   void put_words4(std::uint32_t at, const Words4& words);
   // Sets bits of a word; lanes may do so to one word at once.
   void or_u32(std::uint32_t at, std::uint32_t value);
+  // Keeps the larger value of a word; the same.
+  void max_u32(std::uint32_t at, std::uint32_t value);
 
   // Says that a part of the kernel runs once more; the emulator counts how often a warp runs it:
   // where lanes differ, as often as the lane that runs it most between two collectives. Nothing on

@@ -92,7 +92,8 @@ struct Access {
 struct Touched {
   static constexpr std::uint8_t kNobody = 0xFF;
   static constexpr std::uint8_t kSeveral = 0xFE;
-  static constexpr std::uint8_t kAtomic = 0xFD;
+  static constexpr std::uint8_t kAtomicOr = 0xFD;
+  static constexpr std::uint8_t kAtomicMax = 0xFC;
   std::uint32_t epoch = 0;
   std::uint8_t writer = kNobody;
   std::uint8_t reader = kNobody;
@@ -269,7 +270,9 @@ struct Emulator::State {
     emulated_fault(("lane " + std::to_string(number) + " " + what).c_str());
   }
 
-  void touch(unsigned number, std::uint32_t at, std::uint32_t bytes, bool write, bool atomic) {
+  // `self` is the lane, or what atomic access it is: those of one kind do not disturb each other.
+  void touch(unsigned number, std::uint32_t at, std::uint32_t bytes, bool write,
+             std::uint8_t self) {
     if (at % bytes != 0) fail(number, "accesses scratch memory that is not aligned to its size");
     if (at > scratch.size() || bytes > scratch.size() - at) {
       fail(number, "accesses byte " + std::to_string(at) + ", which is outside the scratch memory");
@@ -279,7 +282,6 @@ struct Emulator::State {
     for (std::uint32_t i = at; i < at + bytes; ++i) {
       Touched& byte = touched[i];
       if (byte.epoch != epoch) byte = {.epoch = epoch};
-      const std::uint8_t self = atomic ? Touched::kAtomic : static_cast<std::uint8_t>(number);
       const bool others_wrote = byte.writer != Touched::kNobody && byte.writer != self;
       const bool others_read = byte.reader != Touched::kNobody && byte.reader != number;
       if (others_wrote || (write && others_read)) {
@@ -299,15 +301,24 @@ struct Emulator::State {
 
   template <typename T>
   T read(unsigned number, std::uint32_t at) {
-    touch(number, at, sizeof(T), false, false);
+    touch(number, at, sizeof(T), false, static_cast<std::uint8_t>(number));
     T value;
     std::memcpy(&value, &scratch[at], sizeof(T));
     return value;
   }
   template <typename T>
   void write(unsigned number, std::uint32_t at, const T& value) {
-    touch(number, at, sizeof(T), true, false);
+    touch(number, at, sizeof(T), true, static_cast<std::uint8_t>(number));
     std::memcpy(&scratch[at], &value, sizeof(T));
+  }
+
+  template <typename Change>
+  void change(unsigned number, std::uint32_t at, std::uint8_t kind, const Change& change) {
+    touch(number, at, 4, true, kind);
+    std::uint32_t word;
+    std::memcpy(&word, &scratch[at], 4);
+    word = change(word);
+    std::memcpy(&scratch[at], &word, 4);
   }
 
   // What the lanes did since the last collective. Their accesses are taken in order: the first of
@@ -516,12 +527,12 @@ void Warp::put_words4(std::uint32_t at, const Words4& words) {
   emulator_->state_->write(lane_, at, words);
 }
 void Warp::or_u32(std::uint32_t at, std::uint32_t value) {
-  Emulator::State& state = *emulator_->state_;
-  state.touch(lane_, at, 4, true, true);
-  std::uint32_t word;
-  std::memcpy(&word, &state.scratch[at], 4);
-  word |= value;
-  std::memcpy(&state.scratch[at], &word, 4);
+  emulator_->state_->change(lane_, at, Touched::kAtomicOr,
+                            [=](std::uint32_t word) { return word | value; });
+}
+void Warp::max_u32(std::uint32_t at, std::uint32_t value) {
+  emulator_->state_->change(lane_, at, Touched::kAtomicMax,
+                            [=](std::uint32_t word) { return std::max(word, value); });
 }
 
 void Warp::count(unsigned phase) {

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* libpleat-gpu: batches of pages of memory, compressed and decompressed by a GPU.
+ *
+ * An optional library, which needs NVIDIA's driver at run time and nothing of CUDA besides. Blocks
+ * are those of libpleat's codecs "line" and "lz4": each reads what the other writes. A page is 4096
+ * bytes. Functions return 0 or a negative errno value; where it is -EIO, -ENODEV or -ENOMEM,
+ * pleat_gpu_error() says what the driver said.
+ *
+ * A pleat_gpu is used by one thread at a time. After pleat_gpu_open() no call allocates memory, in
+ * the machine's memory or in the GPU's.
+ */
+#ifndef PLEAT_PLEAT_GPU_H
+#define PLEAT_PLEAT_GPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PLEAT_GPU_API __attribute__((visibility("default")))
+#else
+#define PLEAT_GPU_API
+#endif
+
+typedef struct pleat_gpu pleat_gpu;
+
+/* What a page's block is. */
+#define PLEAT_GPU_BLOCK 0 /* a block of the codec */
+#define PLEAT_GPU_SAME 1  /* an 8-byte word that the page consists of */
+#define PLEAT_GPU_RAW 2   /* nothing: the page does not fit in the capacity, keep it as it is */
+
+/* What decompressing a page came to. */
+#define PLEAT_GPU_OK 0
+#define PLEAT_GPU_CORRUPT 1   /* no block of one page; the page's bytes are unspecified */
+#define PLEAT_GPU_TOO_LARGE 2 /* a block of over 4096 bytes, which only the CPU decodes */
+#define PLEAT_GPU_NO_BLOCK 3  /* its kind is PLEAT_GPU_RAW or unknown; the page is not written */
+
+struct pleat_gpu_options {
+  size_t size;       /* sizeof(struct pleat_gpu_options) */
+  const char* codec; /* "line" or "lz4" */
+  uint32_t device;   /* the driver's number of the GPU */
+  uint32_t pages;    /* that are worked on at once, 1 to 1048576; larger batches are cut */
+  uint32_t capacity; /* bytes of a block at most, a multiple of 16 up to 4096; 0 means 3072 */
+};
+
+/* The compressed side of a batch. Page i's block begins at blocks + 16 * offsets[i] and has
+ * sizes[i] bytes; what is behind it up to the next multiple of 16 is part of `blocks` too, and
+ * unspecified. */
+struct pleat_gpu_blocks {
+  void* blocks;      /* aligned to 16 */
+  size_t bytes;      /* of blocks, a multiple of 16 */
+  uint32_t* offsets; /* in units of 16 bytes */
+  uint32_t* sizes;
+  uint8_t* kinds;
+};
+
+struct pleat_gpu_info {
+  size_t size; /* sizeof(struct pleat_gpu_info), set by the caller */
+  char name[128];
+  uint32_t compute_major;
+  uint32_t compute_minor;
+  uint32_t multiprocessors;
+  uint64_t memory_bytes;
+  uint32_t driver_version; /* of CUDA that the driver knows: 13000 for 13.0 */
+  uint32_t emulated;       /* 1: a CPU stands in for the GPU, so that no time means anything */
+};
+
+/* Opens a GPU and allocates what its calls need: about pages * (capacity + 4096 * 2) bytes there.
+ *
+ * -EINVAL: an option is out of range; -ENODEV: no driver, too old a driver, or no such device;
+ * -ENOMEM. Stores null in *out then, and in *error, which may be null, a text that is not freed. */
+PLEAT_GPU_API int pleat_gpu_open(const struct pleat_gpu_options* options, pleat_gpu** out,
+                                 const char** error);
+PLEAT_GPU_API void pleat_gpu_close(pleat_gpu* gpu);
+
+/* What the driver said of the last call that failed; "" where none has. */
+PLEAT_GPU_API const char* pleat_gpu_error(const pleat_gpu* gpu);
+
+PLEAT_GPU_API int pleat_gpu_get_info(const pleat_gpu* gpu, struct pleat_gpu_info* info);
+
+/* Memory of the machine that the GPU reaches at the link's full speed; null where there is none. */
+PLEAT_GPU_API void* pleat_gpu_host_alloc(pleat_gpu* gpu, size_t bytes);
+PLEAT_GPU_API void pleat_gpu_host_free(pleat_gpu* gpu, void* memory);
+/* Memory of the GPU. */
+PLEAT_GPU_API void* pleat_gpu_device_alloc(pleat_gpu* gpu, size_t bytes);
+PLEAT_GPU_API void pleat_gpu_device_free(pleat_gpu* gpu, void* memory);
+
+/* Device to device: all pointers, those in *blocks too, are to memory of the GPU. The work is put
+ * into the caller's stream (a cudaStream_t; null is the default one), and the call returns before
+ * it is done: the caller waits for the stream. A pleat_gpu's calls go into one stream after the
+ * other, never into two at once.
+ *
+ * compress: blocks->bytes is at least count * capacity, the worst case. *used, in the GPU's memory,
+ * becomes the number of 16-byte units that were used; same pages give the same bytes.
+ * decompress: statuses has PLEAT_GPU_OK or why not, for each page; one bad block harms no other
+ * page.
+ *
+ * -EINVAL: a null pointer, bytes that are too few, or blocks or pages that are not aligned to 16.
+ */
+PLEAT_GPU_API int pleat_gpu_compress(pleat_gpu* gpu, void* stream, uint32_t count,
+                                     const void* pages, const struct pleat_gpu_blocks* blocks,
+                                     uint32_t* used);
+PLEAT_GPU_API int pleat_gpu_decompress(pleat_gpu* gpu, void* stream, uint32_t count,
+                                       const struct pleat_gpu_blocks* blocks, void* pages,
+                                       uint8_t* statuses);
+
+/* Host to host: all pointers are to the machine's memory, and the call returns when the work is
+ * done. Pages cross the link in parts, while others are worked on; blocks cross it packed. Memory
+ * of pleat_gpu_host_alloc() is copied at the link's speed, other memory slower. */
+PLEAT_GPU_API int pleat_gpu_compress_host(pleat_gpu* gpu, uint32_t count, const void* pages,
+                                          const struct pleat_gpu_blocks* blocks, uint32_t* used);
+PLEAT_GPU_API int pleat_gpu_decompress_host(pleat_gpu* gpu, uint32_t count,
+                                            const struct pleat_gpu_blocks* blocks, void* pages,
+                                            uint8_t* statuses);
+
+/* Host to device: blocks in the machine's memory become pages in the GPU's, in the caller's stream.
+ * The blocks may be changed once the stream has come to the end of this call. */
+PLEAT_GPU_API int pleat_gpu_decompress_to_device(pleat_gpu* gpu, void* stream, uint32_t count,
+                                                 const struct pleat_gpu_blocks* blocks, void* pages,
+                                                 uint8_t* statuses);
+
+struct pleat_gpu_rates {
+  size_t size; /* sizeof(struct pleat_gpu_rates), set by the caller */
+  /* 1e9 bytes of pages a second, medians over the repeats. */
+  double to_device;   /* the link, from memory of pleat_gpu_host_alloc() */
+  double from_device; /* and back */
+  double compress;    /* device to device, packing included */
+  double decompress;
+  double compress_host; /* host to host */
+  double decompress_host;
+  double latency_us; /* of a host to host call of one page, the slower direction */
+  double ratio;      /* bytes of the pages for each byte of blocks; pages without one count whole */
+  uint32_t raw;      /* pages without a block */
+  uint32_t same;     /* pages that consist of one word */
+};
+
+/* Measures on pages in the machine's memory, `repeats` times each, by the GPU's own clock where all
+ * is in its memory. Every page is decompressed and compared: -EBADMSG where one is not what it was.
+ * Allocates: about count * (4096 + capacity) bytes on both sides. */
+PLEAT_GPU_API int pleat_gpu_measure(pleat_gpu* gpu, uint32_t count, const void* pages,
+                                    uint32_t repeats, struct pleat_gpu_rates* rates);
+
+/* What a policy that chooses codecs wants to know of a page. */
+struct pleat_gpu_page_features {
+  uint16_t look;             /* 0: words of memory; 1: text, pixels and the like; 2: noise */
+  uint16_t zero_bytes;       /* of 4096 */
+  uint16_t zero_words;       /* words of 8 bytes, of 512 */
+  uint16_t repeated_words;   /* words equal to the one 64 bytes before, of 504 */
+  uint16_t high_nibbles[16]; /* bytes by their 4 high bits, of 4096 */
+};
+
+/* Device to device, in the caller's stream; features are aligned to 8. */
+PLEAT_GPU_API int pleat_gpu_features(pleat_gpu* gpu, void* stream, uint32_t count,
+                                     const void* pages, struct pleat_gpu_page_features* features);
+
+/* Waits until a stream has done all that was put into it: -EIO where some of it failed. */
+PLEAT_GPU_API int pleat_gpu_wait(pleat_gpu* gpu, void* stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

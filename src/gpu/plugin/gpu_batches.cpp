@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "gpu/plugin/gpu_batches.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+
+namespace pleat::gpu {
+namespace {
+
+// CUDA's numbers (cudaErrorInsufficientDriver, cudaErrorNoDevice, cudaErrorMemoryAllocation).
+constexpr int kNoDriver = 35;
+constexpr int kNoDevice = 100;
+constexpr int kNoMemory = 2;
+
+template <typename T>
+int allocate_array(std::size_t count, T** out) {
+  void* memory = nullptr;
+  const int error = device::allocate(count * sizeof(T), &memory);
+  *out = static_cast<T*>(memory);
+  return error;
+}
+template <typename T>
+int allocate_host_array(std::size_t count, T** out) {
+  void* memory = nullptr;
+  const int error = device::allocate_host(count * sizeof(T), &memory);
+  *out = static_cast<T*>(memory);
+  return error;
+}
+
+template <typename T>
+int copy_array(T* to, const T* from, std::size_t count, device::Stream stream) {
+  return device::copy(to, from, count * sizeof(T), stream);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<GpuBatches>> GpuBatches::open(const GpuOptions& options) {
+  int count = 0;
+  const int error = device::count(&count);
+  if (error == kNoDriver) {
+    return Error{ENODEV,
+                 std::string("NVIDIA's driver is missing or too old: ") + device::text_of(error)};
+  }
+  if (error == kNoDevice || (error == 0 && count == 0)) {
+    return Error{ENODEV, "there is no GPU that CUDA can use"};
+  }
+  if (error != 0) return Error{ENODEV, device::text_of(error)};
+  if (options.device < 0 || options.device >= count) {
+    return Error{ENODEV, "there is no GPU " + std::to_string(options.device) + ", but " +
+                             std::to_string(count) + ", counted from 0"};
+  }
+  std::unique_ptr<GpuBatches> batches(new GpuBatches(options));
+  const int failed = batches->allocate();
+  if (failed == kNoMemory) {
+    return Error{ENOMEM, "the GPU has no memory for parts of " + std::to_string(options.pages) +
+                             " pages; ask for fewer"};
+  }
+  if (failed != 0) return Error{EIO, device::text_of(failed)};
+  return batches;
+}
+
+int GpuBatches::allocate() {
+  const std::size_t pages = options_.pages;
+  const std::size_t chunks = pages / kChunkPages + 1;
+  int error = device::select(options_.device);
+  if (error == 0) error = device::properties(options_.device, &properties_);
+  for (Part& part : parts_) {
+    const auto next = [&](int result) { return error != 0 ? error : error = result; };
+    if (next(0) != 0) break;
+    next(device::create_stream(&part.stream));
+    if (next(0) == 0) next(allocate_array(pages * kPageBytes, &part.pages));
+    if (next(0) == 0) next(allocate_array(pages * options_.capacity, &part.slots));
+    if (next(0) == 0) next(allocate_array(pages * kPageBytes, &part.blocks));
+    if (next(0) == 0) next(allocate_array(pages, &part.offsets));
+    if (next(0) == 0) next(allocate_array(pages, &part.sizes));
+    if (next(0) == 0) next(allocate_array(pages, &part.kinds));
+    if (next(0) == 0) next(allocate_array(pages, &part.statuses));
+    if (next(0) == 0) next(allocate_array(chunks, &part.chunks));
+    if (next(0) == 0) next(allocate_array(1, &part.used));
+    if (next(0) == 0) next(allocate_host_array(1, &part.host_used));
+    if (next(0) == 0) next(allocate_host_array(pages, &part.host_offsets));
+  }
+  return error;
+}
+
+GpuBatches::~GpuBatches() {
+  for (Part& part : parts_) {
+    if (part.stream != nullptr) {
+      (void)device::wait(part.stream);
+      device::destroy_stream(part.stream);
+    }
+    for (void* memory : {static_cast<void*>(part.pages), static_cast<void*>(part.slots),
+                         static_cast<void*>(part.blocks), static_cast<void*>(part.offsets),
+                         static_cast<void*>(part.sizes), static_cast<void*>(part.kinds),
+                         static_cast<void*>(part.statuses), static_cast<void*>(part.chunks),
+                         static_cast<void*>(part.used)}) {
+      device::release(memory);
+    }
+    device::release_host(part.host_used);
+    device::release_host(part.host_offsets);
+  }
+}
+
+int GpuBatches::fail(int error) {
+  if (error == 0) return 0;
+  error_ = device::text_of(error);
+  return error == kNoMemory ? -ENOMEM : -EIO;
+}
+
+int GpuBatches::wait(device::Stream stream) { return fail(device::wait(stream)); }
+
+std::uint32_t GpuBatches::parts_of(std::uint32_t count) const {
+  return count / options_.pages + (count % options_.pages != 0 ? 1 : 0);
+}
+
+GpuBatches::Part& GpuBatches::take_part(std::uint32_t number, std::uint32_t count) {
+  Part& part = parts_[number % kParts];
+  part.first = number * options_.pages;
+  part.count = std::min(options_.pages, count - part.first);
+  return part;
+}
+
+int GpuBatches::wait_for_all() {
+  int result = 0;
+  for (Part& part : parts_) {
+    const int waited = wait(part.stream);
+    if (result == 0) result = waited;
+    part.count = 0;
+  }
+  return result;
+}
+
+int GpuBatches::compress(device::Stream stream, std::uint32_t count, const std::byte* pages,
+                         const Blocks& blocks, std::uint32_t* used) {
+  Part& part = parts_[0];
+  int result = fail(device::clear(used, sizeof(*used), stream));
+  const std::uint32_t parts = parts_of(count);
+  for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
+    const std::uint32_t first = i * options_.pages;
+    const std::uint32_t now = std::min(options_.pages, count - first);
+    result = fail(device::compress(options_.format,
+                                   {.pages = pages + std::size_t{kPageBytes} * first,
+                                    .slots = part.slots,
+                                    .capacity = options_.capacity,
+                                    .sizes = blocks.sizes + first,
+                                    .kinds = blocks.kinds + first,
+                                    .count = now},
+                                   stream));
+    if (result != 0) break;
+    result = fail(device::pack({.slots = part.slots,
+                                .capacity = options_.capacity,
+                                .sizes = blocks.sizes + first,
+                                .chunks = part.chunks,
+                                .offsets = blocks.offsets + first,
+                                .blocks = blocks.blocks,
+                                .used = used,
+                                .count = now},
+                               stream));
+  }
+  return result;
+}
+
+int GpuBatches::decompress(device::Stream stream, std::uint32_t count, const Blocks& blocks,
+                           std::byte* pages, PageStatus* statuses) {
+  return fail(device::decompress(
+      options_.format,
+      {.blocks = blocks.blocks,
+       .first = 0,
+       .units = static_cast<std::uint32_t>(std::min<std::size_t>(
+           blocks.bytes / kUnitBytes, std::numeric_limits<std::uint32_t>::max())),
+       .offsets = blocks.offsets,
+       .sizes = blocks.sizes,
+       .kinds = blocks.kinds,
+       .pages = pages,
+       .statuses = statuses,
+       .count = count},
+      stream));
+}
+
+int GpuBatches::features(device::Stream stream, std::uint32_t count, const std::byte* pages,
+                         PageFeatures* features) {
+  return fail(device::features({.pages = pages, .features = features, .count = count}, stream));
+}
+
+// Pages go there and become blocks, and how long these are comes back.
+int GpuBatches::start_compress(Part& part, const std::byte* pages) {
+  int error = device::copy(part.pages, pages + std::size_t{kPageBytes} * part.first,
+                           std::size_t{kPageBytes} * part.count, part.stream);
+  if (error == 0) error = device::clear(part.used, sizeof(*part.used), part.stream);
+  if (error == 0) {
+    error = device::compress(options_.format,
+                             {.pages = part.pages,
+                              .slots = part.slots,
+                              .capacity = options_.capacity,
+                              .sizes = part.sizes,
+                              .kinds = part.kinds,
+                              .count = part.count},
+                             part.stream);
+  }
+  if (error == 0) {
+    error = device::pack({.slots = part.slots,
+                          .capacity = options_.capacity,
+                          .sizes = part.sizes,
+                          .chunks = part.chunks,
+                          .offsets = part.offsets,
+                          .blocks = part.blocks,
+                          .used = part.used,
+                          .count = part.count},
+                         part.stream);
+  }
+  if (error == 0) error = copy_array(part.host_used, part.used, 1, part.stream);
+  return fail(error);
+}
+
+// The blocks come back, behind those of the parts before.
+int GpuBatches::fetch_blocks(Part& part, const Blocks& blocks, std::uint32_t* used) {
+  const int waited = wait(part.stream);
+  if (waited != 0) return waited;
+  part.base = *used;
+  *used += *part.host_used;
+  int error = copy_array(blocks.blocks + std::size_t{kUnitBytes} * part.base, part.blocks,
+                         std::size_t{kUnitBytes} * *part.host_used, part.stream);
+  if (error == 0) {
+    error = copy_array(blocks.offsets + part.first, part.offsets, part.count, part.stream);
+  }
+  if (error == 0)
+    error = copy_array(blocks.sizes + part.first, part.sizes, part.count, part.stream);
+  if (error == 0)
+    error = copy_array(blocks.kinds + part.first, part.kinds, part.count, part.stream);
+  return fail(error);
+}
+
+// The part's offsets count from its own first block until all of it has come back.
+int GpuBatches::settle_offsets(Part& part, const Blocks& blocks) {
+  if (part.count == 0) return 0;
+  const int waited = wait(part.stream);
+  if (waited != 0) return waited;
+  for (std::uint32_t page = part.first; page < part.first + part.count; ++page) {
+    blocks.offsets[page] += part.base;
+  }
+  part.count = 0;
+  return 0;
+}
+
+int GpuBatches::compress_host(std::uint32_t count, const std::byte* pages, const Blocks& blocks,
+                              std::uint32_t* used) {
+  *used = 0;
+  int result = 0;
+  Part* before = nullptr;
+  const std::uint32_t parts = parts_of(count);
+  for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
+    result = settle_offsets(parts_[i % kParts], blocks);
+    if (result != 0) break;
+    Part& part = take_part(i, count);
+    result = start_compress(part, pages);
+    if (result == 0 && before != nullptr) result = fetch_blocks(*before, blocks, used);
+    before = &part;
+  }
+  if (result == 0 && before != nullptr) result = fetch_blocks(*before, blocks, used);
+  for (Part& part : parts_) {
+    if (result == 0) result = settle_offsets(part, blocks);
+  }
+  const int waited = wait_for_all();
+  return result != 0 ? result : waited;
+}
+
+// A part's blocks go there: the range that holds them, where that is no more than the part has room
+// for, else one by one.
+int GpuBatches::send_blocks(Part& part, device::Stream stream, const Blocks& blocks,
+                            DecompressBatch* batch) {
+  const std::size_t units = blocks.bytes / kUnitBytes;
+  // What cannot be read, or what no kernel decodes, stays here; the kernel tells why.
+  const auto is_sent = [&](std::uint32_t page) {
+    return blocks.kinds[page] != BlockKind::kRaw && blocks.sizes[page] <= kPageBytes &&
+           blocks.offsets[page] <= units &&
+           units_of(blocks.sizes[page]) <= units - blocks.offsets[page];
+  };
+  std::size_t begin = units;
+  std::size_t end = 0;
+  for (std::uint32_t page = part.first; page < part.first + part.count; ++page) {
+    if (!is_sent(page)) continue;
+    begin = std::min<std::size_t>(begin, blocks.offsets[page]);
+    end = std::max<std::size_t>(end, blocks.offsets[page] + units_of(blocks.sizes[page]));
+  }
+  const std::uint32_t* offsets = blocks.offsets + part.first;
+  int error = 0;
+  if (end > begin && end - begin <= std::size_t{kPageBytes} / kUnitBytes * options_.pages) {
+    error = copy_array(part.blocks, blocks.blocks + kUnitBytes * begin, kUnitBytes * (end - begin),
+                       stream);
+    batch->first = static_cast<std::uint32_t>(begin);
+    batch->units = static_cast<std::uint32_t>(end - begin);
+  } else {
+    std::uint32_t used = 0;
+    for (std::uint32_t i = 0; i < part.count && error == 0; ++i) {
+      const std::uint32_t page = part.first + i;
+      part.host_offsets[i] = used;
+      if (!is_sent(page)) {
+        part.host_offsets[i] = std::numeric_limits<std::uint32_t>::max();
+        continue;
+      }
+      const std::uint32_t needs = units_of(blocks.sizes[page]);
+      error = copy_array(part.blocks + std::size_t{kUnitBytes} * used,
+                         blocks.blocks + std::size_t{kUnitBytes} * blocks.offsets[page],
+                         std::size_t{kUnitBytes} * needs, stream);
+      used += needs;
+    }
+    offsets = part.host_offsets;
+    batch->first = 0;
+    batch->units = used;
+  }
+  if (error == 0) error = copy_array(part.offsets, offsets, part.count, stream);
+  if (error == 0) error = copy_array(part.sizes, blocks.sizes + part.first, part.count, stream);
+  if (error == 0) error = copy_array(part.kinds, blocks.kinds + part.first, part.count, stream);
+  batch->blocks = part.blocks;
+  batch->offsets = part.offsets;
+  batch->sizes = part.sizes;
+  batch->kinds = part.kinds;
+  batch->count = part.count;
+  return fail(error);
+}
+
+int GpuBatches::decompress_host(std::uint32_t count, const Blocks& blocks, std::byte* pages,
+                                PageStatus* statuses) {
+  int result = 0;
+  const std::uint32_t parts = parts_of(count);
+  for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
+    Part& part = take_part(i, count);
+    // Its host_offsets are those of the part before until they have crossed the link.
+    result = wait(part.stream);
+    if (result != 0) break;
+    DecompressBatch batch = {};
+    result = send_blocks(part, part.stream, blocks, &batch);
+    if (result != 0) break;
+    batch.pages = part.pages;
+    batch.statuses = part.statuses;
+    int error = device::decompress(options_.format, batch, part.stream);
+    if (error == 0) {
+      error = copy_array(pages + std::size_t{kPageBytes} * part.first, part.pages,
+                         std::size_t{kPageBytes} * part.count, part.stream);
+    }
+    if (error == 0) {
+      error = copy_array(statuses + part.first, part.statuses, part.count, part.stream);
+    }
+    result = fail(error);
+  }
+  const int waited = wait_for_all();
+  return result != 0 ? result : waited;
+}
+
+int GpuBatches::decompress_to_device(device::Stream stream, std::uint32_t count,
+                                     const Blocks& blocks, std::byte* pages, PageStatus* statuses) {
+  int result = 0;
+  const std::uint32_t parts = parts_of(count);
+  for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
+    Part& part = take_part(i, count);
+    // Also the call before may still use the first parts.
+    if (i % kParts == 0) result = wait(stream);
+    if (result != 0) break;
+    DecompressBatch batch = {};
+    result = send_blocks(part, stream, blocks, &batch);
+    if (result != 0) break;
+    batch.pages = pages + std::size_t{kPageBytes} * part.first;
+    batch.statuses = statuses + part.first;
+    result = fail(device::decompress(options_.format, batch, stream));
+  }
+  return result;
+}
+
+}  // namespace pleat::gpu

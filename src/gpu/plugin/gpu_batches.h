@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Batches of any size on one GPU, cut into parts that its working memory holds. What the C API
+// does, behind its checks.
+//
+// Pages that come from the machine's memory cross the link in parts, each with a stream of its own:
+// while one part is worked on, the next is on its way there and the one before on its way back.
+// Thread safety: one thread at a time. Nothing is allocated after open().
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "gpu/plugin/gpu_device.h"
+
+namespace pleat::gpu {
+
+struct GpuOptions {
+  Format format = Format::kLine;
+  int device = 0;
+  std::uint32_t pages = 16384;    // of a part
+  std::uint32_t capacity = 3072;  // bytes of a block at most
+};
+
+// The compressed side of a batch; in the GPU's memory or in the machine's.
+struct Blocks {
+  std::byte* blocks;
+  std::size_t bytes;
+  std::uint32_t* offsets;
+  std::uint32_t* sizes;
+  BlockKind* kinds;
+};
+
+class GpuBatches {
+ public:
+  // ENODEV, ENOMEM or EIO, with a text that says what to do.
+  static Result<std::unique_ptr<GpuBatches>> open(const GpuOptions& options);
+  ~GpuBatches();
+  GpuBatches(const GpuBatches&) = delete;
+  GpuBatches& operator=(const GpuBatches&) = delete;
+
+  const GpuOptions& options() const { return options_; }
+  const device::Properties& properties() const { return properties_; }
+  const std::string& error() const { return error_; }
+
+  // All return 0 or fail()'s value, whose reason is error() then. Device to device, in the caller's
+  // stream.
+  int compress(device::Stream stream, std::uint32_t count, const std::byte* pages,
+               const Blocks& blocks, std::uint32_t* used);
+  int decompress(device::Stream stream, std::uint32_t count, const Blocks& blocks, std::byte* pages,
+                 PageStatus* statuses);
+  // Host to host, done on return.
+  int compress_host(std::uint32_t count, const std::byte* pages, const Blocks& blocks,
+                    std::uint32_t* used);
+  int decompress_host(std::uint32_t count, const Blocks& blocks, std::byte* pages,
+                      PageStatus* statuses);
+  // Host to device, in the caller's stream; waits for that first where a call before used the
+  // parts.
+  int decompress_to_device(device::Stream stream, std::uint32_t count, const Blocks& blocks,
+                           std::byte* pages, PageStatus* statuses);
+  // Device to device.
+  int features(device::Stream stream, std::uint32_t count, const std::byte* pages,
+               PageFeatures* features);
+  int wait(device::Stream stream);
+  // Keeps the text of a driver's error; -EIO, -ENOMEM where that was it, 0 for 0.
+  int fail(int error);
+
+ private:
+  static constexpr unsigned kParts = 3;
+
+  struct Part {
+    device::Stream stream = nullptr;
+    std::byte* pages = nullptr;  // these in the GPU's memory
+    std::byte* slots = nullptr;
+    std::byte* blocks = nullptr;
+    std::uint32_t* offsets = nullptr;
+    std::uint32_t* sizes = nullptr;
+    BlockKind* kinds = nullptr;
+    PageStatus* statuses = nullptr;
+    std::uint32_t* chunks = nullptr;
+    std::uint32_t* used = nullptr;
+    // In the machine's memory, which the GPU copies from and to by itself.
+    std::uint32_t* host_used = nullptr;
+    std::uint32_t* host_offsets = nullptr;
+    // What is on its way: pages [first, first + count) of the batch, and in compression where its
+    // blocks begin.
+    std::uint32_t first = 0;
+    std::uint32_t count = 0;
+    std::uint32_t base = 0;
+  };
+
+  explicit GpuBatches(const GpuOptions& options) : options_(options) {}
+  int allocate();
+  int wait_for_all();
+  // A batch is cut into this many parts; the pages of one of them.
+  std::uint32_t parts_of(std::uint32_t count) const;
+  Part& take_part(std::uint32_t number, std::uint32_t count);
+
+  int start_compress(Part& part, const std::byte* pages);
+  int fetch_blocks(Part& part, const Blocks& blocks, std::uint32_t* used);
+  int settle_offsets(Part& part, const Blocks& blocks);
+  int send_blocks(Part& part, device::Stream stream, const Blocks& blocks, DecompressBatch* batch);
+
+  GpuOptions options_;
+  device::Properties properties_ = {};
+  std::string error_;
+  std::array<Part, kParts> parts_;
+};
+
+}  // namespace pleat::gpu
