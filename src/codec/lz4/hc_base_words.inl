@@ -2,13 +2,16 @@
 // The parts of the codec lz4hc that tiers with vectors have in another form (hc_base_avx2.inl), by
 // words. Both forms give the same results.
 
-// How many bytes at the positions `at` and `from`, which lies before it, are equal, up to
-// where matches end; the first four are.
-PLEAT_INLINE unsigned lz4hc_ahead(const std::byte* page, unsigned at, unsigned from,
-                                  const Lz4HcPart& part) noexcept {
-  const std::size_t more =
-      lz4_match_length(page + at + kMinMatch, page + from + kMinMatch, page + part.match_end);
-  return static_cast<unsigned>(kMinMatch + more);
+// Looks at the candidates.
+PLEAT_INLINE void lz4hc_look(const std::byte* page, const std::int16_t* previous,
+                             const Lz4HcPlace& place, unsigned work_most,
+                             Lz4HcFound& found) noexcept {
+  lz4hc_look_each(page, previous, place, previous[place.at], work_most, found);
+}
+
+PLEAT_INLINE unsigned lz4hc_behind_soon(const std::byte* page, unsigned at, unsigned from,
+                                        unsigned most) noexcept {
+  return lz4hc_behind(page, at, from, most);
 }
 
 // The signs of four numbers of 16 bits, a bit each.

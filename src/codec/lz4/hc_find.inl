@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The matches of a page that its cheapest parse may use, included by isa/*.cpp behind block.inl.
+// The matches of a page that its cheapest parse may use, included by isa/*.cpp behind
+// hc_candidate.inl and the tier's hc_base_*.inl.
 //
 // The format has one price for all offsets, so of all matches that start at a position only the
 // longest matters (it may be shortened). Within a match, the longest one of the next position is
@@ -66,110 +67,6 @@ PLEAT_INLINE unsigned lz4hc_next(const Lz4HcBlockWorkspace<kPages>& workspace,
   return word * 64 + static_cast<unsigned>(std::countr_zero(workspace.linked[word]));
 }
 
-// How many bytes before the positions `at` and `from` are equal, up to `most`.
-PLEAT_INLINE unsigned lz4hc_behind(const std::byte* page, unsigned at, unsigned from,
-                                   unsigned most) noexcept {
-  most = std::min(most, from);
-  unsigned count = 0;
-  while (from - count >= 8) {
-    const std::uint64_t difference =
-        load_u64(page + at - count - 8) ^ load_u64(page + from - count - 8);
-    if (difference != 0) {
-      return std::min(most, count + static_cast<unsigned>(std::countl_zero(difference)) / 8);
-    }
-    count += 8;
-    if (count >= most) return most;
-  }
-  while (count < most && page[at - count - 1] == page[from - count - 1]) ++count;
-  return count;
-}
-
-// Four starts are kept apart where a match reaches back. A match that starts later than three bytes
-// behind the start of another, which ends earlier, is worth no more than its part behind that end:
-// it would save no literal.
-constexpr unsigned kEarlierStarts = 4;
-
-// What is known of the matches over one position.
-struct Lz4HcFound {
-  unsigned length = kMinMatch - 1;  // of the longest that starts here or before
-  unsigned from = 0;
-  // The longest that start the given number of bytes behind the first start that matters: its
-  // length from the position on, times 65536, and where it is from.
-  std::uint32_t earlier[kEarlierStarts] = {};
-  bool reaches_back = false;
-};
-
-// Looks at the candidates for the position `at`. Positions up to `back` before it may start a match
-// too. Returns the work done.
-template <unsigned kPages>
-PLEAT_INLINE unsigned lz4hc_look(const std::byte* page,
-                                 const Lz4HcBlockWorkspace<kPages>& workspace,
-                                 const Lz4HcPart& part, unsigned at, unsigned back,
-                                 unsigned work_most, Lz4HcFound& found) noexcept {
-  const std::uint32_t bytes = load_u32(page + at);
-  // In a run, what a candidate's run is longer or shorter by matters: they are aligned by their
-  // ends. The run itself is a match of offset 1.
-  int shift = 0;
-  if (bytes == std::rotl(bytes, 8)) [[unlikely]] {
-    const std::byte* const behind = page + at + kMinMatch;
-    shift = static_cast<int>(lz4_match_length(behind, behind - 1, page + part.match_end));
-    if (at > 0 && page[at - 1] == page[at]) {
-      found.length = static_cast<unsigned>(shift) + kMinMatch;
-      found.from = at - 1;
-    }
-  }
-  // The first start from which a match counts as reaching back, and the eight bytes there, or those
-  // up to the four at `at`.
-  const unsigned distance = back > kEarlierStarts ? back + 1 - kEarlierStarts : back != 0;
-  const unsigned may_be_earlier = distance != 0;
-  const std::uint64_t first_bytes = load_u64(page + at - distance);
-  const std::uint64_t first_mask =
-      distance >= 4 ? ~std::uint64_t{0} : (std::uint64_t{1} << 8 * (distance + 4)) - 1;
-  // The longest match from the earliest start: what is not longer is worth nothing beside it.
-  unsigned covered = kMinMatch - 1;
-  std::uint32_t covered_bytes = bytes;
-  std::uint32_t last_bytes = load_u32(page + at + found.length - 3);
-  unsigned work = 0;
-  for (int link = workspace.previous[at]; link >= shift && work < work_most;
-       link = workspace.previous[link]) {
-    ++work;
-    const auto from = static_cast<unsigned>(link - shift);
-    // Branches on each of these would be mispredicted; the one on all of them mostly is not taken.
-    const unsigned longer = load_u32(page + from + found.length - 3) == last_bytes;
-    const unsigned inside = from >= distance;
-    const unsigned first = inside != 0 ? from - distance : 0;
-    const unsigned begins = ((load_u64(page + first) ^ first_bytes) & first_mask) == 0;
-    const unsigned further = load_u32(page + from + covered - 3) == covered_bytes;
-    const unsigned earlier = begins & further & inside & may_be_earlier;
-    if ((longer | earlier) == 0) [[likely]]
-      continue;
-    if (load_u32(page + from) != bytes) [[unlikely]]
-      continue;
-    const unsigned length = lz4hc_ahead(page, at, from, part);
-    work += length / 32;
-    if (earlier != 0) {
-      const unsigned behind = lz4hc_behind(page, at, from, back);
-      work += behind / 32;
-      if (behind >= distance) {
-        std::uint32_t& longest = found.earlier[back - behind];
-        longest = std::max(longest, length << 16 | from);
-        found.reaches_back = true;
-        if (behind == back && length > covered) {
-          covered = length;
-          covered_bytes = load_u32(page + at + length - 3);
-        }
-      }
-    }
-    if (length > found.length) {
-      found.length = length;
-      found.from = from;
-      if (length > kLz4HcLongEnough) break;
-      last_bytes = load_u32(page + at + length - 3);
-    }
-  }
-  return work;
-}
-
 PLEAT_INLINE Lz4HcMatch lz4hc_match(const Lz4HcPart& part, unsigned start, unsigned end,
                                     unsigned offset) noexcept {
   return {static_cast<std::uint16_t>(start - part.begin),
@@ -189,24 +86,39 @@ PLEAT_INLINE void lz4hc_search(const std::byte* page, Lz4HcBlockWorkspace<kPages
     const unsigned back = at - before - 1;
     const unsigned work_most =
         std::min(kLz4HcWorkPerStart, kLz4HcWorkLeast + work_left / kLz4HcWorkShare);
+    Lz4HcPlace place{at, back, 0, part.match_end};
     Lz4HcFound found;
-    const unsigned work = lz4hc_look(page, workspace, part, at, back, work_most, found);
-    work_done += work;
-    work_left -= std::min(work, work_left);
+    if (const std::uint32_t bytes = load_u32(page + at); bytes == std::rotl(bytes, 8))
+        [[unlikely]] {
+      const std::byte* const second = page + at + kMinMatch;
+      place.shift =
+          static_cast<unsigned>(lz4_match_length(second, second - 1, page + part.match_end));
+      // The run itself is a match of offset 1.
+      if (at > 0 && page[at - 1] == page[at]) {
+        lz4hc_note(place, kMinMatch + place.shift, lz4hc_behind(page, at, at - 1, back),
+                   at - 1 + place.shift, found);
+      }
+    }
+    lz4hc_look(page, workspace.previous, place, work_most, found);
+    work_done += found.work;
+    work_left -= std::min(found.work, work_left);
     before = at;
     unsigned next = at + 1;
-    if (found.length >= kMinMatch) {
-      unsigned length = 0;
-      for (unsigned i = 0; found.reaches_back && i < kEarlierStarts; ++i) {
-        if (found.earlier[i] >> 16 <= length) continue;
-        length = found.earlier[i] >> 16;
-        *++last = lz4hc_match(part, at - back + i, at + length, at - (found.earlier[i] & 0xffff));
+    if (const unsigned longest = found.length(Lz4HcFound::kAll); longest >= kMinMatch) {
+      const auto offset = [&](std::uint32_t key) { return at + place.shift - (key & 0xffff); };
+      unsigned length = kMinMatch - 1;
+      for (unsigned i = 0; i < kEarlierStarts; ++i) {
+        const std::uint32_t key = found.longest[i];
+        last[1] = lz4hc_match(part, at - back + i, at + (key >> 16), offset(key));
+        last += key >> 16 > length;
+        length = std::max(length, key >> 16);
       }
-      if (found.length > length) {
-        const unsigned behind = lz4hc_behind(page, at, found.from, back);
-        *++last = lz4hc_match(part, at - behind, at + found.length, at - found.from);
+      if (longest > length) {
+        const unsigned from_offset = offset(found.longest[Lz4HcFound::kAll]);
+        const unsigned behind = lz4hc_behind_soon(page, at, at - from_offset, back);
+        *++last = lz4hc_match(part, at - behind, at + longest, from_offset);
       }
-      next = at + found.length - 3;
+      next = at + longest - 3;
     }
     at = lz4hc_next(workspace, next);
   }

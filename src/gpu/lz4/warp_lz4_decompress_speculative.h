@@ -38,6 +38,7 @@ enum Lz4SpeculativePhase : unsigned {
   kLz4Window = kLz4OwnPhases,
   kLz4LongWindow,
   kLz4Batch,
+  kLz4LongSequence,
   kLz4Steps,
   kLz4Step,
   kLz4StepChain,
@@ -50,16 +51,15 @@ inline constexpr std::uint32_t kLz4Long = 0xFFFF;
 // there could be are read, so that nothing waits for a branch.
 PLEAT_DEVICE std::uint32_t lz4_sequence_end(Warp& warp, std::uint32_t at) {
   const std::uint32_t token = warp.u8(at);
-  const std::uint32_t more_literals = warp.u8(at + 1);
-  const bool is_more_literals = token >= 0xF0;
+  const std::uint32_t literals_byte = warp.u8(at + 1);
+  // One byte less than none.
+  const std::uint32_t more_literals = token >= 0xF0 ? literals_byte : ~0u;
+  std::uint32_t end = at + (token >> 4) + 4 + more_literals;
+  const std::uint32_t match_byte = warp.u8(end);
   const bool is_more_match = (token & 15) == 15;
-  std::uint32_t end = at + (token >> 4) + 3;
-  if (is_more_literals) end += more_literals + 1;
-  const std::uint32_t more_match = warp.u8(end);
+  const std::uint32_t more_match = is_more_match ? match_byte : 0;
   if (is_more_match) ++end;
-  if (is_more_literals & (more_literals == 255)) end = kLz4Long;
-  if (is_more_match & (more_match == 255)) end = kLz4Long;
-  return end;
+  return (more_literals == 255) | (more_match == 255) ? kLz4Long : end;
 }
 
 // The same for any, of a token in the block; the block's size for the last one.
@@ -119,34 +119,48 @@ struct Lz4Sequence {
   std::uint32_t match;  // 0 of the last one
 };
 
-// Of any but the last sequence, all bytes are in the block, since another one follows.
+// Reads a sequence of any lengths.
+PLEAT_DEVICE Lz4Sequence lz4_read_long_sequence(Warp& warp, std::uint32_t at, bool has_match,
+                                                std::uint32_t size) {
+  warp.count(kLz4LongSequence);
+  Lz4Sequence sequence = {};
+  const std::uint32_t token = warp.u8(at);
+  ++at;
+  sequence.literals = token >> 4;
+  if (sequence.literals == 15) sequence.literals = lz4_whole_length(warp, &at, size);
+  sequence.literals_at = at;
+  if (has_match) {
+    at += sequence.literals;
+    sequence.offset = warp.u8(at) | warp.u8(at + 1) << 8;
+    at += 2;
+    sequence.match = token & 15;
+    if (sequence.match == 15) sequence.match = lz4_whole_length(warp, &at, size);
+    sequence.match += kLz4MatchMin;
+  }
+  return sequence;
+}
+
+// The same, without branches. Of a sequence with a match, all bytes are in the block, since another
+// one follows.
 PLEAT_DEVICE Lz4Sequence lz4_read_sequence(Warp& warp, std::uint32_t at, bool has_match,
                                            std::uint32_t size) {
   const std::uint32_t token = warp.u8(at);
-  ++at;
-  const std::uint32_t more_literals = warp.u8(at);
+  const std::uint32_t literals_byte = warp.u8(at + 1);
+  const bool is_more_literals = token >= 0xF0;
+  const std::uint32_t more_literals = is_more_literals ? literals_byte : 0;
   Lz4Sequence sequence;
-  sequence.literals = token >> 4;
-  sequence.literals_at = at;
-  if (sequence.literals == 15) {
-    sequence.literals = 15 + more_literals;
-    ++sequence.literals_at;
-    if (more_literals == 255) {
-      sequence.literals = lz4_whole_length(warp, &at, size);
-      sequence.literals_at = at;
-    }
-  }
+  sequence.literals = (token >> 4) + more_literals;
+  sequence.literals_at = at + (is_more_literals ? 2 : 1);
   // Without a match, what lies somewhere in the scratch memory.
-  at = !has_match ? 0 : sequence.literals_at + sequence.literals;
-  sequence.offset = warp.u8(at) | warp.u8(at + 1) << 8;
-  at += 2;
-  const std::uint32_t more_match = warp.u8(at);
-  sequence.match = token & 15;
-  if (sequence.match == 15) {
-    sequence.match = 15 + more_match;
-    if (has_match && more_match == 255) sequence.match = lz4_whole_length(warp, &at, size);
+  const std::uint32_t offset_at = has_match ? sequence.literals_at + sequence.literals : 0;
+  sequence.offset = warp.u8(offset_at) | warp.u8(offset_at + 1) << 8;
+  const std::uint32_t match_byte = warp.u8(offset_at + 2);
+  const std::uint32_t match_code = has_match ? token & 15 : 0;
+  const std::uint32_t more_match = match_code == 15 ? match_byte : 0;
+  sequence.match = has_match ? match_code + more_match + kLz4MatchMin : 0;
+  if ((more_literals == 255) | (more_match == 255)) {
+    return lz4_read_long_sequence(warp, at, has_match, size);
   }
-  sequence.match = has_match ? sequence.match + kLz4MatchMin : 0;
   return sequence;
 }
 
@@ -156,6 +170,8 @@ PLEAT_DEVICE std::uint32_t lz4_make_segments(Warp& warp, std::uint32_t count, st
   std::uint32_t page_end = kLz4PageBytes;
   for (std::uint32_t end = count; end != 0;) {
     warp.count(kLz4Batch);
+    // Tokens are there; and distances may replace those that lanes have read before.
+    warp.sync();
     const std::uint32_t sequences = end < kWarpLanes ? end : kWarpLanes;
     end -= sequences;
     const bool is_one = warp.lane() < sequences;
@@ -250,7 +266,6 @@ PLEAT_DEVICE PageStatus warp_lz4_decompress_speculative(Warp& warp, const std::b
   warp.sync();
   const std::uint32_t count = lz4_find_tokens(warp, size);
   if (count == 0 || count > kLz4SequencesMax) return PageStatus::kCorrupt;
-  warp.sync();
   const std::uint32_t distances = lz4_make_segments(warp, count, size);
   if (distances == 0) return PageStatus::kCorrupt;
   warp.sync();

@@ -159,9 +159,16 @@ int decompress(Format format, const DecompressBatch& batch, Stream) {
   }
 }
 
+int features(const FeaturesBatch& batch, Stream) {
+  if (const int failed = failure_of("features")) return failed;
+  return run_warps(kPageLookScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
+    warp_page_features(warp, batch.pages + std::size_t{kPageBytes} * page, batch.features + page);
+  });
+}
+
 int pack(const Packing& packing, Stream) {
   if (const int failed = failure_of("pack")) return failed;
-  const std::uint32_t chunks = (packing.count + kChunkPages - 1) / kChunkPages;
+  const std::uint32_t chunks = packing.chunk_count();
   int error = run_warps(
       0, chunks, [&](Warp& warp, std::uint32_t chunk) { warp_sum_chunk(warp, packing, chunk); });
   if (error == 0) {

@@ -98,7 +98,7 @@ int pleat_gpu_open(const pleat_gpu_options* options, pleat_gpu** out, const char
       return open_failed(EINVAL, "a GPU has the codecs line and lz4, not " + std::string(codec),
                          error);
     }
-    if (checked.pages == 0 || checked.pages > pleat::gpu::kBatchPagesMax) {
+    if (checked.pages == 0 || checked.pages > pleat::gpu::kCompactMax) {
       return open_failed(EINVAL, "pages has to be from 1 to 1048576", error);
     }
     if (checked.capacity % 16 != 0 || checked.capacity > pleat::gpu::kPageBytes) {
@@ -210,6 +210,18 @@ int pleat_gpu_measure(pleat_gpu* gpu, uint32_t count, const void* pages, uint32_
   } catch (const std::bad_alloc&) {
     return -ENOMEM;
   }
+}
+
+int pleat_gpu_features(pleat_gpu* gpu, void* stream, uint32_t count, const void* pages,
+                       pleat_gpu_page_features* features) {
+  static_assert(sizeof(pleat_gpu_page_features) == sizeof(pleat::gpu::PageFeatures));
+  if (gpu == nullptr || !aligned(pages) ||
+      (count != 0 && (pages == nullptr || features == nullptr)) ||
+      reinterpret_cast<std::uintptr_t>(features) % alignof(pleat::gpu::PageFeatures) != 0) {
+    return -EINVAL;
+  }
+  return gpu->batches->features(stream, count, bytes(pages),
+                                reinterpret_cast<pleat::gpu::PageFeatures*>(features));
 }
 
 int pleat_gpu_wait(pleat_gpu* gpu, void* stream) {

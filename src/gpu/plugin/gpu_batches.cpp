@@ -62,7 +62,7 @@ Result<std::unique_ptr<GpuBatches>> GpuBatches::open(const GpuOptions& options) 
 
 int GpuBatches::allocate() {
   const std::size_t pages = options_.pages;
-  const std::size_t chunks = (pages + kChunkPages - 1) / kChunkPages;
+  const std::size_t chunks = pages / kCompactChunk + 2;
   int error = device::select(options_.device);
   if (error == 0) error = device::properties(options_.device, &properties_);
   for (Part& part : parts_) {
@@ -176,6 +176,11 @@ int GpuBatches::decompress(device::Stream stream, std::uint32_t count, const Blo
        .statuses = statuses,
        .count = count},
       stream));
+}
+
+int GpuBatches::features(device::Stream stream, std::uint32_t count, const std::byte* pages,
+                         PageFeatures* features) {
+  return fail(device::features({.pages = pages, .features = features, .count = count}, stream));
 }
 
 // Pages go there and become blocks, and how long these are comes back.

@@ -61,6 +61,9 @@ class GpuBatches {
   // parts.
   int decompress_to_device(device::Stream stream, std::uint32_t count, const Blocks& blocks,
                            std::byte* pages, PageStatus* statuses);
+  // Device to device.
+  int features(device::Stream stream, std::uint32_t count, const std::byte* pages,
+               PageFeatures* features);
   int wait(device::Stream stream);
   // Keeps the text of a driver's error; -EIO, -ENOMEM where that was it, 0 for 0.
   int fail(int error);

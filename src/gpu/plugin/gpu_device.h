@@ -56,6 +56,7 @@ int clear(void* memory, std::size_t bytes, Stream stream);
 
 int compress(Format format, const CompressBatch& batch, Stream stream);
 int decompress(Format format, const DecompressBatch& batch, Stream stream);
+int features(const FeaturesBatch& batch, Stream stream);
 // Packs what compress() left in its slots: see Packing.
 int pack(const Packing& packing, Stream stream);
 

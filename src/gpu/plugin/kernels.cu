@@ -3,7 +3,6 @@
 // tools/gpu-instructions know them by these names.
 #include <cuda_runtime.h>
 
-#include "gpu/page_look/warp_page_look.h"
 #include "gpu/plugin/gpu_device.h"
 #include "gpu/plugin/page_kernels.h"
 
@@ -72,17 +71,14 @@ __global__ void __launch_bounds__(kThreads) lz4_decompress_speculative(Decompres
   });
 }
 
-// For policies that choose a codec for each page.
-__global__ void __launch_bounds__(kThreads)
-    page_features(const std::byte* pages, std::uint32_t count, PageFeatures* features) {
-  for_each<kPageLookScratch>(count, [&](Warp& warp, std::uint32_t page) {
-    warp_page_features(warp, pages + std::size_t{kPageBytes} * page, features + page);
+__global__ void __launch_bounds__(kThreads) page_features(FeaturesBatch batch) {
+  for_each<kPageLookScratch>(batch.count, [&](Warp& warp, std::uint32_t page) {
+    warp_page_features(warp, batch.pages + std::size_t{kPageBytes} * page, batch.features + page);
   });
 }
 
 __global__ void __launch_bounds__(kThreads) sum_chunks(Packing packing) {
-  const std::uint32_t chunks = (packing.count + kChunkPages - 1) / kChunkPages;
-  for_each<0>(chunks, [&](Warp& warp, std::uint32_t chunk) {
+  for_each<0>(packing.chunk_count(), [&](Warp& warp, std::uint32_t chunk) {
     warp_sum_chunk(warp, packing, chunk);
   });
 }
@@ -93,8 +89,7 @@ __global__ void __launch_bounds__(kWarpLanes) scan_chunks(Packing packing) {
 }
 
 __global__ void __launch_bounds__(kThreads) place_chunks(Packing packing) {
-  const std::uint32_t chunks = (packing.count + kChunkPages - 1) / kChunkPages;
-  for_each<0>(chunks, [&](Warp& warp, std::uint32_t chunk) {
+  for_each<0>(packing.chunk_count(), [&](Warp& warp, std::uint32_t chunk) {
     warp_place_chunk(warp, packing, chunk);
   });
 }
@@ -126,13 +121,16 @@ int decompress(Format format, const DecompressBatch& batch, Stream stream) {
   }
 }
 
+int features(const FeaturesBatch& batch, Stream stream) {
+  return launch(page_features, kPageLookScratch, batch.count, batch, stream);
+}
+
 int pack(const Packing& packing, Stream stream) {
-  const std::uint32_t chunks = (packing.count + kChunkPages - 1) / kChunkPages;
-  int error = launch(sum_chunks, 0, chunks, packing, stream);
+  int error = launch(sum_chunks, 0, packing.chunk_count(), packing, stream);
   if (error != 0 || packing.count == 0) return error;
   scan_chunks<<<1, kWarpLanes, 0, static_cast<cudaStream_t>(stream)>>>(packing);
   error = cudaGetLastError();
-  if (error == 0) error = launch(place_chunks, 0, chunks, packing, stream);
+  if (error == 0) error = launch(place_chunks, 0, packing.chunk_count(), packing, stream);
   if (error == 0) error = launch(move_blocks, 0, packing.count, packing, stream);
   return error;
 }

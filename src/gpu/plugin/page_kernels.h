@@ -8,6 +8,7 @@
 #include "gpu/lz4/warp_lz4_compress.h"
 #include "gpu/lz4/warp_lz4_decompress_plain.h"
 #include "gpu/lz4/warp_lz4_decompress_speculative.h"
+#include "gpu/page_look/warp_page_look.h"
 #include "gpu/page_look/warp_same_filled.h"
 #include "gpu/plugin/batches.h"
 #include "gpu/simt/simt.h"
@@ -51,12 +52,21 @@ struct Lz4PlainCodec {
   }
 };
 
+// Rule of ARCHITECTURE.md: what a warp has for itself, so that a multiprocessor holds enough of
+// them.
+inline constexpr std::uint32_t kScratchMax = 8448;
+static_assert(LineCodec::kCompressScratch <= kScratchMax);
+static_assert(LineCodec::kDecompressScratch <= kScratchMax);
+static_assert(Lz4Codec::kCompressScratch <= kScratchMax);
+static_assert(Lz4Codec::kDecompressScratch <= kScratchMax);
+static_assert(Lz4PlainCodec::kDecompressScratch <= kScratchMax);
+
 template <typename Codec>
 PLEAT_DEVICE void warp_compress_page(Warp& warp, const CompressBatch& batch, std::uint32_t page) {
   std::uint32_t word[2];
   std::uint32_t size = 0;
   BlockKind kind = BlockKind::kSame;
-  if (warp_same_filled(warp, batch.page(page), word)) {
+  if (warp_same_filled(warp, batch.page(page), &word[0], &word[1])) {
     size = 8;
     if (warp.lane() == 0) put_global_words4(batch.slot(page), {{word[0], word[1], 0, 0}});
   } else {
@@ -90,25 +100,29 @@ PLEAT_DEVICE void warp_decompress_page(Warp& warp, const DecompressBatch& batch,
   if (warp.lane() == 0) batch.statuses[page] = status;
 }
 
-// Packing (warp_compact.h), kernel by kernel: the units of each chunk of kChunkPages pages.
+// Packing takes four kernels; see warp_compact.h. The first: the units of each chunk of blocks.
 PLEAT_DEVICE void warp_sum_chunk(Warp& warp, const Packing& packing, std::uint32_t chunk) {
   warp_compact_sum(warp, packing.sizes, packing.count, chunk, packing.chunks);
 }
 
-// The second, of one warp: where each chunk begins, and how much is in use behind the last.
+// The second, of one warp: where each chunk begins behind what is in use before, which is kept
+// behind the chunks; and how much is in use then.
 PLEAT_DEVICE void warp_scan_chunks(Warp& warp, const Packing& packing) {
-  const std::uint32_t chunks = (packing.count + kChunkPages - 1) / kChunkPages;
-  const std::uint32_t used = warp_compact_scan(warp, packing.chunks, chunks, *packing.used);
-  if (warp.lane() == 0) *packing.used = used;
+  const std::uint32_t before = global_u32(packing.used);
+  const std::uint32_t units = warp_compact_scan(warp, packing.chunks, packing.chunk_count());
+  if (warp.lane() != 0) return;
+  put_global_u32(packing.chunks + packing.chunk_count(), before);
+  put_global_u32(packing.used, before + units);
 }
 
 // The third: where each block of a chunk goes.
 PLEAT_DEVICE void warp_place_chunk(Warp& warp, const Packing& packing, std::uint32_t chunk) {
-  warp_compact_offsets(warp, packing.sizes, packing.count, chunk, packing.chunks[chunk],
-                       packing.offsets);
+  const std::uint32_t before = global_u32(packing.chunks + packing.chunk_count());
+  warp_compact_offsets(warp, packing.sizes, packing.count, chunk,
+                       before + global_u32(packing.chunks + chunk), packing.offsets);
 }
 
-// And a page's block goes there.
+// The fourth: a block goes there.
 PLEAT_DEVICE void warp_move_block(Warp& warp, const Packing& packing, std::uint32_t page) {
   warp_compact_copy(warp, packing.slots + std::size_t{packing.capacity} * page, packing.sizes[page],
                     packing.blocks + std::size_t{kUnitBytes} * packing.offsets[page]);
