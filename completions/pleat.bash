@@ -29,19 +29,20 @@ _pleat_words() {
     remove | rm) echo --help --all --swapoff && _pleat_devices ;;
     upgrade | recover) echo --help --all && _pleat_devices ;;
     bench)
-      echo --help codec store --pages --synthetic --pages-max --seed --codec --isa --threads --repeats \
-        --zram --json
+      echo --help codec store gpu --pages --synthetic --pages-max --seed --codec --isa --threads --repeats \
+        --zram --json --batch --device
       ;;
     capture) echo --help --pid --output --max-pages --seed --groups --no-stop --after ;;
+    gpu) echo --help info --device --codec --threads ;;
     train) echo --help --output && compgen -f -- "$current" ;;
-    help) echo create list stat metrics set compact idle recompress writeback remove upgrade bench capture train ;;
+    help) echo create list stat metrics set compact idle recompress writeback remove upgrade bench capture gpu train ;;
   esac
 }
 
 _pleat() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words
   if ((COMP_CWORD == 1)); then
-    words="create list stat metrics set compact idle recompress writeback remove upgrade bench capture train help --help --version"
+    words="create list stat metrics set compact idle recompress writeback remove upgrade bench capture gpu train help --help --version"
   else
     case $previous in
       --age) words="60 720 8640 103680" ;;

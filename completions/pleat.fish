@@ -5,7 +5,7 @@ function __pleat_devices
     pleat list --raw --noheadings --output NAME 2>/dev/null
 end
 
-set -l commands create list ls stat metrics set compact idle recompress writeback remove rm upgrade recover bench capture train help
+set -l commands create list ls stat metrics set compact idle recompress writeback remove rm upgrade recover bench capture gpu train help
 set -l sizes 'ram/2 ram/4 1G 2G 4G'
 complete -c pleat -f
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -l help -d 'Show the help'
@@ -23,6 +23,7 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a remove -d 'R
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a upgrade -d 'Serve devices by new processes'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure this machine'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a capture -d 'Write pages of a process to a file'
+complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a gpu -d 'Say what a GPU is good for'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a train -d 'Make a zstd dictionary of pages'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
 
@@ -71,7 +72,7 @@ complete -c pleat -n '__fish_seen_subcommand_from remove rm' -l all -d 'All devi
 complete -c pleat -n '__fish_seen_subcommand_from upgrade recover' -l all -d 'All devices'
 complete -c pleat -n '__fish_seen_subcommand_from remove rm' -l swapoff -d 'Take them out of swap first'
 
-complete -c pleat -n '__fish_seen_subcommand_from bench' -a 'codec store'
+complete -c pleat -n '__fish_seen_subcommand_from bench' -a 'codec store gpu'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l pages -r -F -d 'File or directory of pages'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l synthetic -d 'Also generated pages'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l pages-max -x -d 'Pages of a file at most'
@@ -81,6 +82,8 @@ complete -c pleat -n '__fish_seen_subcommand_from bench' -l isa -x -a 'scalar av
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l threads -x -d 'Threads at once'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l repeats -x -d 'Interleaved repeats'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l zram -d 'Kernel zram in the same run'
+complete -c pleat -n '__fish_seen_subcommand_from bench' -l batch -x -d 'Pages of a batch on the GPU'
+complete -c pleat -n '__fish_seen_subcommand_from bench gpu' -l device -x -d 'Number of the GPU'
 complete -c pleat -n '__fish_seen_subcommand_from bench' -l json -d 'Print JSON'
 
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l pid -x -d 'Process to capture'
@@ -90,7 +93,10 @@ complete -c pleat -n '__fish_seen_subcommand_from capture' -l groups -d 'Aligned
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l no-stop -d 'Let the process run'
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l after -x -d 'Seconds after the start'
 
+complete -c pleat -n '__fish_seen_subcommand_from gpu' -a info
+complete -c pleat -n '__fish_seen_subcommand_from gpu' -l codec -x -a 'line lz4' -d 'Codec'
+complete -c pleat -n '__fish_seen_subcommand_from gpu' -l threads -x -d 'Cores that are free'
 complete -c pleat -n '__fish_seen_subcommand_from train' -s o -l output -r -F -d 'Dictionary to write'
 complete -c pleat -n '__fish_seen_subcommand_from train' -F -d 'Files of pages'
 
-complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat metrics set compact idle recompress writeback remove upgrade bench capture train'
+complete -c pleat -n '__fish_seen_subcommand_from help' -a 'create list stat metrics set compact idle recompress writeback remove upgrade bench capture gpu train'

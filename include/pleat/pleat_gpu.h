@@ -40,7 +40,7 @@ typedef struct pleat_gpu pleat_gpu;
 
 struct pleat_gpu_options {
   size_t size;       /* sizeof(struct pleat_gpu_options) */
-  const char* codec; /* "line" or "lz4" */
+  const char* codec; /* "line", "lz4", or "lz4,decoder=plain" for LZ4's other decompressor */
   uint32_t device;   /* the driver's number of the GPU */
   uint32_t pages;    /* that are worked on at once, 1 to 1048576; larger batches are cut */
   uint32_t capacity; /* bytes of a block at most, a multiple of 16 up to 4096; 0 means 3072 */
@@ -52,8 +52,8 @@ struct pleat_gpu_options {
 struct pleat_gpu_blocks {
   void* blocks;      /* aligned to 16 */
   size_t bytes;      /* of blocks, a multiple of 16 */
-  uint32_t* offsets; /* in units of 16 bytes */
-  uint32_t* sizes;
+  uint32_t* offsets; /* in units of 16 bytes, so that they reach 64 GiB */
+  uint32_t* sizes;   /* both aligned to 4 */
   uint8_t* kinds;
 };
 
@@ -68,15 +68,17 @@ struct pleat_gpu_info {
   uint32_t emulated;       /* 1: a CPU stands in for the GPU, so that no time means anything */
 };
 
-/* Opens a GPU and allocates what its calls need: about pages * (capacity + 4096 * 2) bytes there.
+/* Opens a GPU and allocates what its calls need: about 3 * pages * (capacity + 4096 * 2) bytes
+ * there.
  *
- * -EINVAL: an option is out of range; -ENODEV: no driver, too old a driver, or no such device;
- * -ENOMEM. Stores null in *out then, and in *error, which may be null, a text that is not freed. */
+ * -EINVAL: an option is out of range; -ENODEV: no driver, too old a driver, no such device, or one
+ * that there are no kernels for; -ENOMEM; -EIO. Stores null in *out then, and in *error, which may
+ * be null, a text that stays until this thread's next pleat_gpu_open(). */
 PLEAT_GPU_API int pleat_gpu_open(const struct pleat_gpu_options* options, pleat_gpu** out,
                                  const char** error);
 PLEAT_GPU_API void pleat_gpu_close(pleat_gpu* gpu);
 
-/* What the driver said of the last call that failed; "" where none has. */
+/* What the driver said of the last call that failed; "" where none has. The text stays. */
 PLEAT_GPU_API const char* pleat_gpu_error(const pleat_gpu* gpu);
 
 PLEAT_GPU_API int pleat_gpu_get_info(const pleat_gpu* gpu, struct pleat_gpu_info* info);
@@ -90,15 +92,16 @@ PLEAT_GPU_API void pleat_gpu_device_free(pleat_gpu* gpu, void* memory);
 
 /* Device to device: all pointers, those in *blocks too, are to memory of the GPU. The work is put
  * into the caller's stream (a cudaStream_t; null is the default one), and the call returns before
- * it is done: the caller waits for the stream. A pleat_gpu's calls go into one stream after the
- * other, never into two at once.
+ * it is done: the caller waits for the stream. Calls may use different
+ * streams: each waits in its own for what earlier ones put into others.
  *
  * compress: blocks->bytes is at least count * capacity, the worst case. *used, in the GPU's memory,
  * becomes the number of 16-byte units that were used; same pages give the same bytes.
  * decompress: statuses has PLEAT_GPU_OK or why not, for each page; one bad block harms no other
  * page.
  *
- * -EINVAL: a null pointer, bytes that are too few, or blocks or pages that are not aligned to 16.
+ * -EINVAL: a null pointer, bytes that are too few, what is not aligned, or a count for which
+ * offsets of 32 bits do not reach.
  */
 PLEAT_GPU_API int pleat_gpu_compress(pleat_gpu* gpu, void* stream, uint32_t count,
                                      const void* pages, const struct pleat_gpu_blocks* blocks,
@@ -117,7 +120,9 @@ PLEAT_GPU_API int pleat_gpu_decompress_host(pleat_gpu* gpu, uint32_t count,
                                             uint8_t* statuses);
 
 /* Host to device: blocks in the machine's memory become pages in the GPU's, in the caller's stream.
- * The blocks may be changed once the stream has come to the end of this call. */
+ * The blocks may be changed once the stream has come to the end of this call. Waits for the stream
+ * where the batch is larger than three times options.pages, and for what earlier calls put into
+ * any. */
 PLEAT_GPU_API int pleat_gpu_decompress_to_device(pleat_gpu* gpu, void* stream, uint32_t count,
                                                  const struct pleat_gpu_blocks* blocks, void* pages,
                                                  uint8_t* statuses);
@@ -131,7 +136,7 @@ struct pleat_gpu_rates {
   double decompress;
   double compress_host; /* host to host */
   double decompress_host;
-  double latency_us; /* of a host to host call of one page, the slower direction */
+  double latency_us; /* of a host to host call of the first page, the slower direction */
   double ratio;      /* bytes of the pages for each byte of blocks; pages without one count whole */
   uint32_t raw;      /* pages without a block */
   uint32_t same;     /* pages that consist of one word */
@@ -139,7 +144,8 @@ struct pleat_gpu_rates {
 
 /* Measures on pages in the machine's memory, `repeats` times each, by the GPU's own clock where all
  * is in its memory. Every page is decompressed and compared: -EBADMSG where one is not what it was.
- * Allocates: about count * (4096 + capacity) bytes on both sides. */
+ * Allocates: about count * (4096 + capacity) bytes on both sides, and the pages once more here.
+ * Pages without a block are not compared. */
 PLEAT_GPU_API int pleat_gpu_measure(pleat_gpu* gpu, uint32_t count, const void* pages,
                                     uint32_t repeats, struct pleat_gpu_rates* rates);
 

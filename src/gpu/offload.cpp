@@ -16,6 +16,8 @@ const char* name_of(Bound bound) {
       return "link to the GPU";
     case Bound::kFromDevice:
       return "link from the GPU";
+    case Bound::kCall:
+      return "call as a whole";
     default:
       return "kernel";
   }
@@ -39,6 +41,8 @@ OffloadDecision decide_offload(const OffloadRates& rates, Work work, Pages pages
     limit(rates.to_device * ratio, Bound::kToDevice);
     if (!resident) limit(rates.from_device, Bound::kFromDevice);
   }
+  const double call = compress ? rates.compress_host : rates.decompress_host;
+  if (!resident && call > 0) limit(call, Bound::kCall);
   decision.cores_rate = free_cores * (compress ? rates.core_compress : rates.core_decompress);
   // Pages in the GPU's memory cross the link as they are where the cores work on them.
   if (resident) {
@@ -58,7 +62,9 @@ OffloadDecision decide_offload(const OffloadRates& rates, Work work, Pages pages
   const double per_byte_us =
       (decision.cores_rate > 0 ? 1e-3 / decision.cores_rate : HUGE_VAL) - 1e-3 / decision.gpu_rate;
   const double pages_min = rates.latency_us / (per_byte_us * static_cast<double>(kPageSize));
-  decision.pages_min = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(pages_min)));
+  // Rates that are nearly equal ask for batches that nobody has.
+  constexpr double kPagesMax = 1e15;
+  decision.pages_min = static_cast<std::uint64_t>(std::clamp(std::ceil(pages_min), 1.0, kPagesMax));
   decision.gpu = batch_pages >= decision.pages_min;
   std::snprintf(line.data(), line.size(),
                 "%s: %llu pages of at least %llu; GPU %.1f GB/s (limit: %s), %u free cores %.1f",

@@ -23,12 +23,16 @@ struct OffloadRates {
   double from_device = 0;
   double compress = 0;  // the kernels
   double decompress = 0;
+  // From the machine's memory and back, as measured: less than the slowest of the three where a
+  // batch is too small for them to overlap. 0 where it is not known.
+  double compress_host = 0;
+  double decompress_host = 0;
   double core_compress = 0;  // one core
   double core_decompress = 0;
   double latency_us = 0;  // of the smallest batch on the GPU
 };
 
-enum class Bound { kToDevice, kKernel, kFromDevice };
+enum class Bound { kToDevice, kKernel, kFromDevice, kCall };
 
 struct OffloadDecision {
   bool gpu = false;

@@ -3,9 +3,10 @@
 // and the rates that `pleat gpu info` decides by.
 //
 // A batch is drawn from the page sets without same-filled pages, in shuffled order, anew for each
-// size; where it is larger than they are, pages come again. Throughput is uncompressed bytes by
-// wall clock, the median of the repeats after one that is not counted. Every page is decompressed
-// and compared, on both sides.
+// size; where it is larger than they are, pages come again. Throughput is uncompressed bytes, the
+// median of the repeats after one that is not counted: by the GPU's clock in its memory and on the
+// link, by wall clock else. Every page that has a block is decompressed and compared, on both
+// sides.
 #pragma once
 
 #include <cstddef>

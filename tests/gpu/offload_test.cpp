@@ -65,6 +65,24 @@ TEST(Offload, ASlowKernelIsTheLimit) {
   EXPECT_FALSE(decide(Work::kCompress, Pages::kInHostMemory, 12, 1 << 20, 2.5, rates).gpu);
 }
 
+TEST(Offload, WhatACallReachedIsTheLimitForPagesOfTheHost) {
+  OffloadRates rates = kRates;
+  rates.compress_host = 32;
+  const OffloadDecision decision =
+      decide(Work::kCompress, Pages::kInHostMemory, 4, 1 << 20, 2.5, rates);
+  EXPECT_EQ(decision.bound, Bound::kCall);
+  EXPECT_DOUBLE_EQ(decision.gpu_rate, 32);
+  EXPECT_DOUBLE_EQ(decide(Work::kCompress, Pages::kInDeviceMemory, 4, 1 << 20, 2.5, rates).gpu_rate,
+                   125);
+}
+
+TEST(Offload, RatesThatAreNearlyEqualAskForBatchesThatNobodyHas) {
+  OffloadRates rates = kRates;
+  rates.core_compress = 55 / (4 * (1 + 1e-15));
+  rates.latency_us = 1e9;
+  EXPECT_FALSE(decide(Work::kCompress, Pages::kInHostMemory, 4, 1 << 20, 2.5, rates).gpu);
+}
+
 TEST(Offload, ABatchHasToOutlastTheLatency) {
   // 100 us + n / 55 <= n / 10: 1.222 MB, 298.4 pages.
   const OffloadDecision at = decide(Work::kCompress, Pages::kInHostMemory, 4, 299);

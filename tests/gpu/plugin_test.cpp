@@ -12,6 +12,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "codec/page_codec.h"
@@ -154,6 +155,10 @@ class Plugin : public ::testing::TestWithParam<const char*> {
     for (std::uint32_t i = 0; i < batch.count; ++i) {
       if (batch.kinds[i] == PLEAT_GPU_RAW) {
         EXPECT_EQ(statuses[i], PLEAT_GPU_NO_BLOCK) << i;
+        // What an Array holds at first.
+        for (std::uint32_t at = 0; at < kPage; ++at) {
+          ASSERT_EQ(pages[std::size_t{kPage} * i + at], std::byte{0xEE}) << "written";
+        }
       } else {
         EXPECT_EQ(statuses[i], PLEAT_GPU_OK) << i;
         EXPECT_EQ(std::memcmp(pages + std::size_t{kPage} * i, batch.page(i), kPage), 0) << i;
@@ -282,7 +287,7 @@ TEST_P(Plugin, WhatFailsInTheMiddleIsToldAndIsOver) {
   Batch batch(3 * kPartPages);
   fill(batch);
   Array<std::byte> back(std::size_t{kPage} * batch.count);
-  for (const char* const call : {"copy", "compress", "pack", "wait", "clear"}) {
+  for (const char* const call : {"copy", "compress", "pack", "wait", "set"}) {
     const Failing failing(std::string(call) + ":700");
     EXPECT_EQ(
         pleat_gpu_compress_host(gpu, batch.count, batch.pages.get(), &batch.blocks, &batch.used),
@@ -293,7 +298,7 @@ TEST_P(Plugin, WhatFailsInTheMiddleIsToldAndIsOver) {
   ASSERT_EQ(
       pleat_gpu_compress_host(gpu, batch.count, batch.pages.get(), &batch.blocks, &batch.used), 0);
   expect_blocks_of_cpu(batch);
-  for (const char* const call : {"copy", "decompress", "wait"}) {
+  for (const char* const call : {"copy", "decompress", "wait", "set"}) {
     const Failing failing(std::string(call) + ":700");
     EXPECT_EQ(pleat_gpu_decompress_host(gpu, batch.count, &batch.blocks, back.get(),
                                         batch.statuses.get()),
@@ -304,6 +309,53 @@ TEST_P(Plugin, WhatFailsInTheMiddleIsToldAndIsOver) {
       pleat_gpu_decompress_host(gpu, batch.count, &batch.blocks, back.get(), batch.statuses.get()),
       0);
   expect_pages_of(batch, back.get(), batch.statuses.get());
+}
+
+TEST_P(Plugin, CallsMayFollowEachOtherInAnyOrder) {
+  pleat_gpu* const gpu = open();
+  Batch large(3 * kPartPages);
+  fill(large);
+  Batch small(1);
+  fill(small);
+  Array<std::byte> back(std::size_t{kPage} * large.count);
+  for (unsigned round = 0; round < 2; ++round) {
+    ASSERT_EQ(
+        pleat_gpu_compress_host(gpu, large.count, large.pages.get(), &large.blocks, &large.used),
+        0);
+    ASSERT_EQ(pleat_gpu_decompress_to_device(gpu, nullptr, large.count, &large.blocks, back.get(),
+                                             large.statuses.get()),
+              0);
+    ASSERT_EQ(pleat_gpu_compress_host(gpu, 1, small.pages.get(), &small.blocks, &small.used), 0);
+    expect_blocks_of_cpu(large);
+    expect_blocks_of_cpu(small);
+    expect_pages_of(large, back.get(), large.statuses.get());
+  }
+}
+
+TEST_P(Plugin, GpusDoNotGetIntoEachOthersWay) {
+  pleat_gpu* const first = open();
+  const std::string codec = name();
+  const pleat_gpu_options options = {.size = sizeof(options),
+                                     .codec = codec.c_str(),
+                                     .device = 1,
+                                     .pages = kPartPages,
+                                     .capacity = kCapacity};
+  pleat_gpu* other = nullptr;
+  ASSERT_EQ(pleat_gpu_open(&options, &other, nullptr), 0);
+  const std::unique_ptr<pleat_gpu, Close> second(other);
+  Batch batch(kPartPages + 1);
+  fill(batch);
+  const auto expect_works = [&](pleat_gpu* gpu) {
+    ASSERT_EQ(
+        pleat_gpu_compress_host(gpu, batch.count, batch.pages.get(), &batch.blocks, &batch.used), 0)
+        << pleat_gpu_error(gpu);
+    expect_blocks_of_cpu(batch);
+  };
+  expect_works(first);
+  expect_works(other);
+  expect_works(first);
+  // And on another thread, which has not chosen any.
+  std::thread([&] { expect_works(other); }).join();
 }
 
 TEST_P(Plugin, MeasuresWhatItIsGiven) {
@@ -367,11 +419,14 @@ TEST(PluginOpen, SaysWhyThereIsNoGpu) {
   expect("allocate_host:2", ENOMEM, "no memory", good);
   expect("create_stream:700", EIO, "illegal memory access", good);
   pleat_gpu_options bad = good;
-  bad.device = 1;
-  expect("", ENODEV, "no GPU 1, but 1", bad);
+  for (const std::uint32_t device : {2u, 0x80000000u}) {
+    bad.device = device;
+    expect("", ENODEV, "but 2, counted from 0", bad);
+  }
+  expect("load_kernels:209", ENODEV, "has no kernels for this GPU, emulator", good);
   bad = good;
   bad.codec = "zstd";
-  expect("", EINVAL, "line and lz4, not zstd", bad);
+  expect("", EINVAL, "lz4,decoder=plain, not zstd", bad);
   bad = good;
   bad.pages = 0;
   expect("", EINVAL, "from 1 to 1048576", bad);
@@ -404,6 +459,14 @@ TEST(PluginOpen, ChecksArguments) {
   blocks = batch.blocks;
   blocks.blocks = batch.bytes.get() + 4;
   EXPECT_EQ(compress(blocks, batch.pages.get()), -EINVAL) << "not aligned";
+  blocks = batch.blocks;
+  blocks.offsets = reinterpret_cast<std::uint32_t*>(batch.bytes.get() + 2);
+  EXPECT_EQ(compress(blocks, batch.pages.get()), -EINVAL) << "not aligned";
+  blocks = batch.blocks;
+  blocks.bytes = ~std::size_t{0} / 16 * 16;
+  EXPECT_EQ(pleat_gpu_compress_host(gpu, 0xFFFFFFFF, batch.pages.get(), &blocks, &batch.used),
+            -EINVAL)
+      << "offsets of 32 bits do not reach that far";
   blocks = batch.blocks;
   blocks.kinds = nullptr;
   EXPECT_EQ(compress(blocks, batch.pages.get()), -EINVAL) << "null";

@@ -27,11 +27,9 @@ class WarpCost {
       double instructions = 0;
       if (words >> of >> phase >> instructions && of == kernel) recorded[phase] = instructions;
     }
-    // Around the codec, a kernel looks whether the page is same-filled, for which its first 512
-    // bytes do where it is not; and fills it where it is, which no page here is.
-    outside_ = recorded.at("-") + recorded["kSameFilledLoad"];
-    recorded.erase("kSameFilledLoad");
-    recorded.erase("kSameFilledStore");
+    // With what a kernel does around the codec: it looks whether the page is same-filled, of which
+    // most pages need an eighth.
+    outside_ = recorded.at("-");
     std::size_t used = 1;
     for (const char* phase : phases) {
       const auto found = recorded.find(phase);

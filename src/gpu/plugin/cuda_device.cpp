@@ -13,20 +13,27 @@ namespace {
 
 cudaStream_t of(Stream stream) { return static_cast<cudaStream_t>(stream); }
 
+// An error that has been told is not to be told again by the next launch.
+int told(cudaError_t error) {
+  if (error != cudaSuccess) (void)cudaGetLastError();
+  return error;
+}
+
 }  // namespace
 
 const char* text_of(int error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }
 
-int count(int* devices) { return cudaGetDeviceCount(devices); }
+int count(int* devices) { return told(cudaGetDeviceCount(devices)); }
 
-int select(int number) { return cudaSetDevice(number); }
+int current(int* number) { return told(cudaGetDevice(number)); }
+int select(int number) { return told(cudaSetDevice(number)); }
 
 int properties(int number, Properties* out) {
   cudaDeviceProp found;
   cudaError_t error = cudaGetDeviceProperties(&found, number);
   int driver = 0;
   if (error == cudaSuccess) error = cudaDriverGetVersion(&driver);
-  if (error != cudaSuccess) return error;
+  if (error != cudaSuccess) return told(error);
   *out = {};
   std::memcpy(out->name, found.name, std::min(sizeof(out->name), sizeof(found.name)));
   out->name[sizeof(out->name) - 1] = '\0';
@@ -38,10 +45,10 @@ int properties(int number, Properties* out) {
   return 0;
 }
 
-int allocate(std::size_t bytes, void** memory) { return cudaMalloc(memory, bytes); }
+int allocate(std::size_t bytes, void** memory) { return told(cudaMalloc(memory, bytes)); }
 void release(void* memory) { cudaFree(memory); }
 int allocate_host(std::size_t bytes, void** memory) {
-  return cudaHostAlloc(memory, bytes, cudaHostAllocDefault);
+  return told(cudaHostAlloc(memory, bytes, cudaHostAllocDefault));
 }
 void release_host(void* memory) { cudaFreeHost(memory); }
 
@@ -49,32 +56,37 @@ int create_stream(Stream* stream) {
   cudaStream_t created = nullptr;
   const cudaError_t error = cudaStreamCreateWithFlags(&created, cudaStreamNonBlocking);
   *stream = created;
-  return error;
+  return told(error);
 }
 void destroy_stream(Stream stream) { cudaStreamDestroy(of(stream)); }
-int wait(Stream stream) { return cudaStreamSynchronize(of(stream)); }
+int wait(Stream stream) { return told(cudaStreamSynchronize(of(stream))); }
 
 int create_event(Event* event) {
   cudaEvent_t created = nullptr;
   const cudaError_t error = cudaEventCreate(&created);
   *event = created;
-  return error;
+  return told(error);
 }
 void destroy_event(Event event) { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
 int record(Event event, Stream stream) {
-  return cudaEventRecord(static_cast<cudaEvent_t>(event), of(stream));
+  return told(cudaEventRecord(static_cast<cudaEvent_t>(event), of(stream)));
 }
+int follow(Stream stream, Event event) {
+  return told(cudaStreamWaitEvent(of(stream), static_cast<cudaEvent_t>(event), 0));
+}
+int wait_for(Event event) { return told(cudaEventSynchronize(static_cast<cudaEvent_t>(event))); }
 int elapsed_ms(Event begin, Event end, float* ms) {
-  const cudaError_t error = cudaEventSynchronize(static_cast<cudaEvent_t>(end));
-  if (error != cudaSuccess) return error;
-  return cudaEventElapsedTime(ms, static_cast<cudaEvent_t>(begin), static_cast<cudaEvent_t>(end));
+  const int error = wait_for(end);
+  if (error != 0) return error;
+  return told(
+      cudaEventElapsedTime(ms, static_cast<cudaEvent_t>(begin), static_cast<cudaEvent_t>(end)));
 }
 
 int copy(void* to, const void* from, std::size_t bytes, Stream stream) {
-  return bytes == 0 ? 0 : cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, of(stream));
+  return bytes == 0 ? 0 : told(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, of(stream)));
 }
-int clear(void* memory, std::size_t bytes, Stream stream) {
-  return cudaMemsetAsync(memory, 0, bytes, of(stream));
+int set(void* memory, int byte, std::size_t bytes, Stream stream) {
+  return told(cudaMemsetAsync(memory, byte, bytes, of(stream)));
 }
 
 }  // namespace pleat::gpu::device

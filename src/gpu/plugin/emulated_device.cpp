@@ -24,6 +24,10 @@ namespace {
 constexpr int kNoMemory = 2;
 constexpr int kBadKernel = 700;  // cudaErrorIllegalAddress
 
+constexpr int kBadHandle = 400;  // cudaErrorInvalidResourceHandle
+constexpr int kDevices = 2;
+
+thread_local int current_device = 0;
 std::string kernel_fault;
 
 int failure_of(std::string_view call) {
@@ -32,6 +36,12 @@ int failure_of(std::string_view call) {
   const std::string_view text = wanted;
   if (text.size() <= call.size() || !text.starts_with(call) || text[call.size()] != ':') return 0;
   return std::atoi(wanted + call.size() + 1);
+}
+
+// The same in a stream, which is of one device: calls that mean another one fail.
+int failure_in(Stream stream, std::string_view call) {
+  if (stream != nullptr && *static_cast<int*>(stream) != current_device) return kBadHandle;
+  return failure_of(call);
 }
 
 // Runs `one(warp, number)` for each number below count.
@@ -57,6 +67,10 @@ const char* text_of(int error) {
       return "CUDA driver version is insufficient for CUDA runtime version";
     case 100:
       return "no CUDA-capable device is detected";
+    case kBadHandle:
+      return "invalid resource handle";
+    case 209:
+      return "no kernel image is available for execution on the device";
     case kBadKernel:
       return kernel_fault.empty() ? "an illegal memory access was encountered"
                                   : kernel_fault.c_str();
@@ -66,10 +80,18 @@ const char* text_of(int error) {
 }
 
 int count(int* devices) {
-  *devices = 1;
+  *devices = kDevices;
   return failure_of("count");
 }
-int select(int) { return failure_of("select"); }
+int current(int* number) {
+  *number = current_device;
+  return failure_of("current");
+}
+int select(int number) {
+  current_device = number;
+  return failure_of("select");
+}
+int load_kernels() { return failure_of("load_kernels"); }
 int properties(int, Properties* out) {
   *out = {};
   std::snprintf(out->name, sizeof(out->name), "emulator");
@@ -100,11 +122,11 @@ int allocate_host(std::size_t bytes, void** memory) {
 void release_host(void* memory) { std::free(memory); }
 
 int create_stream(Stream* stream) {
-  *stream = new (std::nothrow) char;
+  *stream = new (std::nothrow) int(current_device);
   return *stream == nullptr ? kNoMemory : failure_of("create_stream");
 }
-void destroy_stream(Stream stream) { delete static_cast<char*>(stream); }
-int wait(Stream) { return failure_of("wait"); }
+void destroy_stream(Stream stream) { delete static_cast<int*>(stream); }
+int wait(Stream stream) { return failure_in(stream, "wait"); }
 
 using Clock = std::chrono::steady_clock;
 int create_event(Event* event) {
@@ -116,6 +138,8 @@ int record(Event event, Stream) {
   *static_cast<Clock::time_point*>(event) = Clock::now();
   return 0;
 }
+int follow(Stream stream, Event) { return failure_in(stream, "follow"); }
+int wait_for(Event) { return failure_of("wait_for"); }
 int elapsed_ms(Event begin, Event end, float* ms) {
   const std::chrono::duration<float, std::milli> took =
       *static_cast<Clock::time_point*>(end) - *static_cast<Clock::time_point*>(begin);
@@ -123,17 +147,17 @@ int elapsed_ms(Event begin, Event end, float* ms) {
   return 0;
 }
 
-int copy(void* to, const void* from, std::size_t bytes, Stream) {
+int copy(void* to, const void* from, std::size_t bytes, Stream stream) {
   if (bytes != 0) std::memcpy(to, from, bytes);
-  return failure_of("copy");
+  return failure_in(stream, "copy");
 }
-int clear(void* memory, std::size_t bytes, Stream) {
-  std::memset(memory, 0, bytes);
-  return failure_of("clear");
+int set(void* memory, int byte, std::size_t bytes, Stream stream) {
+  if (bytes != 0) std::memset(memory, byte, bytes);
+  return failure_in(stream, "set");
 }
 
-int compress(Format format, const CompressBatch& batch, Stream) {
-  if (const int failed = failure_of("compress")) return failed;
+int compress(Format format, const CompressBatch& batch, Stream stream) {
+  if (const int failed = failure_in(stream, "compress")) return failed;
   const auto run = [&]<typename Codec>(Codec) {
     return run_warps(Codec::kCompressScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
       warp_compress_page<Codec>(warp, batch, page);
@@ -142,8 +166,8 @@ int compress(Format format, const CompressBatch& batch, Stream) {
   return format == Format::kLine ? run(LineCodec{}) : run(Lz4Codec{});
 }
 
-int decompress(Format format, const DecompressBatch& batch, Stream) {
-  if (const int failed = failure_of("decompress")) return failed;
+int decompress(Format format, const DecompressBatch& batch, Stream stream) {
+  if (const int failed = failure_in(stream, "decompress")) return failed;
   const auto run = [&]<typename Codec>(Codec) {
     return run_warps(Codec::kDecompressScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
       warp_decompress_page<Codec>(warp, batch, page);
@@ -159,15 +183,15 @@ int decompress(Format format, const DecompressBatch& batch, Stream) {
   }
 }
 
-int features(const FeaturesBatch& batch, Stream) {
-  if (const int failed = failure_of("features")) return failed;
+int features(const FeaturesBatch& batch, Stream stream) {
+  if (const int failed = failure_in(stream, "features")) return failed;
   return run_warps(kPageLookScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
     warp_page_features(warp, batch.pages + std::size_t{kPageBytes} * page, batch.features + page);
   });
 }
 
-int pack(const Packing& packing, Stream) {
-  if (const int failed = failure_of("pack")) return failed;
+int pack(const Packing& packing, Stream stream) {
+  if (const int failed = failure_in(stream, "pack")) return failed;
   const std::uint32_t chunks = packing.chunk_count();
   int error = run_warps(
       0, chunks, [&](Warp& warp, std::uint32_t chunk) { warp_sum_chunk(warp, packing, chunk); });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // libpleat-gpu's C API: checks of arguments in front of GpuBatches. No exception leaves it.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -41,21 +42,27 @@ int open_failed(int code, std::string text, const char** error) {
   return -code;
 }
 
+template <std::size_t kTo = pleat::gpu::kUnitBytes>
 bool aligned(const void* pointer) {
-  return reinterpret_cast<std::uintptr_t>(pointer) % pleat::gpu::kUnitBytes == 0;
+  return reinterpret_cast<std::uintptr_t>(pointer) % kTo == 0;
 }
 
 bool usable(const pleat_gpu* gpu, std::uint32_t count, const pleat_gpu_blocks* blocks,
             const void* pages) {
   return gpu != nullptr && blocks != nullptr && blocks->offsets != nullptr &&
-         blocks->sizes != nullptr && blocks->kinds != nullptr && aligned(blocks->blocks) &&
+         blocks->sizes != nullptr && aligned<4>(blocks->offsets) && aligned<4>(blocks->sizes) &&
+         blocks->kinds != nullptr && aligned(blocks->blocks) &&
          blocks->bytes % pleat::gpu::kUnitBytes == 0 &&
          (blocks->blocks != nullptr || blocks->bytes == 0) && aligned(pages) &&
          (pages != nullptr || count == 0);
 }
 
-bool has_room(const pleat_gpu* gpu, std::uint32_t count, const pleat_gpu_blocks* blocks) {
-  return blocks->bytes / gpu->batches->options().capacity >= count;
+// Also the offsets have to reach the last block.
+bool can_compress(const pleat_gpu* gpu, std::uint32_t count, const pleat_gpu_blocks* blocks,
+                  const std::uint32_t* used) {
+  const std::uint64_t bytes = std::uint64_t{count} * gpu->batches->options().capacity;
+  return blocks->bytes >= bytes && bytes / pleat::gpu::kUnitBytes <= 0xFFFFFFFF &&
+         used != nullptr && aligned<4>(used);
 }
 
 const std::byte* bytes(const void* pointer) { return static_cast<const std::byte*>(pointer); }
@@ -79,13 +86,13 @@ int pleat_gpu_open(const pleat_gpu_options* options, pleat_gpu** out, const char
   if (error != nullptr) *error = "";
   if (out == nullptr) return -EINVAL;
   *out = nullptr;
-  if (options == nullptr || options->size < sizeof(*options) || options->codec == nullptr) {
-    return open_failed(EINVAL, "no options, or options of another version", error);
-  }
   try {
+    if (options == nullptr || options->size < sizeof(*options) || options->codec == nullptr) {
+      return open_failed(EINVAL, "no options, or options of another version", error);
+    }
     const std::string_view codec = options->codec;
     pleat::gpu::GpuOptions checked;
-    checked.device = static_cast<int>(options->device & 0x7FFFFFFF);
+    checked.device = static_cast<int>(std::min<std::uint32_t>(options->device, 0x7FFFFFFF));
     checked.pages = options->pages;
     checked.capacity = options->capacity == 0 ? kCapacityDefault : options->capacity;
     if (codec == "line") {
@@ -95,8 +102,9 @@ int pleat_gpu_open(const pleat_gpu_options* options, pleat_gpu** out, const char
     } else if (codec == "lz4,decoder=plain") {
       checked.format = Format::kLz4Plain;
     } else {
-      return open_failed(EINVAL, "a GPU has the codecs line and lz4, not " + std::string(codec),
-                         error);
+      return open_failed(
+          EINVAL, "a GPU has the codecs line, lz4 and lz4,decoder=plain, not " + std::string(codec),
+          error);
     }
     if (checked.pages == 0 || checked.pages > pleat::gpu::kBatchPagesMax) {
       return open_failed(EINVAL, "pages has to be from 1 to 1048576", error);
@@ -117,7 +125,7 @@ int pleat_gpu_open(const pleat_gpu_options* options, pleat_gpu** out, const char
 void pleat_gpu_close(pleat_gpu* gpu) { delete gpu; }
 
 const char* pleat_gpu_error(const pleat_gpu* gpu) {
-  return gpu == nullptr ? "" : gpu->batches->error().c_str();
+  return gpu == nullptr ? "" : gpu->batches->error();
 }
 
 int pleat_gpu_get_info(const pleat_gpu* gpu, pleat_gpu_info* info) {
@@ -135,22 +143,20 @@ int pleat_gpu_get_info(const pleat_gpu* gpu, pleat_gpu_info* info) {
 }
 
 void* pleat_gpu_host_alloc(pleat_gpu* gpu, size_t size) {
-  void* memory = nullptr;
-  return gpu != nullptr && pleat::gpu::device::allocate_host(size, &memory) == 0 ? memory : nullptr;
+  return gpu == nullptr ? nullptr : gpu->batches->allocate_host(size);
 }
 
 void pleat_gpu_host_free(pleat_gpu*, void* memory) { pleat::gpu::device::release_host(memory); }
 
 void* pleat_gpu_device_alloc(pleat_gpu* gpu, size_t size) {
-  void* memory = nullptr;
-  return gpu != nullptr && pleat::gpu::device::allocate(size, &memory) == 0 ? memory : nullptr;
+  return gpu == nullptr ? nullptr : gpu->batches->allocate_device(size);
 }
 
 void pleat_gpu_device_free(pleat_gpu*, void* memory) { pleat::gpu::device::release(memory); }
 
 int pleat_gpu_compress(pleat_gpu* gpu, void* stream, uint32_t count, const void* pages,
                        const pleat_gpu_blocks* blocks, uint32_t* used) {
-  if (!usable(gpu, count, blocks, pages) || !has_room(gpu, count, blocks) || used == nullptr) {
+  if (!usable(gpu, count, blocks, pages) || !can_compress(gpu, count, blocks, used)) {
     return -EINVAL;
   }
   return gpu->batches->compress(stream, count, bytes(pages), blocks_of(*blocks), used);
@@ -165,7 +171,7 @@ int pleat_gpu_decompress(pleat_gpu* gpu, void* stream, uint32_t count,
 
 int pleat_gpu_compress_host(pleat_gpu* gpu, uint32_t count, const void* pages,
                             const pleat_gpu_blocks* blocks, uint32_t* used) {
-  if (!usable(gpu, count, blocks, pages) || !has_room(gpu, count, blocks) || used == nullptr) {
+  if (!usable(gpu, count, blocks, pages) || !can_compress(gpu, count, blocks, used)) {
     return -EINVAL;
   }
   return gpu->batches->compress_host(count, bytes(pages), blocks_of(*blocks), used);
@@ -216,8 +222,7 @@ int pleat_gpu_features(pleat_gpu* gpu, void* stream, uint32_t count, const void*
                        pleat_gpu_page_features* features) {
   static_assert(sizeof(pleat_gpu_page_features) == sizeof(pleat::gpu::PageFeatures));
   if (gpu == nullptr || !aligned(pages) ||
-      (count != 0 && (pages == nullptr || features == nullptr)) ||
-      reinterpret_cast<std::uintptr_t>(features) % alignof(pleat::gpu::PageFeatures) != 0) {
+      (count != 0 && (pages == nullptr || features == nullptr)) || !aligned<8>(features)) {
     return -EINVAL;
   }
   return gpu->batches->features(stream, count, bytes(pages),

@@ -12,6 +12,24 @@ namespace {
 constexpr int kNoDriver = 35;
 constexpr int kNoDevice = 100;
 constexpr int kNoMemory = 2;
+constexpr int kNoKernel = 209;  // cudaErrorNoKernelImageForDevice
+
+// The GPU that calls of this thread mean, for as long as this lives.
+class OnDevice {
+ public:
+  explicit OnDevice(int number) : error_(device::current(&before_)) {
+    if (error_ == 0) error_ = device::select(number);
+  }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+  ~OnDevice() {
+    if (error_ == 0) (void)device::select(before_);
+  }
+
+ private:
+  int before_ = 0;
+  int error_;
+};
 
 template <typename T>
 int allocate_array(std::size_t count, T** out) {
@@ -56,15 +74,21 @@ Result<std::unique_ptr<GpuBatches>> GpuBatches::open(const GpuOptions& options) 
     return Error{ENOMEM, "the GPU has no memory for parts of " + std::to_string(options.pages) +
                              " pages; ask for fewer"};
   }
+  if (failed == kNoKernel) {
+    return Error{ENODEV, std::string("libpleat-gpu has no kernels for this GPU, ") +
+                             batches->properties_.name};
+  }
   if (failed != 0) return Error{EIO, device::text_of(failed)};
   return batches;
 }
 
 int GpuBatches::allocate() {
+  const OnDevice on(options_.device);
   const std::size_t pages = options_.pages;
   const std::size_t chunks = pages / kChunkPages + 1;
-  int error = device::select(options_.device);
-  if (error == 0) error = device::properties(options_.device, &properties_);
+  int error = device::properties(options_.device, &properties_);
+  if (error == 0) error = device::load_kernels();
+  if (error == 0) error = device::create_event(&last_);
   for (Part& part : parts_) {
     const auto next = [&](int result) { return error != 0 ? error : error = result; };
     if (next(0) != 0) break;
@@ -85,6 +109,11 @@ int GpuBatches::allocate() {
 }
 
 GpuBatches::~GpuBatches() {
+  const OnDevice on(options_.device);
+  if (last_ != nullptr) {
+    (void)begin_on_host();
+    device::destroy_event(last_);
+  }
   for (Part& part : parts_) {
     if (part.stream != nullptr) {
       (void)device::wait(part.stream);
@@ -108,7 +137,16 @@ int GpuBatches::fail(int error) {
   return error == kNoMemory ? -ENOMEM : -EIO;
 }
 
-int GpuBatches::wait(device::Stream stream) { return fail(device::wait(stream)); }
+int GpuBatches::wait(device::Stream stream) {
+  const OnDevice on(options_.device);
+  return fail(device::wait(stream));
+}
+
+int GpuBatches::begin_in(device::Stream stream) { return fail(device::follow(stream, last_)); }
+
+int GpuBatches::begin_on_host() { return fail(device::wait_for(last_)); }
+
+int GpuBatches::end_in(device::Stream stream) { return fail(device::record(last_, stream)); }
 
 std::uint32_t GpuBatches::parts_of(std::uint32_t count) const {
   return count / options_.pages + (count % options_.pages != 0 ? 1 : 0);
@@ -133,8 +171,10 @@ int GpuBatches::wait_for_all() {
 
 int GpuBatches::compress(device::Stream stream, std::uint32_t count, const std::byte* pages,
                          const Blocks& blocks, std::uint32_t* used) {
+  const OnDevice on(options_.device);
   Part& part = parts_[0];
-  int result = fail(device::clear(used, sizeof(*used), stream));
+  int result = begin_in(stream);
+  if (result == 0) result = fail(device::set(used, 0, sizeof(*used), stream));
   const std::uint32_t parts = parts_of(count);
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
     const std::uint32_t first = i * options_.pages;
@@ -158,11 +198,14 @@ int GpuBatches::compress(device::Stream stream, std::uint32_t count, const std::
                                 .count = now},
                                stream));
   }
-  return result;
+  return result == 0 ? end_in(stream) : result;
 }
 
 int GpuBatches::decompress(device::Stream stream, std::uint32_t count, const Blocks& blocks,
                            std::byte* pages, PageStatus* statuses) {
+  const OnDevice on(options_.device);
+  const int begun = begin_in(stream);
+  if (begun != 0) return begun;
   return fail(device::decompress(
       options_.format,
       {.blocks = blocks.blocks,
@@ -178,8 +221,23 @@ int GpuBatches::decompress(device::Stream stream, std::uint32_t count, const Blo
       stream));
 }
 
+void* GpuBatches::allocate_host(std::size_t bytes) {
+  const OnDevice on(options_.device);
+  void* memory = nullptr;
+  return fail(device::allocate_host(bytes, &memory)) == 0 ? memory : nullptr;
+}
+
+void* GpuBatches::allocate_device(std::size_t bytes) {
+  const OnDevice on(options_.device);
+  void* memory = nullptr;
+  return fail(device::allocate(bytes, &memory)) == 0 ? memory : nullptr;
+}
+
 int GpuBatches::features(device::Stream stream, std::uint32_t count, const std::byte* pages,
                          PageFeatures* features) {
+  const OnDevice on(options_.device);
+  const int begun = begin_in(stream);
+  if (begun != 0) return begun;
   return fail(device::features({.pages = pages, .features = features, .count = count}, stream));
 }
 
@@ -187,7 +245,7 @@ int GpuBatches::features(device::Stream stream, std::uint32_t count, const std::
 int GpuBatches::start_compress(Part& part, const std::byte* pages) {
   int error = device::copy(part.pages, pages + std::size_t{kPageBytes} * part.first,
                            std::size_t{kPageBytes} * part.count, part.stream);
-  if (error == 0) error = device::clear(part.used, sizeof(*part.used), part.stream);
+  if (error == 0) error = device::set(part.used, 0, sizeof(*part.used), part.stream);
   if (error == 0) {
     error = device::compress(options_.format,
                              {.pages = part.pages,
@@ -245,8 +303,10 @@ int GpuBatches::settle_offsets(Part& part, const Blocks& blocks) {
 
 int GpuBatches::compress_host(std::uint32_t count, const std::byte* pages, const Blocks& blocks,
                               std::uint32_t* used) {
+  const OnDevice on(options_.device);
   *used = 0;
-  int result = 0;
+  int result = begin_on_host();
+  for (Part& part : parts_) part.count = 0;
   Part* before = nullptr;
   const std::uint32_t parts = parts_of(count);
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
@@ -281,7 +341,7 @@ int GpuBatches::send_blocks(Part& part, device::Stream stream, const Blocks& blo
   for (std::uint32_t page = part.first; page < part.first + part.count; ++page) {
     if (!is_sent(page)) continue;
     begin = std::min<std::size_t>(begin, blocks.offsets[page]);
-    end = std::max<std::size_t>(end, blocks.offsets[page] + units_of(blocks.sizes[page]));
+    end = std::max(end, std::size_t{blocks.offsets[page]} + units_of(blocks.sizes[page]));
   }
   const std::uint32_t* offsets = blocks.offsets + part.first;
   int error = 0;
@@ -320,9 +380,27 @@ int GpuBatches::send_blocks(Part& part, device::Stream stream, const Blocks& blo
   return fail(error);
 }
 
+// Pages come back, but for those that have no block.
+int GpuBatches::fetch_pages(const Part& part, const BlockKind* kinds, std::byte* pages) {
+  const auto is_made = [&](std::uint32_t page) {
+    return kinds[page] == BlockKind::kBlock || kinds[page] == BlockKind::kSame;
+  };
+  const std::uint32_t end = part.first + part.count;
+  int error = 0;
+  for (std::uint32_t page = part.first; page < end && error == 0; ++page) {
+    const std::uint32_t begin = page;
+    while (page < end && is_made(page)) ++page;
+    error = copy_array(pages + std::size_t{kPageBytes} * begin,
+                       part.pages + std::size_t{kPageBytes} * (begin - part.first),
+                       std::size_t{kPageBytes} * (page - begin), part.stream);
+  }
+  return error;
+}
+
 int GpuBatches::decompress_host(std::uint32_t count, const Blocks& blocks, std::byte* pages,
                                 PageStatus* statuses) {
-  int result = 0;
+  const OnDevice on(options_.device);
+  int result = begin_on_host();
   const std::uint32_t parts = parts_of(count);
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
     Part& part = take_part(i, count);
@@ -334,11 +412,10 @@ int GpuBatches::decompress_host(std::uint32_t count, const Blocks& blocks, std::
     if (result != 0) break;
     batch.pages = part.pages;
     batch.statuses = part.statuses;
-    int error = device::decompress(options_.format, batch, part.stream);
-    if (error == 0) {
-      error = copy_array(pages + std::size_t{kPageBytes} * part.first, part.pages,
-                         std::size_t{kPageBytes} * part.count, part.stream);
-    }
+    // What a bad block leaves of its page is nobody else's page.
+    int error = device::set(part.pages, 0, std::size_t{kPageBytes} * part.count, part.stream);
+    if (error == 0) error = device::decompress(options_.format, batch, part.stream);
+    if (error == 0) error = fetch_pages(part, blocks.kinds, pages);
     if (error == 0) {
       error = copy_array(statuses + part.first, part.statuses, part.count, part.stream);
     }
@@ -350,12 +427,13 @@ int GpuBatches::decompress_host(std::uint32_t count, const Blocks& blocks, std::
 
 int GpuBatches::decompress_to_device(device::Stream stream, std::uint32_t count,
                                      const Blocks& blocks, std::byte* pages, PageStatus* statuses) {
-  int result = 0;
+  const OnDevice on(options_.device);
+  // The working memory in the machine's memory is written by this thread, ahead of the stream.
+  int result = begin_on_host();
   const std::uint32_t parts = parts_of(count);
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
     Part& part = take_part(i, count);
-    // Also the call before may still use the first parts.
-    if (i % kParts == 0) result = wait(stream);
+    if (i >= kParts && i % kParts == 0) result = wait(stream);
     if (result != 0) break;
     DecompressBatch batch = {};
     result = send_blocks(part, stream, blocks, &batch);
@@ -364,7 +442,7 @@ int GpuBatches::decompress_to_device(device::Stream stream, std::uint32_t count,
     batch.statuses = statuses + part.first;
     result = fail(device::decompress(options_.format, batch, stream));
   }
-  return result;
+  return result == 0 ? end_in(stream) : result;
 }
 
 }  // namespace pleat::gpu

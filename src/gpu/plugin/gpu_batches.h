@@ -44,7 +44,7 @@ class GpuBatches {
 
   const GpuOptions& options() const { return options_; }
   const device::Properties& properties() const { return properties_; }
-  const std::string& error() const { return error_; }
+  const char* error() const { return error_; }
 
   // All return 0 or fail()'s value, whose reason is error() then. Device to device, in the caller's
   // stream.
@@ -62,6 +62,9 @@ class GpuBatches {
   int decompress_to_device(device::Stream stream, std::uint32_t count, const Blocks& blocks,
                            std::byte* pages, PageStatus* statuses);
   // Device to device.
+  // Memory that the GPU reaches; null where there is none.
+  void* allocate_host(std::size_t bytes);
+  void* allocate_device(std::size_t bytes);
   int features(device::Stream stream, std::uint32_t count, const std::byte* pages,
                PageFeatures* features);
   int wait(device::Stream stream);
@@ -92,6 +95,13 @@ class GpuBatches {
     std::uint32_t base = 0;
   };
 
+  // Every call begins with one of these: what a call before put into a caller's stream no longer
+  // uses the working memory when this call does. The second waits.
+  int begin_in(device::Stream stream);
+  int begin_on_host();
+  // And a call that leaves work in a caller's stream ends so.
+  int end_in(device::Stream stream);
+
   explicit GpuBatches(const GpuOptions& options) : options_(options) {}
   int allocate();
   int wait_for_all();
@@ -102,12 +112,14 @@ class GpuBatches {
   int start_compress(Part& part, const std::byte* pages);
   int fetch_blocks(Part& part, const Blocks& blocks, std::uint32_t* used);
   int settle_offsets(Part& part, const Blocks& blocks);
+  int fetch_pages(const Part& part, const BlockKind* kinds, std::byte* pages);
   int send_blocks(Part& part, device::Stream stream, const Blocks& blocks, DecompressBatch* batch);
 
   GpuOptions options_;
   device::Properties properties_ = {};
-  std::string error_;
+  const char* error_ = "";  // a text of the driver's, which stays
   std::array<Part, kParts> parts_;
+  device::Event last_ = nullptr;  // the end of the last call in a caller's stream
 };
 
 }  // namespace pleat::gpu

@@ -29,7 +29,11 @@ struct Properties {
 const char* text_of(int error);
 
 int count(int* devices);
+// Which device this thread's calls mean.
+int current(int* number);
 int select(int number);
+// Brings all kernels to the current device, so that the first call of one allocates nothing.
+int load_kernels();
 int properties(int number, Properties* out);
 
 int allocate(std::size_t bytes, void** memory);
@@ -47,12 +51,15 @@ using Event = void*;
 int create_event(Event* event);
 void destroy_event(Event event);
 int record(Event event, Stream stream);
+// What is put into the stream from now on waits for the event; the caller waits for it.
+int follow(Stream stream, Event event);
+int wait_for(Event event);
 // Waits for `end`.
 int elapsed_ms(Event begin, Event end, float* ms);
 
 // Between any two memories. What is copied from is not to change until the stream has come there.
 int copy(void* to, const void* from, std::size_t bytes, Stream stream);
-int clear(void* memory, std::size_t bytes, Stream stream);
+int set(void* memory, int byte, std::size_t bytes, Stream stream);
 
 int compress(Format format, const CompressBatch& batch, Stream stream);
 int decompress(Format format, const DecompressBatch& batch, Stream stream);

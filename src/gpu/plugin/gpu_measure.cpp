@@ -11,6 +11,9 @@
 namespace pleat::gpu {
 namespace {
 
+// What no page of a test consists of, to show that a page was written.
+constexpr int kOther = 0xA5;
+
 double median_of(std::vector<double> samples) {
   const auto middle = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
   std::nth_element(samples.begin(), middle, samples.end());
@@ -84,7 +87,7 @@ class DeviceTimer {
   template <typename Work>
   int time(unsigned repeats, const Work& work, double* seconds) {
     std::vector<double> samples;
-    for (unsigned i = 0; i <= repeats; ++i) {
+    for (std::uint64_t i = 0; i <= repeats; ++i) {
       float ms = 0;
       int error = device::record(begin_, nullptr);
       if (error == 0) error = work();
@@ -106,7 +109,7 @@ class DeviceTimer {
 template <typename Work>
 int time_on_host(unsigned repeats, const Work& work, double* seconds) {
   std::vector<double> samples;
-  for (unsigned i = 0; i <= repeats; ++i) {
+  for (std::uint64_t i = 0; i <= repeats; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     const int error = work();
     if (error != 0) return error;
@@ -180,7 +183,7 @@ class Measurement {
     if (error != 0) return error;
     for (std::uint32_t page = 0; page < count_ && error == 0; ++page) {
       if (host_.blocks.kinds[page] == BlockKind::kRaw) continue;
-      error = device::clear(pages + std::size_t{kPageBytes} * page, kPageBytes, nullptr);
+      error = device::set(pages + std::size_t{kPageBytes} * page, kOther, kPageBytes, nullptr);
     }
     if (error == 0) {
       error = timer_.time(
@@ -217,7 +220,7 @@ class Measurement {
       bytes += kind == BlockKind::kRaw ? kPageBytes : host_.blocks.sizes[page];
     }
     out->ratio = static_cast<double>(page_bytes()) / static_cast<double>(bytes);
-    std::memset(back_.as<std::byte>(), 0, page_bytes());
+    std::memset(back_.as<std::byte>(), kOther, page_bytes());
     error = time_on_host(
         repeats_,
         [&] {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr unsigned kWarpsInBlock = 4;
 constexpr unsigned kThreads = kWarpsInBlock * kWarpLanes;
-// Each block takes several pages, so that few are started and all are busy to the end.
+// Of a launch; where there are more pages, a warp takes several.
 constexpr std::uint32_t kBlocksMax = 65536;
 
 // Runs `one(warp, number)` for each number below count, a warp each.
@@ -20,6 +20,7 @@ __device__ __forceinline__ void for_each(std::uint32_t count, const One& one) {
   extern __shared__ __align__(16) char shared[];
   // By a shuffle, which tells the compiler that it is the same for all lanes.
   const unsigned in_block = __shfl_sync(0xFFFFFFFF, threadIdx.x / kWarpLanes, 0);
+  static_assert(kScratch % 16 == 0);
   Warp warp(shared + in_block * kScratch);
   for (std::uint32_t number = blockIdx.x * kWarpsInBlock + in_block; number < count;
        number += gridDim.x * kWarpsInBlock) {
@@ -32,6 +33,7 @@ __device__ __forceinline__ void for_each(std::uint32_t count, const One& one) {
 template <typename Kernel, typename Batch>
 int launch(Kernel kernel, std::uint32_t scratch, std::uint32_t count, const Batch& batch,
            device::Stream stream) {
+  static_assert(kWarpsInBlock * kScratchMax <= 48 * 1024, "more would have to be asked for");
   if (count == 0) return 0;
   const std::uint32_t blocks = (count + kWarpsInBlock - 1) / kWarpsInBlock;
   kernel<<<blocks < kBlocksMax ? blocks : kBlocksMax, kThreads, kWarpsInBlock * scratch,
@@ -101,6 +103,30 @@ __global__ void __launch_bounds__(kThreads) move_blocks(Packing packing) {
 }
 
 namespace device {
+
+int load_kernels() {
+  const void* const kernels[] = {
+      reinterpret_cast<const void*>(line_compress),
+      reinterpret_cast<const void*>(line_decompress),
+      reinterpret_cast<const void*>(lz4_compress),
+      reinterpret_cast<const void*>(lz4_decompress_plain),
+      reinterpret_cast<const void*>(lz4_decompress_speculative),
+      reinterpret_cast<const void*>(page_features),
+      reinterpret_cast<const void*>(sum_chunks),
+      reinterpret_cast<const void*>(scan_chunks),
+      reinterpret_cast<const void*>(place_chunks),
+      reinterpret_cast<const void*>(move_blocks),
+  };
+  for (const void* kernel : kernels) {
+    cudaFuncAttributes attributes;
+    const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel);
+    if (error != cudaSuccess) {
+      (void)cudaGetLastError();
+      return error;
+    }
+  }
+  return 0;
+}
 
 int compress(Format format, const CompressBatch& batch, Stream stream) {
   return format == Format::kLine

@@ -52,8 +52,8 @@ struct Lz4PlainCodec {
   }
 };
 
-// Rule of ARCHITECTURE.md: what a warp has for itself, so that a multiprocessor holds enough of
-// them.
+// Scratch memory that a warp has at most (ARCHITECTURE.md, decision 12), so that a multiprocessor
+// holds enough of them.
 inline constexpr std::uint32_t kScratchMax = 8448;
 static_assert(LineCodec::kCompressScratch <= kScratchMax);
 static_assert(LineCodec::kDecompressScratch <= kScratchMax);

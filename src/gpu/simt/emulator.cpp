@@ -141,6 +141,7 @@ struct Emulator::State {
     bool started = false;
     bool waits = false;  // in a collective; else it is done
     Warp::Place place;
+    std::uintptr_t calls = 0;
     Collective kind = Collective::kSync;
     // What it gives to this collective and to the one before, which other lanes may still read.
     std::array<std::uint32_t, 2> given = {};
@@ -214,6 +215,26 @@ struct Emulator::State {
     lane.stack.arrive(&scheduler_stack);
   }
 
+  // By which calls a lane came to where it is: the same collective of a function that two branches
+  // call is two of them on a GPU, where functions are inlined. Only builds without optimisation
+  // keep a call a call, and a frame for each; all else have 0.
+  std::uintptr_t calls_of([[maybe_unused]] unsigned number) const {
+    std::uintptr_t hash = 0;
+#if !defined(__OPTIMIZE__) && (defined(__x86_64__) || defined(__aarch64__))
+    const auto bottom = reinterpret_cast<std::uintptr_t>(lanes[number].stack.bottom);
+    const std::uintptr_t top = bottom + lanes[number].stack.bytes;
+    auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    while (frame > bottom && frame < top - 2 * sizeof(frame) && frame % sizeof(frame) == 0) {
+      std::uintptr_t saved[2];  // the caller's frame, and where it goes on
+      std::memcpy(saved, reinterpret_cast<const void*>(frame), sizeof(saved));
+      hash = (hash ^ saved[1]) * 0x9E3779B97F4A7C15;
+      if (saved[0] <= frame) break;
+      frame = saved[0];
+    }
+#endif
+    return hash;
+  }
+
   // Waits until all lanes are in this collective; returns which of the given values it is.
   unsigned meet(unsigned number, Collective kind, std::uint32_t value, const Warp::Place& place) {
     Lane& lane = lanes[number];
@@ -221,6 +242,7 @@ struct Emulator::State {
     lane.turn ^= 1;
     lane.given[turn] = value;
     lane.place = place;
+    lane.calls = calls_of(number);
     lane.kind = kind;
     lane.waits = true;
     yield(number);
@@ -407,7 +429,10 @@ std::string Emulator::run(const std::function<void(Warp&)>& kernel) {
       const auto& first = state.lanes[0];
       for (unsigned lane = 0; lane < kWarpLanes && state.fault.empty(); ++lane) {
         const auto& other = state.lanes[lane];
-        if (other.waits && first.waits && same_place(other.place, first.place)) continue;
+        if (other.waits && first.waits && same_place(other.place, first.place) &&
+            other.calls == first.calls) {
+          continue;
+        }
         const auto where = [](const auto& it) {
           return it.waits ? "waits at " + words_of(it.place) : std::string("has ended");
         };

@@ -5,8 +5,13 @@
 // that touch a byte of scratch memory, one of them to write, without a sync() between, an access
 // that is not aligned, outside the scratch memory, or a kernel that does not end.
 //
-// It also counts what a GPU would do, which depends on the kernel and its input alone.
-// One thread at a time uses an emulator.
+// Accesses to the caller's buffers are checked for their alignment alone; tests give kernels
+// buffers with inaccessible memory behind them. Several warps of a block are not emulated: they
+// share nothing.
+//
+// It also counts what a GPU would do, which is the same each time: it depends on the kernel, its
+// input and, where that reads scratch memory that nobody wrote, the noise there. One thread at a
+// time uses an emulator.
 #pragma once
 
 #include <array>

@@ -6,8 +6,7 @@
 // A kernel is a function of a Warp that all lanes call. The rules that the emulator enforces:
 // every collective is called by all 32 lanes, in the same order; lanes that exchange data through
 // scratch memory call sync() between the write and the read, and between the read and the next
-// write; loads and stores are aligned to their size; nothing outside the scratch memory and the
-// caller's buffers is touched.
+// write; loads and stores are aligned to their size; nothing outside the scratch memory is touched.
 #pragma once
 
 #include <cstddef>
@@ -32,9 +31,7 @@ struct alignas(16) Words4 {
 
 namespace pleat::gpu {
 
-// The first `count` words of a doubleword shifted down, `shift` below 32: bits of `low` and `high`.
-// With low and high two neighbouring words of memory and shift = 8 * (address % 4), the word at an
-// address that is not aligned.
+// The word at any place of the scratch memory, from the two aligned ones that hold it.
 PLEAT_DEVICE std::uint32_t load_unaligned(Warp& warp, std::uint32_t at) {
   const std::uint32_t low = warp.u32(at & ~3u);
   const std::uint32_t high = warp.u32((at & ~3u) + 4);
