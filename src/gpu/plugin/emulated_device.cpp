@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <new>
 #include <string>
 #include <string_view>
@@ -47,7 +48,9 @@ int failure_in(Stream stream, std::string_view call) {
 // Runs `one(warp, number)` for each number below count.
 template <typename One>
 int run_warps(std::size_t scratch, std::uint32_t count, const One& one) {
-  Emulator emulator(scratch);
+  // Its lanes are made once for all launches.
+  thread_local std::map<std::size_t, Emulator> emulators;
+  Emulator& emulator = emulators.try_emplace(scratch, scratch).first->second;
   for (std::uint32_t number = 0; number < count; ++number) {
     kernel_fault = emulator.run([&](Warp& warp) { one(warp, number); });
     if (!kernel_fault.empty()) return kBadKernel;
