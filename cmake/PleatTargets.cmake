@@ -26,7 +26,7 @@ function(pleat_flags target)
                            -fno-sanitize-recover=all)
     target_link_options(${target} PRIVATE -fsanitize=${PLEAT_SANITIZE})
     get_target_property(folder ${target} SOURCE_DIR)
-    if(folder MATCHES "/codec$")
+    if(folder MATCHES "/(codec|gpu)$")
       # The presets compile for the shortest build; here the tests take longer than the compiler.
       target_compile_options(${target} PRIVATE -O1)
     endif()

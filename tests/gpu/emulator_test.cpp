@@ -210,24 +210,6 @@ TEST(Emulator, CollectivesThatNotAllLanesCallAreFound) {
   EXPECT_EQ(emulator.run([](Warp& warp) { warp.sync(); }), "");
 }
 
-TEST(Emulator, ACollectiveOfAFunctionThatTwoBranchesCallIsFoundWithoutOptimisation) {
-#ifdef __OPTIMIZE__
-  GTEST_SKIP() << "the compiler may have merged the calls; the preset asan-ubsan has it";
-#else
-  Emulator emulator(4);
-  const auto vote = [](Warp& warp) { return warp.ballot(true); };
-  const auto two_calls = [&](Warp& warp) {
-    if (warp.lane() < 16) {
-      (void)vote(warp);
-    } else {
-      (void)vote(warp);
-    }
-  };
-  EXPECT_THAT(emulator.run(two_calls), HasSubstr("not called by all lanes"));
-  EXPECT_EQ(emulator.run([&](Warp& warp) { (void)vote(warp); }), "");
-#endif
-}
-
 TEST(Emulator, AccessesThatAGpuFaultsOnAreFound) {
   Emulator emulator(32);
   EXPECT_THAT(emulator.run([](Warp& warp) { (void)warp.u32(2); }), HasSubstr("not aligned"));
