@@ -113,6 +113,8 @@ TEST(Emulator, WordsAreWhatTheInstructionsSay) {
   EXPECT_EQ(dot_bytes(0x010203FF, 0x01010102, 5), 5u + 1 + 2 + 3 + 510);
   EXPECT_EQ(leading_zeros(0), 32u);
   EXPECT_EQ(trailing_zeros(0x50), 4u);
+  EXPECT_EQ(highest_bit(0x50), 6u);
+  EXPECT_EQ(highest_bit(0), 0xFFFFFFFFu);
 }
 
 TEST(Emulator, ScratchMemoryIsSharedBehindABarrier) {

@@ -108,13 +108,12 @@ TEST_F(WarpPage, SameFilledPagesAreFoundAndFilled) {
     std::byte* const filled = out_.last(kPageSize);
     std::memset(filled, 0xAA, kPageSize);
     run([&](Warp& warp) {
-      std::uint32_t low = 0;
-      std::uint32_t high = 0;
-      const bool said = warp_same_filled(warp, page, &low, &high);
+      std::uint32_t found_word[2];
+      const bool said = warp_same_filled(warp, page, found_word);
       EXPECT_EQ(said, same);
       if (!said) return;
-      EXPECT_EQ(low | std::uint64_t{high} << 32, word);
-      warp_fill(warp, filled, low, high);
+      EXPECT_EQ(found_word[0] | std::uint64_t{found_word[1]} << 32, word);
+      warp_fill(warp, filled, found_word[0], found_word[1]);
     });
     if (!same) continue;
     ++found;
@@ -161,20 +160,21 @@ class WarpCompact : public WarpPage {
  protected:
   void expect_packed(const std::vector<std::uint32_t>& sizes, std::uint32_t stride, unsigned seed) {
     const auto count = static_cast<std::uint32_t>(sizes.size());
-    const std::uint32_t chunks = (count + kCompactChunk - 1) / kCompactChunk;
+    const std::uint32_t chunks = (count + kChunkPages - 1) / kChunkPages;
     std::vector<std::uint32_t> sums(chunks);
     std::vector<std::uint32_t> offsets(count);
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       run([&](Warp& warp) { warp_compact_sum(warp, sizes.data(), count, chunk, sums.data()); });
     }
+    const std::uint32_t begin = 7 * seed;  // what is there already
     std::uint32_t total = 0;
-    run([&](Warp& warp) { total = warp_compact_scan(warp, sums.data(), chunks); });
+    run([&](Warp& warp) { total = warp_compact_scan(warp, sums.data(), chunks, begin); });
     for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
       run([&](Warp& warp) {
         warp_compact_offsets(warp, sizes.data(), count, chunk, sums[chunk], offsets.data());
       });
     }
-    std::uint32_t expected = 0;
+    std::uint32_t expected = begin;
     for (std::uint32_t i = 0; i < count; ++i) {
       ASSERT_EQ(offsets[i], expected) << i;
       expected += (sizes[i] + 15) / 16;
@@ -219,11 +219,11 @@ TEST_F(WarpCompact, OffsetsAreRightAcrossChunks) {
 }
 
 TEST_F(WarpCompact, AsManyChunksAsThereMayBeAreScanned) {
-  std::vector<std::uint32_t> sums(kCompactChunksMax, kCompactChunk * 256);
+  std::vector<std::uint32_t> sums(kChunksMax, kChunkPages * 256);
   std::uint32_t total = 0;
-  run([&](Warp& warp) { total = warp_compact_scan(warp, sums.data(), kCompactChunksMax); });
-  EXPECT_EQ(total, kCompactMax * 256);
-  for (std::uint32_t i = 0; i < kCompactChunksMax; ++i) ASSERT_EQ(sums[i], i * kCompactChunk * 256);
+  run([&](Warp& warp) { total = warp_compact_scan(warp, sums.data(), kChunksMax, 0); });
+  EXPECT_EQ(total, kBatchPagesMax * 256);
+  for (std::uint32_t i = 0; i < kChunksMax; ++i) ASSERT_EQ(sums[i], i * kChunkPages * 256);
 }
 
 TEST_F(WarpPage, CostWhatIsPromised) {

@@ -66,14 +66,24 @@ struct Lz4Match {
 // Puts the page into the scratch memory and clears the table. An empty entry is position 0, which
 // holds data like any other and is where no match begins.
 PLEAT_DEVICE void lz4_stage(Warp& warp, const std::byte* page) {
-  PLEAT_UNROLL(4)
-  for (std::uint32_t at = 16 * warp.lane(); at < 4096; at += 16 * kWarpLanes) {
+  const std::uint32_t first = 16 * warp.lane();
+  PLEAT_UNROLL(2)
+  for (std::uint32_t begin = 0; begin < 4096; begin += 64 * kWarpLanes) {
     warp.count(kLz4CompressStage);
-    warp.put_words4(kLz4CompressPage + at, global_words4(page + at));
+    // All of them are on their way before the first one is waited for.
+    Words4 words[4];
+    PLEAT_UNROLL(4)
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      words[i] = global_words4(page + begin + first + 16 * kWarpLanes * i);
+    }
+    PLEAT_UNROLL(4)
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      warp.put_words4(kLz4CompressPage + begin + first + 16 * kWarpLanes * i, words[i]);
+    }
   }
   PLEAT_UNROLL(4)
-  for (std::uint32_t at = 16 * warp.lane(); at < 2u << kLz4TableBits; at += 16 * kWarpLanes) {
-    warp.put_words4(kLz4Table + at, {});
+  for (std::uint32_t at = 0; at < 2u << kLz4TableBits; at += 16 * kWarpLanes) {
+    warp.put_words4(kLz4Table + first + at, {});
   }
 }
 

@@ -7,7 +7,6 @@
 
 #include "gpu/page_look/page_features.h"
 #include "gpu/page_status.h"
-#include "gpu/warp_compact.h"
 
 #ifdef __CUDACC__
 #define PLEAT_HOST_DEVICE __host__ __device__
@@ -71,19 +70,24 @@ struct FeaturesBatch {
   std::uint32_t count;
 };
 
+// Pages whose sizes one warp adds up, and how many warps do.
+inline constexpr std::uint32_t kChunkPages = 1024;
+inline constexpr std::uint32_t kChunksMax = 1024;
+inline constexpr std::uint32_t kBatchPagesMax = kChunkPages * kChunksMax;
+
 // Moves the blocks of a CompressBatch together, in the order of pages, behind what is there.
 struct Packing {
   const std::byte* slots;
   std::uint32_t capacity;
   const std::uint32_t* sizes;
-  std::uint32_t* chunks;   // working memory, chunk_count() + 1 words
+  std::uint32_t* chunks;   // working memory, chunk_count() words
   std::uint32_t* offsets;  // to be made
   std::byte* blocks;       // has room for all of them
   std::uint32_t* used;     // units at `blocks` that are in use: before, and afterwards
-  std::uint32_t count;     // at most kCompactMax
+  std::uint32_t count;     // at most kBatchPagesMax
 
   PLEAT_HOST_DEVICE std::uint32_t chunk_count() const {
-    return (count + kCompactChunk - 1) / kCompactChunk;
+    return (count + kChunkPages - 1) / kChunkPages;
   }
 };
 

@@ -98,7 +98,7 @@ int pleat_gpu_open(const pleat_gpu_options* options, pleat_gpu** out, const char
       return open_failed(EINVAL, "a GPU has the codecs line and lz4, not " + std::string(codec),
                          error);
     }
-    if (checked.pages == 0 || checked.pages > pleat::gpu::kCompactMax) {
+    if (checked.pages == 0 || checked.pages > pleat::gpu::kBatchPagesMax) {
       return open_failed(EINVAL, "pages has to be from 1 to 1048576", error);
     }
     if (checked.capacity % 16 != 0 || checked.capacity > pleat::gpu::kPageBytes) {

@@ -62,7 +62,7 @@ Result<std::unique_ptr<GpuBatches>> GpuBatches::open(const GpuOptions& options) 
 
 int GpuBatches::allocate() {
   const std::size_t pages = options_.pages;
-  const std::size_t chunks = pages / kCompactChunk + 2;
+  const std::size_t chunks = pages / kChunkPages + 1;
   int error = device::select(options_.device);
   if (error == 0) error = device::properties(options_.device, &properties_);
   for (Part& part : parts_) {

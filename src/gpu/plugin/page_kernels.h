@@ -100,29 +100,25 @@ PLEAT_DEVICE void warp_decompress_page(Warp& warp, const DecompressBatch& batch,
   if (warp.lane() == 0) batch.statuses[page] = status;
 }
 
-// Packing takes four kernels; see warp_compact.h. The first: the units of each chunk of blocks.
+// Packing (warp_compact.h), kernel by kernel: the units of each chunk of kChunkPages pages.
 PLEAT_DEVICE void warp_sum_chunk(Warp& warp, const Packing& packing, std::uint32_t chunk) {
   warp_compact_sum(warp, packing.sizes, packing.count, chunk, packing.chunks);
 }
 
-// The second, of one warp: where each chunk begins behind what is in use before, which is kept
-// behind the chunks; and how much is in use then.
+// The second, of one warp: where each chunk begins, and how much is in use behind the last.
 PLEAT_DEVICE void warp_scan_chunks(Warp& warp, const Packing& packing) {
-  const std::uint32_t before = global_u32(packing.used);
-  const std::uint32_t units = warp_compact_scan(warp, packing.chunks, packing.chunk_count());
-  if (warp.lane() != 0) return;
-  put_global_u32(packing.chunks + packing.chunk_count(), before);
-  put_global_u32(packing.used, before + units);
+  const std::uint32_t used =
+      warp_compact_scan(warp, packing.chunks, packing.chunk_count(), global_u32(packing.used));
+  if (warp.lane() == 0) *packing.used = used;
 }
 
 // The third: where each block of a chunk goes.
 PLEAT_DEVICE void warp_place_chunk(Warp& warp, const Packing& packing, std::uint32_t chunk) {
-  const std::uint32_t before = global_u32(packing.chunks + packing.chunk_count());
-  warp_compact_offsets(warp, packing.sizes, packing.count, chunk,
-                       before + global_u32(packing.chunks + chunk), packing.offsets);
+  warp_compact_offsets(warp, packing.sizes, packing.count, chunk, packing.chunks[chunk],
+                       packing.offsets);
 }
 
-// The fourth: a block goes there.
+// And a page's block goes there.
 PLEAT_DEVICE void warp_move_block(Warp& warp, const Packing& packing, std::uint32_t page) {
   warp_compact_copy(warp, packing.slots + std::size_t{packing.capacity} * page, packing.sizes[page],
                     packing.blocks + std::size_t{kUnitBytes} * packing.offsets[page]);
