@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -77,5 +78,22 @@ class EmulatedPage {
   test::GuardedBuffer in_;
   test::GuardedBuffer out_;
 };
+
+// Each barrier of a kernel is needed: without it, one of the inputs makes it break a rule that the
+// emulator finds. `run(emulator, input)` runs the kernel and returns the fault.
+template <typename Inputs, typename Run>
+void expect_all_barriers_needed(std::size_t scratch_bytes, std::size_t at_least,
+                                const Inputs& inputs, const Run& run) {
+  Emulator whole(scratch_bytes);
+  for (const auto& input : inputs) ASSERT_EQ(run(whole, input), "");
+  ASSERT_GE(whole.syncs_seen().size(), at_least);
+  for (const Warp::Place& place : whole.syncs_seen()) {
+    Emulator without(scratch_bytes);
+    without.remove_sync(place);
+    EXPECT_TRUE(std::any_of(std::begin(inputs), std::end(inputs),
+                            [&](const auto& input) { return !run(without, input).empty(); }))
+        << "the barrier in line " << place.line() << " is not needed";
+  }
+}
 
 }  // namespace pleat::gpu

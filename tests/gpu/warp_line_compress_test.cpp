@@ -188,24 +188,14 @@ TEST_F(WarpLineCompress, BlocksAreAboutAsSmallAsTheCpus) {
 }
 
 TEST_F(WarpLineCompress, AbsenceOfAnyBarrierIsFound) {
-  const auto samples = test::real_pages(4);
-  for (const auto& sample : samples) (void)compress(sample.bytes.data());
-  const auto places = emulator_.syncs_seen();
-  ASSERT_GE(places.size(), 7u);
-  for (const Warp::Place& place : places) {
-    Emulator without(kLineCompressScratch);
-    without.remove_sync(place);
-    bool found = false;
-    alignas(16) std::byte block[kLineCapacityMax];
-    for (const auto& sample : samples) {
-      found |= !without
-                    .run([&](Warp& warp) {
-                      (void)warp_line_compress(warp, sample.bytes.data(), block, sizeof(block));
-                    })
-                    .empty();
-    }
-    EXPECT_TRUE(found) << "the barrier in line " << place.line() << " is not needed";
-  }
+  alignas(16) std::byte block[kLineCapacityMax];
+  expect_all_barriers_needed(kLineCompressScratch, 7, test::real_pages(4),
+                             [&](Emulator& emulator, const test::SamplePage& page) {
+                               return emulator.run([&](Warp& warp) {
+                                 (void)warp_line_compress(warp, page.bytes.data(), block,
+                                                          kLineCapacityMax);
+                               });
+                             });
 }
 
 TEST_F(WarpLineCompress, CostsWhatIsPromised) {

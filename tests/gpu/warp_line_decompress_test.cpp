@@ -109,20 +109,13 @@ TEST_F(WarpLineDecompress, NoiseAndExtremesAreJudgedAsTheReferenceJudgesThem) {
 }
 
 TEST_F(WarpLineDecompress, AbsenceOfAnyBarrierIsFound) {
-  const auto samples = test::real_pages(4);
-  for (const auto& sample : samples) (void)decompress(cpu_block(sample.bytes.data(), 3));
-  const auto places = emulator_.syncs_seen();
-  ASSERT_GE(places.size(), 3u);
-  for (const Warp::Place& place : places) {
-    Emulator without(kLineDecompressScratch);
-    without.remove_sync(place);
-    bool found = false;
-    for (const auto& sample : samples) {
-      found |= !pages_.decompress(without, warp_line_decompress, cpu_block(sample.bytes.data(), 3))
-                    .fault.empty();
-    }
-    EXPECT_TRUE(found) << "the barrier in line " << place.line() << " is not needed";
-  }
+  std::vector<Block> blocks;
+  for (const auto& sample : test::real_pages(4))
+    blocks.push_back(cpu_block(sample.bytes.data(), 3));
+  expect_all_barriers_needed(
+      kLineDecompressScratch, 3, blocks, [&](Emulator& emulator, const Block& block) {
+        return pages_.decompress(emulator, warp_line_decompress, block).fault;
+      });
 }
 
 TEST_F(WarpLineDecompress, CostsWhatIsPromised) {

@@ -127,24 +127,14 @@ TEST_F(WarpLz4Compress, BlocksAreNearlyAsShortAsThoseOfLiblz4) {
 }
 
 TEST_F(WarpLz4Compress, AbsenceOfAnyBarrierIsFound) {
-  const auto samples = test::real_pages(4);
-  for (const auto& sample : samples) (void)compress(sample.bytes.data());
-  const auto places = emulator_.syncs_seen();
-  ASSERT_GE(places.size(), 4u);
-  for (const Warp::Place& place : places) {
-    Emulator without(kLz4CompressScratch);
-    without.remove_sync(place);
-    bool found = false;
-    std::vector<std::byte> block(kMost);
-    for (const auto& sample : samples) {
-      found |= !without
-                    .run([&](Warp& warp) {
-                      (void)warp_lz4_compress(warp, sample.bytes.data(), block.data(), kMost);
-                    })
-                    .empty();
-    }
-    EXPECT_TRUE(found) << "the barrier in line " << place.line() << " is not needed";
-  }
+  std::vector<std::byte> block(kMost);
+  expect_all_barriers_needed(kLz4CompressScratch, 4, test::real_pages(4),
+                             [&](Emulator& emulator, const test::SamplePage& page) {
+                               return emulator.run([&](Warp& warp) {
+                                 (void)warp_lz4_compress(warp, page.bytes.data(), block.data(),
+                                                         kMost);
+                               });
+                             });
 }
 
 TEST_F(WarpLz4Compress, CostsWhatIsPromised) {
