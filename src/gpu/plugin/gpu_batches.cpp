@@ -146,7 +146,10 @@ int GpuBatches::begin_in(device::Stream stream) { return fail(device::follow(str
 
 int GpuBatches::begin_on_host() { return fail(device::wait_for(last_)); }
 
-int GpuBatches::end_in(device::Stream stream) { return fail(device::record(last_, stream)); }
+int GpuBatches::end_in(device::Stream stream, int result) {
+  const int error = device::record(last_, stream);
+  return result != 0 ? result : fail(error);
+}
 
 std::uint32_t GpuBatches::parts_of(std::uint32_t count) const {
   return count / options_.pages + (count % options_.pages != 0 ? 1 : 0);
@@ -198,7 +201,7 @@ int GpuBatches::compress(device::Stream stream, std::uint32_t count, const std::
                                 .count = now},
                                stream));
   }
-  return result == 0 ? end_in(stream) : result;
+  return end_in(stream, result);
 }
 
 int GpuBatches::decompress(device::Stream stream, std::uint32_t count, const Blocks& blocks,
@@ -442,7 +445,7 @@ int GpuBatches::decompress_to_device(device::Stream stream, std::uint32_t count,
     batch.statuses = statuses + part.first;
     result = fail(device::decompress(options_.format, batch, stream));
   }
-  return result == 0 ? end_in(stream) : result;
+  return end_in(stream, result);
 }
 
 }  // namespace pleat::gpu

@@ -99,8 +99,8 @@ class GpuBatches {
   // uses the working memory when this call does. The second waits.
   int begin_in(device::Stream stream);
   int begin_on_host();
-  // And a call that leaves work in a caller's stream ends so.
-  int end_in(device::Stream stream);
+  // And a call that leaves work in a caller's stream ends so, whether all of it is there or not.
+  int end_in(device::Stream stream, int result);
 
   explicit GpuBatches(const GpuOptions& options) : options_(options) {}
   int allocate();
