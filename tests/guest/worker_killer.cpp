@@ -4,13 +4,17 @@
 //   worker_killer DEVICE SOCKET --kills 100 [--OPTION NUMBER]...
 //   worker_killer SOCKET successor-of PID [and-parent]
 //
-// Options: --signal (9), --pause-ms (300), --steps, --hold-ms, --seed.
+// Options: --signal (9), --pause-ms (300), --steps, --hold-ms, --delay-us, --seed.
 //
 // With --steps a queue's thread of the worker is traced before each kill, so that it dies at a step
 // of a request and not, as nearly always otherwise, while it waits for one: N system calls later at
 // most, at entry or return, and as many instructions on. With --hold-ms it is held for so long
 // before those steps, in which others can put a request on every tag. With signal 0 nothing more is
 // done: the thread hangs there until somebody else ends the worker.
+//
+// With --delay-us it sleeps for a random time of up to so many microseconds right before each kill:
+// with a higher priority than the worker's it then comes in the middle of what the kernel does for
+// it.
 //
 // The second form waits until another process than PID serves and kills that one, at once, and with
 // and-parent the process that made it.
@@ -186,7 +190,7 @@ int kill_successor(const char* socket_path, pid_t last, bool and_parent) {
 }
 
 int run(const char* device, const char* socket_path, unsigned kills, int signal, unsigned pause_ms,
-        unsigned steps, unsigned hold_ms, std::uint64_t seed) {
+        unsigned steps, unsigned hold_ms, unsigned delay_us, std::uint64_t seed) {
   alignas(4096) static std::array<char, 4096> page;
   if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) std::perror("worker_killer: mlockall");
   const int file = open(device, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -212,6 +216,10 @@ int run(const char* device, const char* socket_path, unsigned kills, int signal,
     }
     const pid_t traced = steps != 0 ? queue_thread_of(worker) : 0;
     if (traced != 0 && stop_at_a_step(traced, steps, hold_ms, random)) ++at_a_step;
+    if (delay_us != 0) {
+      const timespec delay{0, static_cast<long>(random() % delay_us) * 1000};
+      nanosleep(&delay, nullptr);
+    }
     // Before the signal: the worker's successors may keep this process from the processor.
     const double begin_ms = now_ms();
     if (!end_worker(worker, signal, traced)) {
@@ -252,6 +260,7 @@ int main(int argc, char** argv) {
   unsigned pause_ms = 300;
   unsigned steps = 0;
   unsigned hold_ms = 0;
+  unsigned delay_us = 0;
   std::uint64_t seed = 1;
   bool good = argc >= 3 && argc % 2 == 1;
   for (int i = 3; good && i < argc; i += 2) {
@@ -267,6 +276,8 @@ int main(int argc, char** argv) {
       steps = static_cast<unsigned>(value);
     } else if (option == "--hold-ms") {
       hold_ms = static_cast<unsigned>(value);
+    } else if (option == "--delay-us") {
+      delay_us = static_cast<unsigned>(std::min(value, 999'999ull));
     } else if (option == "--seed") {
       seed = value;
     } else {
@@ -276,8 +287,9 @@ int main(int argc, char** argv) {
   if (!good || kills == 0) {
     std::fprintf(stderr,
                  "usage: worker_killer DEVICE SOCKET [--kills N] [--signal N] "
-                 "[--pause-ms N] [--steps N] [--hold-ms N] [--seed N]\n");
+                 "[--pause-ms N] [--steps N] [--hold-ms N] [--delay-us N] [--seed N]\n");
     return 1;
   }
-  return pleat::guest::run(argv[1], argv[2], kills, signal, pause_ms, steps, hold_ms, seed);
+  return pleat::guest::run(argv[1], argv[2], kills, signal, pause_ms, steps, hold_ms, delay_us,
+                           seed);
 }
