@@ -250,15 +250,16 @@ store_bytes() {
   done </proc/sysvipc/shm
   echo "$sum"
 }
-# An empty store has a reserve of 8 MiB, up to half as much more, the slot table, and page map.
-store_is_small() { [ "$(store_bytes)" -le $((14 << 20)) ]; }
+# An empty store has a reserve of 8 MiB, up to half as much more, the slot table of a byte a sector (8 a
+# page), and 1 MiB at most of page map and the rest.
+store_is_small() { [ "$(store_bytes)" -le $(((13 << 20) + $(<"/sys/class/block/${1#/dev/}/size"))) ]; }
 # end_swap NAME DEVICE: takes it out of use; all that it held must be free again.
 end_swap() {
   check swapoff timeout 120 swapoff "$2"
   check blkdiscard blkdiscard "$2"
   [ "$(stat_field "$1" orig_data_size)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat "$1")"
   [ "$(stat_field "$1" mem_used_total)" = 0 ] || fail "after blkdiscard: mm_stat $(mm_stat "$1")"
-  wait_until 15 store_is_small || fail "an empty store has $(store_bytes) bytes"
+  wait_until 15 store_is_small "$2" || fail "an empty store has $(store_bytes) bytes"
 }
 # The last process that has it ends a moment after the device is gone.
 store_is_gone() { [ "$(store_bytes)" = 0 ]; }

@@ -17,7 +17,11 @@ echo 0 >/proc/sys/vm/page-cluster
 
 # end_workers SIGNAL COUNT PAUSE_MS STEPS
 end_workers() {
-  "$helpers/worker_killer" "$device" /run/pleat/swap0.sock --signal "$1" --kills "$2" --pause-ms "$3" --steps "$4" --seed "$2" || status=$?
+  "$helpers/worker_killer" "$device" /run/pleat/swap0.sock --signal "$1" --kills "$2" --pause-ms "$3" --steps "$4" --seed "$2" &
+  local killer=$!
+  # A read of a device that nobody serves cannot be killed, nor does the kernel take it for a hung task.
+  wait_until $((120 + 10 * $2)) process_gone "$killer" || fail "$device is not served any more"
+  wait "$killer" || status=$?
 }
 
 # churn_and_kill WHAT PAUSE_MS CHECKER...: the checker goes on until the kills are done.
