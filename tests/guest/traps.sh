@@ -80,14 +80,14 @@ for reader in "${readers[@]}"; do wait "$reader" || fail "a read has failed"; do
 pages_are_there "after the requests"
 
 step "it dies in the middle of its answers"
-# 6.12 fails a read whose server has a deadly signal when the driver is to copy its answer. Killed by a
-# program of a higher priority than the worker's, which the kernel lets run between two pages.
+# 6.12 fails a read whose server has a deadly signal as the driver begins to copy its answer. Killed by a
+# program of a higher priority than the worker's, which the kernel lets run between two answers of a batch.
 await_stand_bys
 rm -f "$work/stop"
 readers=()
-for ((i = 0; i < 4; ++i)); do
+for ((i = 0; i < depth * 2; ++i)); do
   while [ ! -e "$work/stop" ]; do
-    dd if="$device" of=/dev/null bs=512k count=$((mib * 2)) iflag=direct status=none || exit 1
+    dd if="$device" of=/dev/null bs=4k count=$((mib << 8)) iflag=direct status=none || exit 1
   done &
   readers+=($!)
 done
