@@ -30,14 +30,6 @@ if ! grep -q '/script$' /proc/self/cgroup; then
 fi
 echo 0 >/proc/sys/vm/page-cluster
 
-# limit GROUP high|max BYTES: programs above the first are slowed down, and not killed where swap
-# takes nothing.
-limit() {
-  mkdir -p "$groups/$1"
-  echo max >"$groups/$1/memory.high"
-  [ "$2" = max ] || echo max >"$groups/$1/memory.max"
-  echo "$3" >"$groups/$1/memory.$2"
-}
 count_of() { metric swap0 "pleat_$1_total"; }
 has_more() { [ "$(count_of "$1")" -gt "$2" ]; }
 has_stand_bys() { [ "$(metric "$1" pleat_stand_bys)" = 2 ]; }
@@ -114,10 +106,12 @@ refuses_at_half() {
 fault_fill_pool() {
   local before
   before=$(count_of over_limit_writes)
-  limit checked high "$checked"
+  # Programs are slowed down there, and not killed where swap takes nothing.
+  echo "$checked" >"$groups/checked/memory.high"
+  echo max >"$groups/checked/memory.max"
   wait_until 60 refuses_at_half "$before" || fail "no write was refused at the limit"
   check "lifting the limit" timeout 30 "$bin/pleat" set swap0 mem-limit=0
-  limit checked max "$checked"
+  make_cgroup checked "$checked"
 }
 # write_part PART and part_is_there PART: the device `hungry` has six parts, and each the same bytes.
 write_part() { dd if="$work/noise" of="$hungry" bs=1M seek=$((4 * $1)) oflag=direct status=none 2>"$work/dd.out"; }
@@ -142,7 +136,7 @@ fault_no_memory() {
 }
 fault_pressure() {
   # This script's own group must not swap.
-  limit pressure max max
+  make_cgroup pressure max
   in_cgroup pressure "$helpers/memory_checker" --mib "$memory_mib" --processes 2 --seed "$RANDOM" >"$work/pressure.out" ||
     fail "memory_checker: exit status $?: $(cat "$work/pressure.out")"
 }
@@ -193,7 +187,7 @@ flip_swapped() {
   local status=0
   make_device frail 64M
   swap_on "$device" -p 100
-  limit frail max 8M
+  make_cgroup frail 8M
   in_cgroup frail "$helpers/memory_checker" --mib 20 --processes 3 --ready "$work/frail.ready" --go "$work/frail.go" &
   checker=$!
   wait_until 60 [ -e "$work/frail.ready" ] || fail "memory_checker does not get its memory"
@@ -226,7 +220,7 @@ begin_checks() {
   make_device swap0 $((memory_mib * 4))M
   swap=$device
   swap_on "$swap"
-  limit checked max "$checked"
+  make_cgroup checked "$checked"
   check_blocks "$blocks" &
   block_checker=$!
   in_cgroup checked nice -n 19 "$helpers/memory_checker" --mib $((memory_mib / 4)) --processes 2 \

@@ -4,17 +4,15 @@
 //   worker_killer DEVICE SOCKET --kills 100 [--OPTION NUMBER]...
 //   worker_killer SOCKET successor-of PID [and-parent]
 //
-// Options: --signal (9), --pause-ms (300), --steps, --hold-ms, --delay-us, --seed.
+// Options: --signal (9), --pause-ms (300), --steps, --hold-ms, --seed.
 //
 // With --steps a queue's thread of the worker is traced before each kill, so that it dies at a step
 // of a request and not, as nearly always otherwise, while it waits for one: N system calls later at
-// most, at entry or return, and as many instructions on. With --hold-ms it is held for so long
-// before those steps, in which others can put a request on every tag. With signal 0 nothing more is
-// done: the thread hangs there until somebody else ends the worker.
+// most, at entry or return, and as many instructions on. With signal 0 nothing more is done: the
+// thread hangs there until somebody else ends the worker.
 //
-// With --delay-us it sleeps for a random time of up to so many microseconds right before each kill:
-// with a higher priority than the worker's it then comes in the middle of what the kernel does for
-// it.
+// With --hold-ms the thread is stopped for so long before those steps, in which others can put a
+// request on every tag.
 //
 // The second form waits until another process than PID serves and kills that one, at once, and with
 // and-parent the process that made it.
@@ -147,8 +145,8 @@ bool go_on(pid_t thread, unsigned times, bool instructions) {
   return true;
 }
 
-// Brings the thread to a random step of what it does; whether that succeeded.
-bool stop_at_a_step(pid_t thread, unsigned steps, unsigned hold_ms, std::mt19937_64& random) {
+// Stops the thread for so long; whether that succeeded.
+bool hold(pid_t thread, unsigned hold_ms) {
   if (thread <= 0 || ptrace(PTRACE_SEIZE, thread, nullptr, nullptr) != 0 ||
       ptrace(PTRACE_INTERRUPT, thread, nullptr, nullptr) != 0 ||
       waitpid(thread, nullptr, __WALL) != thread) {
@@ -156,6 +154,11 @@ bool stop_at_a_step(pid_t thread, unsigned steps, unsigned hold_ms, std::mt19937
     return false;
   }
   if (hold_ms != 0) sleep_ms(hold_ms);
+  return true;
+}
+
+// Brings the thread, which is held, to a random step of what it does; whether that succeeded.
+bool bring_to_a_step(pid_t thread, unsigned steps, std::mt19937_64& random) {
   return go_on(thread, 1 + static_cast<unsigned>(random() % steps), false) &&
          go_on(thread, static_cast<unsigned>(random() % steps), true);
 }
@@ -190,7 +193,7 @@ int kill_successor(const char* socket_path, pid_t last, bool and_parent) {
 }
 
 int run(const char* device, const char* socket_path, unsigned kills, int signal, unsigned pause_ms,
-        unsigned steps, unsigned hold_ms, unsigned delay_us, std::uint64_t seed) {
+        unsigned steps, unsigned hold_ms, std::uint64_t seed) {
   alignas(4096) static std::array<char, 4096> page;
   if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) std::perror("worker_killer: mlockall");
   const int file = open(device, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -215,11 +218,7 @@ int run(const char* device, const char* socket_path, unsigned kills, int signal,
       return 1;
     }
     const pid_t traced = steps != 0 ? queue_thread_of(worker) : 0;
-    if (traced != 0 && stop_at_a_step(traced, steps, hold_ms, random)) ++at_a_step;
-    if (delay_us != 0) {
-      const timespec delay{0, static_cast<long>(random() % delay_us) * 1000};
-      nanosleep(&delay, nullptr);
-    }
+    if (traced != 0 && hold(traced, hold_ms) && bring_to_a_step(traced, steps, random)) ++at_a_step;
     // Before the signal: the worker's successors may keep this process from the processor.
     const double begin_ms = now_ms();
     if (!end_worker(worker, signal, traced)) {
@@ -260,7 +259,6 @@ int main(int argc, char** argv) {
   unsigned pause_ms = 300;
   unsigned steps = 0;
   unsigned hold_ms = 0;
-  unsigned delay_us = 0;
   std::uint64_t seed = 1;
   bool good = argc >= 3 && argc % 2 == 1;
   for (int i = 3; good && i < argc; i += 2) {
@@ -276,8 +274,6 @@ int main(int argc, char** argv) {
       steps = static_cast<unsigned>(value);
     } else if (option == "--hold-ms") {
       hold_ms = static_cast<unsigned>(value);
-    } else if (option == "--delay-us") {
-      delay_us = static_cast<unsigned>(std::min(value, 999'999ull));
     } else if (option == "--seed") {
       seed = value;
     } else {
@@ -287,9 +283,8 @@ int main(int argc, char** argv) {
   if (!good || kills == 0) {
     std::fprintf(stderr,
                  "usage: worker_killer DEVICE SOCKET [--kills N] [--signal N] "
-                 "[--pause-ms N] [--steps N] [--hold-ms N] [--delay-us N] [--seed N]\n");
+                 "[--pause-ms N] [--steps N] [--hold-ms N] [--seed N]\n");
     return 1;
   }
-  return pleat::guest::run(argv[1], argv[2], kills, signal, pause_ms, steps, hold_ms, delay_us,
-                           seed);
+  return pleat::guest::run(argv[1], argv[2], kills, signal, pause_ms, steps, hold_ms, seed);
 }
