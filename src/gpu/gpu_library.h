@@ -35,8 +35,6 @@ class Gpu {
   // As pleat_gpu_measure(), with the reason of a failure.
   Result<pleat_gpu_rates> measure(std::uint32_t count, const std::byte* pages,
                                   std::uint32_t repeats);
-  const GpuLibrary& library() const { return library_; }
-  pleat_gpu* get() const { return gpu_.get(); }
 
  private:
   struct Close {

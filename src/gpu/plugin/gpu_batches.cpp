@@ -172,34 +172,46 @@ int GpuBatches::wait_for_all() {
   return result;
 }
 
+// Pages in the GPU's memory become blocks there, behind those that are in use; the part has the
+// working memory.
+int GpuBatches::compress_part(const Part& part, device::Stream stream, std::uint32_t count,
+                              const std::byte* pages, const Blocks& blocks, std::uint32_t* used) {
+  const int error = device::compress(options_.format,
+                                     {.pages = pages,
+                                      .slots = part.slots,
+                                      .capacity = options_.capacity,
+                                      .sizes = blocks.sizes,
+                                      .kinds = blocks.kinds,
+                                      .count = count},
+                                     stream);
+  if (error != 0) return error;
+  return device::pack({.slots = part.slots,
+                       .capacity = options_.capacity,
+                       .sizes = blocks.sizes,
+                       .chunks = part.chunks,
+                       .offsets = blocks.offsets,
+                       .blocks = blocks.blocks,
+                       .used = used,
+                       .count = count},
+                      stream);
+}
+
 int GpuBatches::compress(device::Stream stream, std::uint32_t count, const std::byte* pages,
                          const Blocks& blocks, std::uint32_t* used) {
   const OnDevice on(options_.device);
-  Part& part = parts_[0];
   int result = begin_in(stream);
   if (result == 0) result = fail(device::set(used, 0, sizeof(*used), stream));
   const std::uint32_t parts = parts_of(count);
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
     const std::uint32_t first = i * options_.pages;
-    const std::uint32_t now = std::min(options_.pages, count - first);
-    result = fail(device::compress(options_.format,
-                                   {.pages = pages + std::size_t{kPageBytes} * first,
-                                    .slots = part.slots,
-                                    .capacity = options_.capacity,
-                                    .sizes = blocks.sizes + first,
-                                    .kinds = blocks.kinds + first,
-                                    .count = now},
-                                   stream));
-    if (result != 0) break;
-    result = fail(device::pack({.slots = part.slots,
-                                .capacity = options_.capacity,
-                                .sizes = blocks.sizes + first,
-                                .chunks = part.chunks,
-                                .offsets = blocks.offsets + first,
-                                .blocks = blocks.blocks,
-                                .used = used,
-                                .count = now},
-                               stream));
+    result = fail(compress_part(parts_[0], stream, std::min(options_.pages, count - first),
+                                pages + std::size_t{kPageBytes} * first,
+                                {.blocks = blocks.blocks,
+                                 .bytes = blocks.bytes,
+                                 .offsets = blocks.offsets + first,
+                                 .sizes = blocks.sizes + first,
+                                 .kinds = blocks.kinds + first},
+                                used));
   }
   return end_in(stream, result);
 }
@@ -250,25 +262,13 @@ int GpuBatches::start_compress(Part& part, const std::byte* pages) {
                            std::size_t{kPageBytes} * part.count, part.stream);
   if (error == 0) error = device::set(part.used, 0, sizeof(*part.used), part.stream);
   if (error == 0) {
-    error = device::compress(options_.format,
-                             {.pages = part.pages,
-                              .slots = part.slots,
-                              .capacity = options_.capacity,
-                              .sizes = part.sizes,
-                              .kinds = part.kinds,
-                              .count = part.count},
-                             part.stream);
-  }
-  if (error == 0) {
-    error = device::pack({.slots = part.slots,
-                          .capacity = options_.capacity,
-                          .sizes = part.sizes,
-                          .chunks = part.chunks,
-                          .offsets = part.offsets,
-                          .blocks = part.blocks,
-                          .used = part.used,
-                          .count = part.count},
-                         part.stream);
+    error = compress_part(part, part.stream, part.count, part.pages,
+                          {.blocks = part.blocks,
+                           .bytes = std::size_t{kPageBytes} * options_.pages,
+                           .offsets = part.offsets,
+                           .sizes = part.sizes,
+                           .kinds = part.kinds},
+                          part.used);
   }
   if (error == 0) error = copy_array(part.host_used, part.used, 1, part.stream);
   return fail(error);

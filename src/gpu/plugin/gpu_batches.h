@@ -109,6 +109,8 @@ class GpuBatches {
   std::uint32_t parts_of(std::uint32_t count) const;
   Part& take_part(std::uint32_t number, std::uint32_t count);
 
+  int compress_part(const Part& part, device::Stream stream, std::uint32_t count,
+                    const std::byte* pages, const Blocks& blocks, std::uint32_t* used);
   int start_compress(Part& part, const std::byte* pages);
   int fetch_blocks(Part& part, const Blocks& blocks, std::uint32_t* used);
   int settle_offsets(Part& part, const Blocks& blocks);
