@@ -55,6 +55,36 @@ class Lz4BlockBuilder {
   std::size_t produced_ = 0;
 };
 
+// Lengths are short mostly; below these now and then, a match of such length one time in `rarity`.
+struct Lz4LongLengths {
+  unsigned literals;
+  unsigned match;
+  unsigned rarity;
+};
+
+// Sequences of any kind, mostly right, so that a decoder gets far: one match in a thousand and one
+// block in fifty are not.
+template <typename Random>
+Lz4BlockBuilder random_lz4_block(Random& random, const Lz4LongLengths& lengths) {
+  Lz4BlockBuilder builder;
+  std::size_t room = kPageSize - 5;
+  while (room > 600 || (room > 40 && random() % 4 != 0)) {
+    const std::size_t literals = random() % 4 == 0 ? random() % lengths.literals : random() % 8;
+    const std::size_t match =
+        4 + (random() % lengths.rarity == 0 ? random() % lengths.match : random() % 20);
+    if (literals + match > room) break;
+    const std::size_t produced = kPageSize - 5 - room + literals;
+    if (produced == 0) continue;
+    const std::size_t near = 1 + random() % 40;
+    std::size_t offset = random() % 2 == 0 ? near : 1 + random() % produced;
+    if (random() % 1000 != 0) offset = std::min(offset, produced);
+    builder.sequence(literals, offset, match);
+    room -= literals + match;
+  }
+  builder.last(random() % 50 == 0 ? static_cast<std::ptrdiff_t>(random() % 3) - 1 : 0);
+  return builder;
+}
+
 struct GoldenBlock {
   const char* name;
   Block block;

@@ -164,23 +164,8 @@ TEST_F(Lz4Hostile, RandomBytesAndRandomSequences) {
     if (HasFatalFailure()) return;
   }
   for (unsigned round = 0; round < test::repetitions(5'000); ++round) {
-    BlockBuilder builder;
-    std::size_t room = kPageSize - 5;
-    // Mostly right, so that the decoder gets far; one match in a thousand is not.
-    while (room > 600 || (room > 40 && random() % 4 != 0)) {
-      const std::size_t literals = random() % 4 == 0 ? random() % 40 : random() % 8;
-      const std::size_t match = 4 + (random() % 4 == 0 ? random() % 500 : random() % 20);
-      if (literals + match > room) break;
-      const std::size_t produced = kPageSize - 5 - room + literals;
-      if (produced == 0) continue;
-      const std::size_t near = 1 + random() % 40;
-      std::size_t offset = random() % 2 == 0 ? near : 1 + random() % produced;
-      if (random() % 1000 != 0) offset = std::min(offset, produced);
-      builder.sequence(literals, offset, match);
-      room -= literals + match;
-    }
-    builder.last(random() % 50 == 0 ? static_cast<std::ptrdiff_t>(random() % 3) - 1 : 0);
-    expect_as_reference(builder, in_, out_);
+    const test::Lz4LongLengths lengths{.literals = 40, .match = 500, .rarity = 4};
+    expect_as_reference(test::random_lz4_block(random, lengths), in_, out_);
     if (HasFatalFailure()) return;
   }
 }

@@ -283,22 +283,8 @@ TEST_P(WarpLz4Decompress, NoiseIsJudgedAsTheReferenceJudgesIt) {
 TEST_P(WarpLz4Decompress, RandomSequencesAreJudgedAsTheReferenceJudgesThem) {
   std::mt19937 random(13);
   for (unsigned round = 0; round < test::repetitions(1000); ++round) {
-    Lz4Builder builder;
-    std::size_t room = kPageSize - 5;
-    while (room > 600 || (room > 40 && random() % 4 != 0)) {
-      const std::size_t literals = random() % 4 == 0 ? random() % 300 : random() % 8;
-      const std::size_t match = 4 + (random() % 8 == 0 ? random() % 600 : random() % 20);
-      if (literals + match > room) break;
-      const std::size_t produced = kPageSize - 5 - room + literals;
-      if (produced == 0) continue;
-      const std::size_t near = 1 + random() % 40;
-      std::size_t offset = random() % 2 == 0 ? near : 1 + random() % produced;
-      if (random() % 1000 != 0) offset = std::min(offset, produced);
-      builder.sequence(literals, offset, match);
-      room -= literals + match;
-    }
-    builder.last(random() % 50 == 0 ? static_cast<std::ptrdiff_t>(random() % 3) - 1 : 0);
-    expect_as_reference(builder);
+    const test::Lz4LongLengths lengths{.literals = 300, .match = 600, .rarity = 8};
+    expect_as_reference(test::random_lz4_block(random, lengths));
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(good_, bad_);
