@@ -7,8 +7,12 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "control/deadline.h"
@@ -43,10 +47,31 @@ Result<UniqueFd> connect_to(const std::string& name, const Deadline& deadline) {
   return errno_error("cannot reach the daemon of " + name);
 }
 
-Result<void> send_line(int fd, const std::string& line, const Deadline& deadline) {
+// As send(); `files` go with the bytes.
+ssize_t send_bytes(int fd, std::string_view bytes, std::span<const int> files) {
+  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  std::vector<char> control(files.empty() ? 0 : CMSG_SPACE(files.size_bytes()));
+  if (!files.empty()) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(files.size_bytes());
+    std::memcpy(CMSG_DATA(header), files.data(), files.size_bytes());
+  }
+  return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+Result<void> send_line(int fd, std::string_view line, std::span<const int> files,
+                       const Deadline& deadline) {
   std::size_t sent = 0;
   while (sent < line.size()) {
-    const ssize_t count = send(fd, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+    const ssize_t count =
+        send_bytes(fd, line.substr(sent), sent == 0 ? files : std::span<const int>());
     if (count >= 0) {
       sent += static_cast<std::size_t>(count);
     } else if (errno == EAGAIN) {
@@ -99,7 +124,7 @@ Result<nlohmann::json> parse_answer(const std::string& line) {
 }  // namespace
 
 Result<nlohmann::json> call(const std::string& name, const nlohmann::json& request,
-                            unsigned timeout_ms) {
+                            unsigned timeout_ms, std::span<const int> files) {
   const Deadline deadline(timeout_ms);
   const Result<UniqueFd> fd = connect_to(name, deadline);
   if (!fd) return fd.error();
@@ -108,7 +133,7 @@ Result<nlohmann::json> call(const std::string& name, const nlohmann::json& reque
   const std::string context = "device " + name;
   // A server that refuses the peer answers and closes without reading, so the answer is worth
   // reading also where the request could not be sent.
-  const Result<void> sent = send_line(fd->get(), line, deadline);
+  const Result<void> sent = send_line(fd->get(), line, files, deadline);
   if (!sent && sent.error().code != EPIPE && sent.error().code != ECONNRESET)
     return with_context(sent.error(), context);
   const Result<std::string> answer = receive_line(fd->get(), deadline);

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// One client of a server: bytes in, whole lines out to the handler, answers back, never waiting.
+// One client of a server: bytes and descriptors in, whole lines out to the handler, answers back,
+// never waiting.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "control/deadline.h"
@@ -19,8 +24,12 @@ class Connection {
   // A client that has not completed a line, or not taken its answer, for so long is dropped.
   static constexpr unsigned kTimeout_ms = 5000;
 
-  // Turns a request line without its newline into an answer line with one.
-  using Answer = std::function<std::string(std::string_view line)>;
+  // Descriptors that may come with a line; further ones are closed.
+  static constexpr std::size_t kFilesMax = 2;
+
+  // Turns a request line without its newline, and the descriptors that came since the last one,
+  // into an answer line with a newline. They are closed afterwards.
+  using Answer = std::function<std::string(std::string_view line, std::span<const UniqueFd> files)>;
 
   // `fd` is a connected, non-blocking socket.
   explicit Connection(UniqueFd fd) : fd_(std::move(fd)), deadline_(kTimeout_ms) {}
@@ -46,11 +55,14 @@ class Connection {
 
  private:
   bool receive();
+  // As recv(); takes descriptors as well.
+  ssize_t receive_bytes(std::span<char> bytes);
 
   UniqueFd fd_;
   Deadline deadline_;
   std::string input_;
   std::string output_;
+  std::vector<UniqueFd> files_;
   bool ended_ = false;  // the client sends no more
 };
 

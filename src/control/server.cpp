@@ -14,6 +14,7 @@
 #include <csignal>
 #include <exception>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -108,7 +109,10 @@ class PollingServer final : public Server {
   }
 
   void serve_connections(const std::vector<pollfd>& entries) {
-    const Connection::Answer answer = [this](std::string_view line) { return answer_to(line); };
+    const Connection::Answer answer = [this](std::string_view line,
+                                             std::span<const UniqueFd> files) {
+      return answer_to(line, files);
+    };
     std::vector<Connection> kept;
     kept.reserve(connections_.size());
     for (std::size_t i = 0; i < connections_.size(); ++i) {
@@ -145,13 +149,13 @@ class PollingServer final : public Server {
     }
   }
 
-  std::string answer_to(std::string_view line) {
+  std::string answer_to(std::string_view line, std::span<const UniqueFd> files) {
     const json request = json::parse(line, nullptr, false);
     if (!request.is_object()) {
       return error_line({EINVAL, "the request is no JSON object on one line"});
     }
     try {
-      const Result<json> answer = handler_(request);
+      const Result<json> answer = handler_(request, files);
       return answer ? to_line(*answer) : error_line(answer.error());
     } catch (const std::exception& exception) {
       // A key of the wrong type ends here: the JSON library throws where the handler reads it.

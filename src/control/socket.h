@@ -16,12 +16,14 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace pleat::control {
 
@@ -36,19 +38,21 @@ bool valid_name(const std::string& name);
 // sends nothing or half a line for 5 s is dropped, and a line is at most 64 KiB.
 class Server {
  public:
-  // Called on the server's thread. Its answer is sent as it is; an Error becomes {"ok":false,...}.
-  using Handler = std::function<Result<nlohmann::json>(const nlohmann::json& request)>;
+  // Called on the server's thread, with the descriptors that came with the request. Its answer is
+  // sent as it is; an Error becomes {"ok":false,...}.
+  using Handler = std::function<Result<nlohmann::json>(const nlohmann::json& request,
+                                                       std::span<const UniqueFd> files)>;
 
   // EADDRINUSE where a living daemon listens there already; a dead one's socket is replaced.
   static Result<std::unique_ptr<Server>> start(const std::string& name, Handler handler);
   virtual ~Server() = default;  // stops the thread and removes the socket
 };
 
-// Sends one request and returns the daemon's answer, at most timeout_ms later (ETIMEDOUT). An
-// answer with "ok":false becomes an Error with its text and code. ENOENT: "no device NAME; see
-// pleat list".
+// Sends one request, and descriptors with it, and returns the daemon's answer, at most timeout_ms
+// later (ETIMEDOUT). An answer with "ok":false becomes an Error with its text and code. ENOENT: "no
+// device NAME; see pleat list".
 Result<nlohmann::json> call(const std::string& name, const nlohmann::json& request,
-                            unsigned timeout_ms);
+                            unsigned timeout_ms, std::span<const int> files = {});
 
 // Names with a socket in the runtime directory, sorted, whether or not somebody listens.
 std::vector<std::string> device_names();

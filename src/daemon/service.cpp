@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 #include "base/page.h"
 #include "base/units.h"
 #include "codec/kernels.h"
+#include "control/batch_exchange.h"
 #include "control/metrics.h"
 #include "daemon/live_status.h"
 #include "daemon/report.h"
@@ -56,6 +58,29 @@ Result<std::uint64_t> number_in(const Json& request, const char* key) {
   if (found == request.end()) return 0;
   if (found->is_number_unsigned()) return found->get<std::uint64_t>();
   return Error{EINVAL, std::string(key) + " must be a number, of at least 0"};
+}
+
+// Who compresses by batches, where the request says that its client does.
+Result<std::optional<control::RemoteBatches>> batches_in(const Json& request,
+                                                         std::span<const UniqueFd> files) {
+  std::optional<control::RemoteBatches> batches;
+  const auto found = request.find("batches");
+  if (found == request.end()) return batches;
+  const std::string name = found->is_object() ? found->value("codec", std::string()) : "";
+  if ((name != "line" && name != "lz4") || files.size() != 2) {
+    return Error{EINVAL,
+                 "batches need a codec, line or lz4, a number of pages, and two descriptors: their "
+                 "memory and a socket"};
+  }
+  const auto pages = number_in(*found, "pages");
+  if (!pages) return pages.error();
+  auto memory = control::BatchMemory::attach(
+      files[0].get(),
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(*pages, control::kBatchPagesMax + 1)));
+  if (!memory) return std::move(memory).error();
+  batches.emplace(*std::move(memory), files[1].get(),
+                  name == "line" ? codec::CodecId::kLine : codec::CodecId::kLz4);
+  return batches;
 }
 
 }  // namespace
@@ -212,7 +237,7 @@ Result<void> Service::save_successor() {
   return resized || resized.error().code == EOPNOTSUPP ? saved : resized;
 }
 
-Result<Json> Service::handle(const Json& request) {
+Result<Json> Service::handle(const Json& request, std::span<const UniqueFd> files) {
   const auto op = request.find("op");
   if (op == request.end() || !op->is_string()) {
     return Error{EINVAL,
@@ -225,7 +250,7 @@ Result<Json> Service::handle(const Json& request) {
   if (name == "set") return set(request);
   if (name == "compact") return compact();
   if (name == "idle") return idle(request);
-  if (name == "recompress") return recompress(request);
+  if (name == "recompress") return recompress(request, files);
   if (name == "writeback") return writeback(request);
   if (name == "stop") {
     if (auto stopped = stop(); !stopped) return stopped.error();
@@ -354,7 +379,7 @@ Result<Json> Service::idle(const Json& request) {
   return Json{{"ok", true}, {"pages_idle", *pages}};
 }
 
-Result<Json> Service::recompress(const Json& request) {
+Result<Json> Service::recompress(const Json& request, std::span<const UniqueFd> files) {
   const auto type = request.value("type", std::string());
   if (!type.empty() && type != "idle" && type != "huge" && type != "huge_idle") {
     return Error{EINVAL, "unknown type " + type + "; the types are idle, huge and huge_idle"};
@@ -375,10 +400,17 @@ Result<Json> Service::recompress(const Json& request) {
     if (!number) return number.error();
     *field = *number;
   }
+  auto batches = batches_in(request, files);
+  if (!batches) return std::move(batches).error();
+  if (*batches) wanted.batches = &**batches;
   if (is_stopped()) return Error{ENODEV, "the device is gone"};
   const auto done = store_->recompress(wanted);
   if (!done) return done.error();
   if (done->no_memory) return Error{ENOMEM, "the pool had no memory for a smaller page"};
+  if (done->error == EBADMSG) {
+    return Error{EBADMSG, "a block that came back is not its page; the page stays as it was"};
+  }
+  if (done->error != 0) return errno_error(done->error, "nobody has compressed a batch of pages");
   return Json{{"ok", true},
               {"pages_recompressed", done->pages_recompressed},
               {"pages_kept", done->pages_kept},

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -78,7 +79,7 @@ class Service {
   store::StoreStats store_stats() const noexcept { return store_->stats(); }
 
   // Answers one request of the control socket.
-  Result<nlohmann::json> handle(const nlohmann::json& request);
+  Result<nlohmann::json> handle(const nlohmann::json& request, std::span<const UniqueFd> files);
 
   // Takes the device away, or EBUSY and the service goes on. Success where it is gone already.
   Result<void> stop();
@@ -94,7 +95,7 @@ class Service {
   Result<void> resize(std::uint64_t bytes);
   Result<nlohmann::json> compact();
   Result<nlohmann::json> idle(const nlohmann::json& request);
-  Result<nlohmann::json> recompress(const nlohmann::json& request);
+  Result<nlohmann::json> recompress(const nlohmann::json& request, std::span<const UniqueFd> files);
   Result<nlohmann::json> writeback(const nlohmann::json& request);
   // Frees the device for removal, or says who uses it.
   Result<UniqueFd> claim();

@@ -167,9 +167,10 @@ void Worker::drop_anchor() {
 }
 
 Result<void> Worker::start_server() {
-  auto server = control::Server::start(setup_.options.name, [this](const nlohmann::json& request) {
-    return service_->handle(request);
-  });
+  auto server = control::Server::start(
+      setup_.options.name, [this](const nlohmann::json& request, std::span<const UniqueFd> files) {
+        return service_->handle(request, files);
+      });
   if (!server) return server.error();
   server_ = std::move(*server);
   // Its thread too; where that is not allowed raise_priority() has said so.

@@ -2,9 +2,12 @@
 #include "store/recompressor.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "base/clock.h"
+#include "store/check.h"
 #include "store/claim.h"
 #include "store/size_class.h"
 
@@ -51,36 +54,51 @@ bool see_older(const AtomicWord& word, SlotWord* seen) noexcept {
 Store::Recompressor::Recompressor(State& state, RecompressionCodecs codecs)
     : state_(state),
       session_(state, state.options.sessions_max, std::move(codecs.pages)),
-      groups_(std::move(codecs.groups)) {}
+      groups_(std::move(codecs.groups)),
+      batch_(std::make_unique<BatchEntry[]>(kBatchPagesMax)) {}
 
 RecompressResult Store::Recompressor::work(const RecompressRequest& request) noexcept {
   BackgroundPriority priority;
   priority_ = &priority;
   RecompressResult result;
-  const std::uint64_t end_ns =
-      request.duration_ns != 0 ? monotonic_ns() + request.duration_ns : UINT64_MAX;
-  const std::uint64_t pages_max = request.pages_max != 0 ? request.pages_max : UINT64_MAX;
-  std::uint64_t& slot = result.next_slot;
-  std::uint64_t attempts = 0;
-  for (slot = request.first_slot; slot < state_.slots.size();) {
-    if (attempts == pages_max) return result;
-    const std::size_t count = find_wanted(request, slot, pages_max - attempts);
-    if (count != 0 || slot % kSlotsPerLook == 0) {
-      if (state_.errands.stopping() || monotonic_ns() >= end_ns) return result;
-    }
+  result.next_slot = request.first_slot;
+  const Bounds bounds{request.pages_max != 0 ? request.pages_max : UINT64_MAX,
+                      request.duration_ns != 0 ? monotonic_ns() + request.duration_ns : UINT64_MAX};
+  result.done = request.batches != nullptr ? work_in_batches(request, bounds, &result)
+                                           : work_singly(request, bounds, &result);
+  return result;
+}
+
+bool Store::Recompressor::is_over(const Bounds& bounds) const noexcept {
+  return bounds.pages == 0 || state_.errands.stopping() || monotonic_ns() >= bounds.end_ns;
+}
+
+bool Store::Recompressor::work_singly(const RecompressRequest& request, Bounds bounds,
+                                      RecompressResult* result) noexcept {
+  std::uint64_t& slot = result->next_slot;
+  while (slot < state_.slots.size()) {
+    const std::size_t count = find_wanted(request, slot, bounds.pages);
+    if ((count != 0 || slot % kSlotsPerLook == 0) && is_over(bounds)) return false;
     if (count == 0) {
       ++slot;
       continue;
     }
-    attempts += count;
-    if (!recompress(count, &result)) {
-      result.no_memory = true;
-      return result;
-    }
+    bounds.pages -= count;
+    if (!recompress(count, result)) return false;
     slot += count;
   }
-  result.done = true;
-  return result;
+  return true;
+}
+
+bool Store::Recompressor::work_in_batches(const RecompressRequest& request, Bounds bounds,
+                                          RecompressResult* result) noexcept {
+  while (result->next_slot < state_.slots.size()) {
+    const std::size_t count = fill_batch(request, bounds, &result->next_slot);
+    if (count != 0 && !recompress_batch(*request.batches, count, result)) return false;
+    bounds.pages -= count;
+    if (result->next_slot < state_.slots.size() && is_over(bounds)) return false;
+  }
+  return true;
 }
 
 bool Store::Recompressor::wanted(const RecompressRequest& request, SlotWord word) const noexcept {
@@ -128,30 +146,29 @@ bool Store::Recompressor::recompress(std::size_t count, RecompressResult* result
       priority_->raise();
       const Outcome outcome = replace_group(encoded, result);
       priority_->lower();
-      return outcome != Outcome::kNoMemory;
+      result->no_memory = outcome == Outcome::kNoMemory;
+      return !result->no_memory;
     }
   }
-  bool has_memory = true;
   priority_->raise();
   for (std::size_t i = 0; i < count; ++i) {
     const Try& page = tries_[i];
     if (!page.claimed) continue;
-    if (!has_memory) {
+    if (result->no_memory) {
       release(page);
       continue;
     }
-    const Outcome outcome = page.encoded.size == 0 ? keep(page) : replace(page, result);
+    const Outcome outcome = page.encoded.size == 0
+                                ? keep(page)
+                                : replace(page, page.encoded, page.block.data(), result);
     if (outcome == Outcome::kKept) ++result->pages_kept;
-    has_memory = outcome != Outcome::kNoMemory;
+    result->no_memory = outcome == Outcome::kNoMemory;
   }
   priority_->lower();
-  return has_memory;
+  return !result->no_memory;
 }
 
-void Store::Recompressor::encode_page(std::size_t index) noexcept {
-  Try& page = tries_[index];
-  std::byte* const bytes = pages_.data() + index * kPageSize;
-  page.encoded = {0, codec::CodecId::kRaw};
+void Store::Recompressor::claim(Claim& page, std::byte* bytes) noexcept {
   AtomicWord& word = state_.slot_word(page.slot);
   priority_->raise();
   do {
@@ -162,10 +179,77 @@ void Store::Recompressor::encode_page(std::size_t index) noexcept {
     // It may have become older while the neighbours before it were compressed.
   } while (!page.claimed && see_older(word, &page.seen));
   priority_->lower();
+}
+
+void Store::Recompressor::encode_page(std::size_t index) noexcept {
+  Try& page = tries_[index];
+  std::byte* const bytes = pages_.data() + index * kPageSize;
+  page.encoded = {0, codec::CodecId::kRaw};
+  claim(page, bytes);
   if (!page.claimed || !page.sound) return;
   if (const std::size_t capacity = bytes_to_save(page.seen); capacity != 0) {
     page.encoded = session_.codec.encode(bytes, page.block.data(), capacity);
   }
+}
+
+std::size_t Store::Recompressor::fill_batch(const RecompressRequest& request, const Bounds& bounds,
+                                            std::uint64_t* slot) noexcept {
+  codec::BatchCompressor& compressor = *request.batches;
+  const std::size_t pages_max =
+      std::min<std::uint64_t>({kBatchPagesMax, compressor.pages_max(), bounds.pages});
+  std::size_t count = 0;
+  for (; count < pages_max && *slot < state_.slots.size(); ++*slot) {
+    BatchEntry& page = batch_[count];
+    page.slot = *slot;
+    page.seen = SlotWord(state_.slot_word(*slot).load(std::memory_order_acquire));
+    const bool is_wanted = wanted(request, page.seen);
+    if ((is_wanted || *slot % kSlotsPerLook == 0) && is_over(bounds)) break;
+    if (!is_wanted) continue;
+    // Whoever has the batch's memory may change it, so the page is looked at before it is there.
+    std::byte* const bytes = pages_.data();
+    claim(page, bytes);
+    if (!page.claimed) continue;
+    page.check = page.sound ? check_bytes(bytes, kPageSize, page.slot) : 0;
+    std::memcpy(compressor.page(count), bytes, kPageSize);
+    ++count;
+  }
+  return count;
+}
+
+bool Store::Recompressor::recompress_batch(codec::BatchCompressor& compressor, std::size_t count,
+                                           RecompressResult* result) noexcept {
+  result->error = compressor.compress(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    priority_->raise();
+    if (result->error != 0 || result->no_memory) {
+      release(batch_[i]);
+    } else {
+      const Outcome outcome = recompress_entry(compressor, i, result);
+      if (outcome == Outcome::kKept) ++result->pages_kept;
+      result->no_memory = outcome == Outcome::kNoMemory;
+      result->error = outcome == Outcome::kWrongBlock ? EBADMSG : 0;
+    }
+    priority_->lower();
+  }
+  return result->error == 0 && !result->no_memory;
+}
+
+Store::Recompressor::Outcome Store::Recompressor::recompress_entry(
+    codec::BatchCompressor& compressor, std::size_t index, RecompressResult* result) noexcept {
+  const BatchEntry& page = batch_[index];
+  const std::size_t capacity = page.sound ? bytes_to_save(page.seen) : 0;
+  std::byte* const block = block_.data();
+  const std::size_t size = capacity != 0 ? compressor.take_block(index, block, capacity) : 0;
+  if (size == 0) return keep(page);
+  const codec::CodecId codec = compressor.codec();
+  const bool is_right =
+      codec::decode_page(session_.codec.kernels(), codec, block, size, pages_.data()) &&
+      check_bytes(pages_.data(), kPageSize, page.slot) == page.check;
+  if (!is_right) {
+    release(page);
+    return Outcome::kWrongBlock;
+  }
+  return replace(page, {size, codec}, block, result);
 }
 
 std::size_t Store::Recompressor::group_bytes_to_save() const noexcept {
@@ -185,26 +269,27 @@ std::size_t Store::Recompressor::group_bytes_to_save() const noexcept {
                   stored / kGranule * kGranule);
 }
 
-void Store::Recompressor::release(const Try& page) noexcept {
+void Store::Recompressor::release(const Claim& page) noexcept {
   release_claim(state_.slot_word(page.slot), state_.pool, page.age);
 }
 
-Store::Recompressor::Outcome Store::Recompressor::keep(const Try& page) noexcept {
+Store::Recompressor::Outcome Store::Recompressor::keep(const Claim& page) noexcept {
   const auto kept = replace_claimed(
       state_.slot_word(page.slot), state_.pool,
       [&page](SlotWord word) { return word.with_age(page.age).with_settled(true); });
   return kept ? Outcome::kKept : Outcome::kInUse;
 }
 
-Store::Recompressor::Outcome Store::Recompressor::replace(const Try& page,
+Store::Recompressor::Outcome Store::Recompressor::replace(const Claim& page, codec::Encoded encoded,
+                                                          const std::byte* block,
                                                           RecompressResult* result) noexcept {
   std::uint64_t location = 0;
-  if (allocate(object_bytes(page.encoded.size), &location) != AllocateStatus::kOk) {
+  if (allocate(object_bytes(encoded.size), &location) != AllocateStatus::kOk) {
     release(page);
     return Outcome::kNoMemory;
   }
-  const SlotWord fresh = SlotWord::compressed(page.encoded.id, location, page.encoded.size);
-  session_.fill_object(page.slot, fresh, page.block.data(), page.encoded.size);
+  const SlotWord fresh = SlotWord::compressed(encoded.id, location, encoded.size);
+  session_.fill_object(page.slot, fresh, block, encoded.size);
   const auto old = replace_claimed(state_.slot_word(page.slot), state_.pool, [&](SlotWord word) {
     return fresh.with_age(page.age).with_settled(true).after(word);
   });

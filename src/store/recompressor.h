@@ -10,6 +10,9 @@
 // saves more, their words are locked, where all of them are claimed still, and lead to one object
 // (store/group.h).
 //
+// Who compresses by batches (codec/batch_compressor.h) gets many pages that are claimed, in memory
+// of its own, and its blocks are decompressed again before one replaces a page.
+//
 // A page that does not become smaller by a size class stays, and is not tried again until it is
 // written anew: the word has a bit for it. So a pass that was cut short, by the death of the
 // process too, is simply begun again.
@@ -27,6 +30,7 @@
 #include <optional>
 
 #include "base/process.h"
+#include "codec/batch_compressor.h"
 #include "codec/group_codec.h"
 #include "codec/page_codec.h"
 #include "store/page_allocator.h"
@@ -50,18 +54,36 @@ class Store::Recompressor {
   RecompressResult work(const RecompressRequest& request) noexcept;
 
  private:
-  enum class Outcome : std::uint8_t { kSmaller, kKept, kInUse, kNoMemory };
+  enum class Outcome : std::uint8_t { kSmaller, kKept, kInUse, kNoMemory, kWrongBlock };
   // A page that is tried.
-  struct Try {
+  struct Claim {
     std::uint64_t slot;
     SlotWord seen;
     unsigned age;  // that it had
     bool claimed;
-    bool sound;              // decompressed
+    bool sound;  // decompressed
+  };
+  struct Try : Claim {
     codec::Encoded encoded;  // by itself, where that is smaller
     alignas(64) std::array<std::byte, kPageSize> block;
   };
+  struct BatchEntry : Claim {
+    std::uint64_t check;  // of the page
+  };
+  // More pages at once gain nothing: to decompress so many takes milliseconds, a call some 100 us.
+  static constexpr std::size_t kBatchPagesMax = 1024;
 
+  // What is still to be tried, and until when.
+  struct Bounds {
+    std::uint64_t pages;
+    std::uint64_t end_ns;
+  };
+  // From result->next_slot on; whether nothing is left to be looked at.
+  bool work_singly(const RecompressRequest& request, Bounds bounds,
+                   RecompressResult* result) noexcept;
+  bool work_in_batches(const RecompressRequest& request, Bounds bounds,
+                       RecompressResult* result) noexcept;
+  bool is_over(const Bounds& bounds) const noexcept;
   bool wanted(const RecompressRequest& request, SlotWord word) const noexcept;
   // Looks for what to try from the slot on: a group, a page or nothing, and of how many pages, at
   // most `pages_max`.
@@ -69,15 +91,25 @@ class Store::Recompressor {
                           std::uint64_t pages_max) noexcept;
   // Tries the first `count`, one or a group; whether there was memory.
   bool recompress(std::size_t count, RecompressResult* result) noexcept;
-  // Decompresses what is stored to the page's place in pages_ and claims the word, if it still is
-  // what was seen; then compresses it.
+  // Decompresses what is stored to `bytes` and claims the word, if it still is what was seen.
+  void claim(Claim& page, std::byte* bytes) noexcept;
+  // The same to the page's place in pages_, then compresses it.
   void encode_page(std::size_t index) noexcept;
+  // Claims what is wanted from *slot on, a batch at most; how many of batch_.
+  std::size_t fill_batch(const RecompressRequest& request, const Bounds& bounds,
+                         std::uint64_t* slot) noexcept;
+  // Whether a next one may follow.
+  bool recompress_batch(codec::BatchCompressor& compressor, std::size_t count,
+                        RecompressResult* result) noexcept;
+  Outcome recompress_entry(codec::BatchCompressor& compressor, std::size_t index,
+                           RecompressResult* result) noexcept;
   // The longest block of all four that saves enough; 0 where there is none.
   std::size_t group_bytes_to_save() const noexcept;
   // What ends a claim, if it still is one: the page stays as it is, or gets another object.
-  void release(const Try& page) noexcept;
-  Outcome keep(const Try& page) noexcept;
-  Outcome replace(const Try& page, RecompressResult* result) noexcept;
+  void release(const Claim& page) noexcept;
+  Outcome keep(const Claim& page) noexcept;
+  Outcome replace(const Claim& page, codec::Encoded encoded, const std::byte* block,
+                  RecompressResult* result) noexcept;
   Outcome replace_group(codec::Encoded encoded, RecompressResult* result) noexcept;
   // Locks the words of all four if they are claimed still, else ends what claims there are.
   bool lock_group(std::array<SlotWord, kGroupPages>* words) noexcept;
@@ -91,7 +123,8 @@ class Store::Recompressor {
   BackgroundPriority* priority_ = nullptr;  // while it works
   std::array<Try, kGroupPages> tries_{};
   alignas(64) std::array<std::byte, kGroupBytes> pages_{};
-  alignas(64) std::array<std::byte, kObjectBytesMax> block_{};  // of a group
+  alignas(64) std::array<std::byte, kObjectBytesMax> block_{};  // of a group, or from a batch
+  std::unique_ptr<BatchEntry[]> batch_;
 };
 
 }  // namespace pleat::store

@@ -24,6 +24,7 @@
 
 #include "base/page.h"
 #include "base/result.h"
+#include "codec/batch_compressor.h"
 #include "codec/kernels.h"
 #include "codec/page_codec.h"
 #include "store/memory.h"
@@ -81,6 +82,8 @@ struct RecompressRequest {
   std::uint64_t pages_max = 0;    // so many are tried at most; 0 is all
   std::uint64_t first_slot = 0;   // where to begin
   std::uint64_t duration_ns = 0;  // it returns after about so long; 0 is no bound
+  // Who compresses instead of the device's second codec, by batches; then no groups are made.
+  codec::BatchCompressor* batches = nullptr;
 };
 
 // What it came to.
@@ -91,6 +94,7 @@ struct RecompressResult {
   std::uint64_t next_slot = 0;           // where to go on
   bool done = false;                     // nothing is left to be looked at
   bool no_memory = false;                // it ended since the pool had none
+  int error = 0;  // it ended since the batch compressor failed; EBADMSG for a block that is wrong
 };
 
 // What writeback is to work on.

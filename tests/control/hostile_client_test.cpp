@@ -67,12 +67,13 @@ std::string receive_lines(const UniqueFd& fd, std::size_t lines) {
 class HostileClient : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto server = Server::start("pleat0", [](const json& request) -> Result<json> {
-      if (request.value("op", "") == "large") {
-        return json{{"ok", true}, {"text", std::string(500'000, 'x')}};
-      }
-      return json{{"ok", true}, {"request", request}};
-    });
+    auto server =
+        Server::start("pleat0", [](const json& request, std::span<const UniqueFd>) -> Result<json> {
+          if (request.value("op", "") == "large") {
+            return json{{"ok", true}, {"text", std::string(500'000, 'x')}};
+          }
+          return json{{"ok", true}, {"request", request}};
+        });
     ASSERT_TRUE(server.has_value()) << server.error().message;
     server_ = std::move(*server);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,8 +26,17 @@ using nlohmann::json;
 class ServerTest : public ::testing::Test {
  protected:
   // Echoes, fails, throws or gives a status, as the request asks.
-  static Result<json> handle(const json& request) {
+  static Result<json> handle(const json& request, std::span<const UniqueFd> files) {
     const std::string op = request.at("op");
+    if (op == "read") {
+      json texts = json::array();
+      for (const UniqueFd& file : files) {
+        char text[16] = {};
+        EXPECT_GE(pread(file.get(), text, sizeof(text) - 1, 0), 0);
+        texts.push_back(text);
+      }
+      return json{{"ok", true}, {"texts", texts}};
+    }
     if (op == "fail") return Error{EBUSY, "/dev/ublkb0 is in use as swap"};
     if (op == "stat") return json{{"ok", true}, {"status", to_json(sample_status())}};
     return json{{"ok", true}, {"request", request}};
@@ -46,6 +56,36 @@ TEST_F(ServerTest, AnswersARequest) {
   const auto answer = call("pleat0", {{"op", "echo"}, {"value", 7}}, 5000);
   ASSERT_TRUE(answer.has_value()) << answer.error().message;
   EXPECT_EQ((*answer)["request"]["value"], 7);
+}
+
+// A file in memory with this text.
+UniqueFd file_with(const std::string& text) {
+  UniqueFd file(memfd_create("text", MFD_CLOEXEC));
+  EXPECT_EQ(write(file.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  return file;
+}
+
+std::size_t open_files() {
+  const std::filesystem::directory_iterator files("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+}
+
+TEST_F(ServerTest, DescriptorsComeWithTheirRequestAndAreClosed) {
+  const auto server = start();
+  const UniqueFd first = file_with("first");
+  const UniqueFd second = file_with("second");
+  const std::vector<int> files = {first.get(), second.get(), first.get(), second.get()};
+  const std::size_t open_before = open_files();
+  for (const std::size_t count : {0, 1, 2, 4}) {
+    const auto answer = call("pleat0", {{"op", "read"}}, 5000, std::span(files).first(count));
+    ASSERT_TRUE(answer.has_value()) << answer.error().message;
+    json expected = json::array();
+    if (count >= 1) expected.push_back("first");
+    if (count >= 2) expected.push_back("second");
+    EXPECT_EQ((*answer)["texts"], expected) << count;
+  }
+  // The server's end of the last connection is closed when it has seen that ours is.
+  while (open_files() > open_before) std::this_thread::yield();
 }
 
 TEST_F(ServerTest, CarriesAWholeStatus) {
@@ -76,7 +116,7 @@ TEST_F(ServerTest, AHandlersExceptionIsAnAnswerAndTheServerLives) {
 }
 
 TEST_F(ServerTest, TextThatIsNotUtf8DoesNotBreakTheAnswer) {
-  auto server = Server::start("pleat0", [](const json&) -> Result<json> {
+  auto server = Server::start("pleat0", [](const json&, std::span<const UniqueFd>) -> Result<json> {
     return Error{EIO, "bad \xff byte"};
   });
   ASSERT_TRUE(server.has_value());
@@ -171,10 +211,11 @@ TEST_F(ServerTest, TwoDevicesHaveTwoSockets) {
 
 TEST_F(ServerTest, TheAnswerToStopArrivesThoughTheServerEnds) {
   std::atomic<bool> stopping{false};
-  auto server = Server::start("pleat0", [&](const json&) -> Result<json> {
-    stopping = true;
-    return json{{"ok", true}};
-  });
+  auto server =
+      Server::start("pleat0", [&](const json&, std::span<const UniqueFd>) -> Result<json> {
+        stopping = true;
+        return json{{"ok", true}};
+      });
   ASSERT_TRUE(server.has_value());
   std::thread daemon([&] {
     while (!stopping) std::this_thread::yield();

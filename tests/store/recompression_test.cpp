@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Recompression must make pages smaller, those that are meant and no others, and never put back one
-// that was overwritten or discarded meanwhile.
+// that was overwritten or discarded meanwhile; by itself, and by batches of any size.
 #include "store/recompressor.h"
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <vector>
 
+#include "store/cpu_batches.h"
 #include "store/pages.h"
 #include "store/recompression_fixture.h"
 #include "store/slot_owners.h"
@@ -16,11 +18,19 @@
 namespace pleat::store {
 namespace {
 
-class Recompression : public RecompressionTest {
+// The pages of a batch at most; 0: not by batches.
+class Recompression : public RecompressionTest, public testing::WithParamInterface<std::size_t> {
  protected:
   static constexpr std::uint64_t kSlots = 256;
 
-  void SetUp() override { open(recompressing_store(kSlots)); }
+  void SetUp() override {
+    open(recompressing_store(kSlots));
+    if (GetParam() != 0) batches_.emplace("lz4hc", codec::CodecId::kLz4, GetParam());
+  }
+  RecompressResult recompress(RecompressRequest request = {}) {
+    request.batches = batches_ ? &*batches_ : nullptr;
+    return RecompressionTest::recompress(request);
+  }
   // One in four wordy, raw, without matches, and same-filled.
   static TestPage page_of(std::uint64_t slot) {
     switch (slot % 4) {
@@ -42,9 +52,13 @@ class Recompression : public RecompressionTest {
       ASSERT_EQ(read_page(*session_, slot), page_of(slot)) << slot;
     }
   }
-};
 
-TEST_F(Recompression, MakesPagesSmallerAndKeepsEachOne) {
+  std::optional<CpuBatches> batches_;
+};
+INSTANTIATE_TEST_SUITE_P(InBatchesOf, Recompression, testing::Values(0, 1, 7, 4096),
+                         testing::PrintToStringParamName());
+
+TEST_P(Recompression, MakesPagesSmallerAndKeepsEachOne) {
   put_all();
   const StoreStats before = store_->stats();
   std::vector<SlotWord> words;
@@ -79,7 +93,7 @@ TEST_F(Recompression, MakesPagesSmallerAndKeepsEachOne) {
   EXPECT_EQ(store_->stats().mem_used_total, 0u);
 }
 
-TEST_F(Recompression, TriesAPageOnceUntilItIsWrittenAnew) {
+TEST_P(Recompression, TriesAPageOnceUntilItIsWrittenAnew) {
   put_all();
   (void)recompress({});
   RecompressResult again = recompress({});
@@ -94,7 +108,7 @@ TEST_F(Recompression, TriesAPageOnceUntilItIsWrittenAnew) {
   expect_pages();
 }
 
-TEST_F(Recompression, TakesThePagesThatAreMeant) {
+TEST_P(Recompression, TakesThePagesThatAreMeant) {
   put_all();
   EXPECT_EQ(recompress({.only_idle = true}).pages_recompressed, 0u);
   ASSERT_TRUE(store_->mark_idle(0));
@@ -123,7 +137,7 @@ TEST_F(Recompression, TakesThePagesThatAreMeant) {
   expect_pages();
 }
 
-TEST_F(Recompression, GoesOnWhereItWasCutShort) {
+TEST_P(Recompression, GoesOnWhereItWasCutShort) {
   put_all();
   RecompressRequest request{.pages_max = 3};
   std::uint64_t pages = 0;
@@ -144,7 +158,7 @@ TEST_F(Recompression, GoesOnWhereItWasCutShort) {
   expect_pages();
 }
 
-TEST_F(Recompression, IncompressiblePagesBecomeCompressedOnes) {
+TEST_P(Recompression, IncompressiblePagesBecomeCompressedOnes) {
   // The first codec gives up on it, the second does not.
   for (std::size_t bytes = kPageSize; word(0).kind() != SlotWord::Kind::kRaw; bytes -= 16) {
     ASSERT_GT(bytes, 16u);
@@ -160,7 +174,7 @@ TEST_F(Recompression, IncompressiblePagesBecomeCompressedOnes) {
   EXPECT_EQ(read_page(*session_, 0), page);
 }
 
-TEST_F(Recompression, LeavesDamagedPagesAndThoseInUse) {
+TEST_P(Recompression, LeavesDamagedPagesAndThoseInUse) {
   put_all();
   StoreInspector::object(*store_, 0)[100] ^= std::byte{1};
   const SlotWord locked = word(4).with_lock();
@@ -176,7 +190,7 @@ TEST_F(Recompression, LeavesDamagedPagesAndThoseInUse) {
   expect_pages();
 }
 
-TEST_F(Recompression, MakesRoomAtTheMemoryLimit) {
+TEST_P(Recompression, MakesRoomAtTheMemoryLimit) {
   for (std::uint64_t slot = 0; slot < kSlots; ++slot) put(slot, wordy_page(slot, 4096));
   store_->set_mem_limit(store_->stats().mem_used_total - kPageSize);
   ASSERT_EQ(session_->write(0, random_page(0).data()), StoreStatus::kOverLimit);
@@ -184,6 +198,93 @@ TEST_F(Recompression, MakesRoomAtTheMemoryLimit) {
   EXPECT_EQ(result.pages_recompressed, kSlots);
   (void)store_->compact();
   EXPECT_EQ(session_->write(0, random_page(0).data()), StoreStatus::kOk);
+}
+
+class RecompressionInBatches : public Recompression {
+ protected:
+  // What a page's block becomes, in place of what the compressor has made of it.
+  void change_block(std::size_t i, const std::function<void(std::vector<std::byte>&)>& change) {
+    batches_->meanwhile = [i, change](std::vector<std::vector<std::byte>>& blocks) {
+      ASSERT_LT(i, blocks.size());
+      change(blocks[i]);
+    };
+  }
+};
+INSTANTIATE_TEST_SUITE_P(InBatchesOf, RecompressionInBatches, testing::Values(64),
+                         testing::PrintToStringParamName());
+
+TEST_P(RecompressionInBatches, FailureLeavesEachPageAsItWas) {
+  put_all();
+  std::vector<SlotWord> words;
+  for (std::uint64_t slot = 0; slot < kSlots; ++slot) words.push_back(word(slot));
+  batches_->error = ENODEV;
+  const RecompressResult result = recompress();
+  EXPECT_EQ(result.error, ENODEV);
+  EXPECT_FALSE(result.done);
+  EXPECT_EQ(result.pages_recompressed + result.pages_kept, 0u);
+  EXPECT_EQ(batches_->batches, 1);
+  for (std::uint64_t slot = 0; slot < kSlots; ++slot) ASSERT_EQ(word(slot), words[slot]) << slot;
+  expect_pages();
+  batches_->error = 0;
+  EXPECT_EQ(recompress().pages_recompressed, kSlots / 4);
+  expect_pages();
+}
+
+// Of pages 0, 1, 2, 4, 5, 6, 8 and so on, since each fourth is same-filled; 0, 4 and 8 get smaller.
+TEST_P(RecompressionInBatches, BlockThatIsNoPageOrAnotherOneReplacesNothing) {
+  put_all();
+  const std::vector<std::byte> junk(100, std::byte{0xFF});
+  std::vector<std::byte> other;
+  const std::function<void(std::vector<std::byte>&)> changes[] = {
+      [&](std::vector<std::byte>& block) { block = junk; },
+      [&](std::vector<std::byte>& block) { block.pop_back(); },
+      // A sound block, of page 0.
+      [&](std::vector<std::byte>& block) { block = other; },
+  };
+  auto codec = codec::PageCodec::open("lz4hc", *test_kernels());
+  ASSERT_TRUE(codec);
+  other.resize(kPageSize);
+  other.resize(codec->encode(page_of(0).data(), other.data(), kPageSize).size);
+  for (const auto& change : changes) {
+    put_all();
+    change_block(3, change);
+    const RecompressResult result = recompress();
+    EXPECT_EQ(result.error, EBADMSG);
+    EXPECT_EQ(result.pages_recompressed, 1u);
+    EXPECT_FALSE(word(4).settled());
+    EXPECT_LT(word(4).age(), SlotWord::kClaimed);
+    EXPECT_FALSE(word(8).settled());
+    EXPECT_LT(word(8).age(), SlotWord::kClaimed);
+    expect_pages();
+  }
+  batches_->meanwhile = nullptr;
+  EXPECT_EQ(recompress().pages_recompressed, kSlots / 4 - 1);
+  expect_pages();
+}
+
+TEST_P(RecompressionInBatches, PagesThatAreUsedMeanwhileAreTheirUsers) {
+  put_all();
+  const TestPage fresh = wordy_page(1000, 4096);
+  batches_->meanwhile = [&](std::vector<std::vector<std::byte>>&) {
+    batches_->meanwhile = nullptr;
+    put(0, fresh);
+    session_->discard(4, 1);
+    (void)read_page(*session_, 8);
+    // The same page again, which is another one all the same.
+    put(12, page_of(12));
+    (void)store_->compact();
+  };
+  const RecompressResult result = recompress();
+  EXPECT_EQ(result.error, 0);
+  EXPECT_TRUE(result.done);
+  EXPECT_EQ(result.pages_recompressed, kSlots / 4 - 4);
+  EXPECT_EQ(read_page(*session_, 0), fresh);
+  EXPECT_EQ(read_page(*session_, 4), TestPage{});
+  for (const std::uint64_t slot : {0, 8, 12}) EXPECT_FALSE(word(slot).settled()) << slot;
+  put(0, page_of(0));
+  put(4, page_of(4));
+  EXPECT_EQ(recompress().pages_recompressed, 4u);
+  expect_pages();
 }
 
 TEST(RecompressionCodec, IsNeededAndMayBeAnyOther) {
@@ -228,6 +329,24 @@ TEST(RecompressionAtOnce, NoPageComesBackOrIsLost) {
                      (void)store->mark_idle(0).has_value();
                    },
                    [&] { EXPECT_TRUE(store->recompress({})); }});
+  EXPECT_GT(store->stats().pages_recompressed, 100u);
+}
+
+TEST(RecompressionAtOnce, InBatchesNoPageComesBackOrIsLost) {
+  constexpr std::uint64_t kSlots = 48;
+  StoreOptions options = recompressing_store(kSlots);
+  options.reserve_bytes = 1 << 20;
+  const auto store = make_store(options);
+  CpuBatches batches("lz4", codec::CodecId::kLz4, 5);
+  use_slots_while(*store, kSlots, [](std::uint64_t seed) { return wordy_page(seed, 4096); },
+                  {[&] {
+                     (void)store->compact();
+                     (void)store->mark_idle(0).has_value();
+                   },
+                   [&] {
+                     const auto result = store->recompress({.batches = &batches});
+                     EXPECT_TRUE(result && result->error == 0);
+                   }});
   EXPECT_GT(store->stats().pages_recompressed, 100u);
 }
 

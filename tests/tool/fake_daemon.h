@@ -26,7 +26,9 @@ class FakeDaemon {
  public:
   explicit FakeDaemon(control::DeviceStatus device) : status(std::move(device)) {
     auto server = control::Server::start(
-        status.name, [this](const nlohmann::json& request) { return handle(request); });
+        status.name, [this](const nlohmann::json& request, std::span<const UniqueFd>) {
+          return handle(request);
+        });
     EXPECT_TRUE(server.has_value()) << server.error().message;
     if (server) server_ = std::move(*server);
   }

@@ -118,9 +118,10 @@ TEST_F(List, ANameThatNobodyHasIsAnError) {
 }
 
 TEST_F(List, ADaemonOfAnotherVersionIsNotMisread) {
-  auto server = control::Server::start("old", [](const nlohmann::json&) -> Result<nlohmann::json> {
-    return nlohmann::json{{"ok", true}, {"status", {{"name", "old"}}}};
-  });
+  auto server = control::Server::start(
+      "old", [](const nlohmann::json&, std::span<const UniqueFd>) -> Result<nlohmann::json> {
+        return nlohmann::json{{"ok", true}, {"status", {{"name", "old"}}}};
+      });
   ASSERT_TRUE(server.has_value());
   EXPECT_EQ(list({.output = "NAME,STATE", .no_headings = true}), "old not answering\n");
   ASSERT_FALSE(result_.has_value());
