@@ -4,12 +4,15 @@
 //     group_bench GROUPS_FILE...
 //
 // Each file holds groups of 16 KiB, one after the other. A store is filled with copies of them,
-// each page is recompressed, the store compacted, and all pages are read in random order. Then
-// groups as single zstd blocks, beside libzstd's in turns.
+// each page is recompressed, the store compacted, and all pages are read in random order. With line
+// also by batches that somebody else compresses, whose own time is left out. Then groups as single
+// zstd blocks, beside libzstd's in turns.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -17,12 +20,15 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/page.h"
+#include "codec/batch_compressor.h"
 #include "codec/kernels.h"
+#include "codec/page_codec.h"
 #include "group_blocks.h"
 #include "store/store.h"
 
@@ -32,6 +38,40 @@ namespace {
 // A smaller store is less dense, since each size class has a span that is not full.
 constexpr std::uint64_t kStoreBytes = std::uint64_t{64} << 20;
 
+// Somebody else, as a GPU, and how long they took.
+class OtherCompressor : public codec::BatchCompressor {
+ public:
+  explicit OtherCompressor(codec::PageCodec codec)
+      : codec_(std::move(codec)), pages_(kPages * kPageSize), blocks_(kPages * kPageSize) {}
+
+  codec::CodecId codec() const noexcept override { return codec::CodecId::kLine; }
+  std::size_t pages_max() const noexcept override { return kPages; }
+  std::byte* page(std::size_t i) noexcept override { return pages_.data() + i * kPageSize; }
+  int compress(std::size_t count) noexcept override {
+    const std::uint64_t start_ns = monotonic_ns();
+    for (std::size_t i = 0; i < count; ++i) {
+      sizes_[i] = codec_.encode(page(i), blocks_.data() + i * kPageSize, kPageSize).size;
+    }
+    took_ns += monotonic_ns() - start_ns;
+    return 0;
+  }
+  std::size_t take_block(std::size_t i, std::byte* dst, std::size_t capacity) noexcept override {
+    if (sizes_[i] > capacity) return 0;
+    std::memcpy(dst, blocks_.data() + i * kPageSize, sizes_[i]);
+    return sizes_[i];
+  }
+
+  std::uint64_t took_ns = 0;
+
+ private:
+  static constexpr std::size_t kPages = 1024;
+
+  codec::PageCodec codec_;
+  std::vector<std::byte> pages_;
+  std::vector<std::byte> blocks_;
+  std::array<std::size_t, kPages> sizes_{};
+};
+
 struct Measured {
   double ratio = 0;       // bytes stored of pool memory
   double grouped = 0;     // pages of all
@@ -39,7 +79,8 @@ struct Measured {
   double read = 0;        // us a page
 };
 
-bool measure(const std::vector<char>& groups, const std::string& spec, Measured* measured) {
+bool measure(const std::vector<char>& groups, const std::string& spec, OtherCompressor* other,
+             Measured* measured) {
   store::StoreOptions options;
   options.device_bytes = kStoreBytes;
   options.recompress = spec;
@@ -56,9 +97,12 @@ bool measure(const std::vector<char>& groups, const std::string& spec, Measured*
       return std::fprintf(stderr, "the store has no memory\n"), false;
     }
   }
+  const std::uint64_t before_ns = other != nullptr ? other->took_ns : 0;
   const std::uint64_t start_ns = monotonic_ns();
-  if (const auto done = (*store)->recompress({}); !done || !done->done) return false;
-  const std::uint64_t recompressed_ns = monotonic_ns();
+  const auto done = (*store)->recompress({.batches = other});
+  if (!done || !done->done) return false;
+  const std::uint64_t recompressed_ns =
+      monotonic_ns() - (other != nullptr ? other->took_ns - before_ns : 0);
   (void)(*store)->compact();
   std::vector<std::uint64_t> order(pages);
   std::iota(order.begin(), order.end(), 0);
@@ -104,16 +148,22 @@ int run(const std::vector<std::string>& paths) {
   std::printf("\n|---|---:|");
   for (std::size_t i = 0; i < files.size(); ++i) std::printf("---:|");
   std::printf("\n");
+  auto line = codec::PageCodec::open("line", *codec::available_kernels().back());
+  if (!line) return std::fprintf(stderr, "%s\n", line.error().message.c_str()), 1;
+  OtherCompressor other(*std::move(line));
+  constexpr const char* kByBatches = "line, by batches";
   for (const char* spec :
-       {"lz4", "lz4,block=16384", "lz4hc", "lz4hc,block=16384", "zstd", "zstd,block=16384",
-        "zstd:9", "zstd:9,block=16384", "zstd:19", "zstd:19,block=16384"}) {
+       {"line", kByBatches, "lz4", "lz4,block=16384", "lz4hc", "lz4hc,block=16384", "zstd",
+        "zstd,block=16384", "zstd:9", "zstd:9,block=16384", "zstd:19", "zstd:19,block=16384"}) {
+    const bool is_by_batches = std::string_view(spec) == kByBatches;
     std::vector<double> ratio;
     std::vector<double> grouped;
     std::vector<double> recompress;
     std::vector<double> read;
     for (const GroupFile& file : files) {
       Measured measured;
-      if (file.bytes.empty() || !measure(file.bytes, spec, &measured)) {
+      if (file.bytes.empty() || !measure(file.bytes, is_by_batches ? "line" : spec,
+                                         is_by_batches ? &other : nullptr, &measured)) {
         std::fprintf(stderr, "group_bench: %s was not measured\n", file.name.c_str());
         return 1;
       }

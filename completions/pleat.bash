@@ -24,7 +24,7 @@ _pleat_words() {
     set) echo --help --size mem-limit= mem-used-max=0 writeback-limit= && _pleat_devices ;;
     compact) echo --help && _pleat_devices ;;
     idle) echo --help --all --age && _pleat_devices ;;
-    recompress) echo --help --type --threshold --max-pages --algorithm && _pleat_devices ;;
+    recompress) echo --help --type --threshold --max-pages --algorithm --gpu && _pleat_devices ;;
     writeback) echo --help --type --pages --max-pages && _pleat_devices ;;
     remove | rm) echo --help --all --swapoff && _pleat_devices ;;
     upgrade | recover) echo --help --all && _pleat_devices ;;

@@ -65,6 +65,7 @@ complete -c pleat -n '__fish_seen_subcommand_from recompress' -l type -x -a 'idl
 complete -c pleat -n '__fish_seen_subcommand_from recompress' -l threshold -x -d 'Least stored bytes'
 complete -c pleat -n '__fish_seen_subcommand_from recompress' -l max-pages -x -d 'Pages at most'
 complete -c pleat -n '__fish_seen_subcommand_from recompress' -s a -l algorithm -x -a 'lz4hc zstd' -d 'Codec'
+complete -c pleat -n '__fish_seen_subcommand_from recompress' -l gpu -x -a '0' -d 'Compress on this GPU'
 complete -c pleat -n '__fish_seen_subcommand_from writeback' -l type -x -a 'idle huge huge_idle incompressible' -d 'Which pages'
 complete -c pleat -n '__fish_seen_subcommand_from writeback' -l pages -x -d 'Only these'
 complete -c pleat -n '__fish_seen_subcommand_from writeback' -l max-pages -x -d 'Pages at most'

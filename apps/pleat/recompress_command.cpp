@@ -28,11 +28,18 @@ void add_recompress_command(CLI::App& app, Action* action) {
       ->add_option("-a,--algorithm", options->algorithm,
                    "Codec to use; of a Pleat device the one of pleat create --recompress")
       ->type_name("SPEC");
+  command
+      ->add_option_function<std::uint32_t>(
+          "--gpu", [options](std::uint32_t device) { options->gpu = {.device = device}; },
+          "Compress on this GPU, by its number, instead of in the daemon, which checks what comes "
+          "back; the device's codec is to be line or lz4")
+      ->type_name("NUMBER");
   command->footer(
       "A page that does not become smaller stays, and is not tried again until it is written.\n\n"
       "Examples:\n"
       "  pleat idle pleat0 --age 720 && pleat recompress pleat0 --type idle\n"
-      "  pleat recompress zram0 --type huge --algorithm zstd");
+      "  pleat recompress zram0 --type huge --algorithm zstd\n"
+      "  pleat recompress pleat0 --gpu 0");
   command->callback([=] {
     *action = [options] {
       return tool::recompress_devices(*options, tool::System::real(), std::cout);

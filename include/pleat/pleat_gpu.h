@@ -86,6 +86,11 @@ PLEAT_GPU_API int pleat_gpu_get_info(const pleat_gpu* gpu, struct pleat_gpu_info
 /* Memory of the machine that the GPU reaches at the link's full speed; null where there is none. */
 PLEAT_GPU_API void* pleat_gpu_host_alloc(pleat_gpu* gpu, size_t bytes);
 PLEAT_GPU_API void pleat_gpu_host_free(pleat_gpu* gpu, void* memory);
+/* Makes memory that the caller has, as what it shares with another process, such memory, until
+ * pleat_gpu_host_unregister(), which it is to call before the memory goes. -EINVAL, -ENOMEM, -EIO;
+ * the calls of this library then work with it all the same, slower. */
+PLEAT_GPU_API int pleat_gpu_host_register(pleat_gpu* gpu, void* memory, size_t bytes);
+PLEAT_GPU_API void pleat_gpu_host_unregister(pleat_gpu* gpu, void* memory);
 /* Memory of the GPU. */
 PLEAT_GPU_API void* pleat_gpu_device_alloc(pleat_gpu* gpu, size_t bytes);
 PLEAT_GPU_API void pleat_gpu_device_free(pleat_gpu* gpu, void* memory);

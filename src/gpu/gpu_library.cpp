@@ -31,6 +31,8 @@ Result<GpuLibrary> load_gpu_library() {
   find(functions.close, "pleat_gpu_close");
   find(functions.error, "pleat_gpu_error");
   find(functions.get_info, "pleat_gpu_get_info");
+  find(functions.host_register, "pleat_gpu_host_register");
+  find(functions.host_unregister, "pleat_gpu_host_unregister");
   find(functions.compress_host, "pleat_gpu_compress_host");
   find(functions.decompress_host, "pleat_gpu_decompress_host");
   find(functions.measure, "pleat_gpu_measure");
@@ -58,6 +60,19 @@ pleat_gpu_info Gpu::info() const {
   return info;
 }
 
+int Gpu::host_register(void* memory, std::size_t bytes) {
+  return library_.host_register(gpu_.get(), memory, bytes);
+}
+
+void Gpu::host_unregister(void* memory) { library_.host_unregister(gpu_.get(), memory); }
+
+int Gpu::compress_host(std::uint32_t count, const void* pages, const pleat_gpu_blocks& blocks) {
+  std::uint32_t used = 0;
+  return library_.compress_host(gpu_.get(), count, pages, &blocks, &used);
+}
+
+const char* Gpu::error() const { return library_.error(gpu_.get()); }
+
 Result<pleat_gpu_rates> Gpu::measure(std::uint32_t count, const std::byte* pages,
                                      std::uint32_t repeats) {
   pleat_gpu_rates rates = {};
@@ -68,7 +83,7 @@ Result<pleat_gpu_rates> Gpu::measure(std::uint32_t count, const std::byte* pages
                  "the GPU returned a page that is not the one it was given; do not use it"};
   }
   if (result != 0) {
-    return Error{-result, std::string("measuring the GPU failed: ") + library_.error(gpu_.get())};
+    return Error{-result, std::string("measuring the GPU failed: ") + error()};
   }
   return rates;
 }

@@ -16,6 +16,8 @@ struct GpuLibrary {
   decltype(&pleat_gpu_close) close;
   decltype(&pleat_gpu_error) error;
   decltype(&pleat_gpu_get_info) get_info;
+  decltype(&pleat_gpu_host_register) host_register;
+  decltype(&pleat_gpu_host_unregister) host_unregister;
   decltype(&pleat_gpu_compress_host) compress_host;
   decltype(&pleat_gpu_decompress_host) decompress_host;
   decltype(&pleat_gpu_measure) measure;
@@ -32,6 +34,11 @@ class Gpu {
   static Result<Gpu> open(const pleat_gpu_options& options);
 
   pleat_gpu_info info() const;
+  // As the functions of these names. Where compress_host() fails, error() says why.
+  int host_register(void* memory, std::size_t bytes);
+  void host_unregister(void* memory);
+  int compress_host(std::uint32_t count, const void* pages, const pleat_gpu_blocks& blocks);
+  const char* error() const;
   // As pleat_gpu_measure(), with the reason of a failure.
   Result<pleat_gpu_rates> measure(std::uint32_t count, const std::byte* pages,
                                   std::uint32_t repeats);

@@ -5,10 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
 
 #include "base/units.h"
 #include "control/socket.h"
+#include "tool/device.h"
 #include "tool/either_device.h"
 #include "tool/names.h"
 
@@ -19,6 +23,10 @@ namespace {
 constexpr unsigned kSliceTimeout_ms = 60'000;
 
 Result<std::string> recompress_zram(const ZramDevice& device, const RecompressOptions& options) {
+  if (options.gpu) {
+    return Error{EOPNOTSUPP,
+                 device.name() + " is kernel zram's, which compresses by itself; leave --gpu out"};
+  }
   std::string text = fmt::format("threshold={}", options.threshold_bytes.value_or(0));
   if (!options.type.empty()) text += " type=" + options.type;
   if (options.pages_max) text += fmt::format(" max_pages={}", *options.pages_max);
@@ -66,30 +74,60 @@ Result<Slice> slice_of(const nlohmann::json& answer, const std::string& name) {
   return slice;
 }
 
+// A GPU for what the device recompresses with.
+Result<std::unique_ptr<GpuBatchServer>> gpu_for(const std::string& name,
+                                                const GpuBatchOptions& options) {
+  const Result<control::DeviceStatus> status = query_status(name);
+  if (!status) return status.error();
+  const std::string& spec = status->recomp_algorithm;
+  const std::string codec = spec.substr(0, spec.find_first_of(":,"));
+  if (codec != "line" && codec != "lz4") {
+    const std::string with = spec.empty() ? "with nothing" : "with " + spec;
+    return Error{EOPNOTSUPP, name + " recompresses " + with +
+                                 ", and a GPU has the codecs line and lz4: make the device with "
+                                 "--recompress line"};
+  }
+  return GpuBatchServer::start(codec, options);
+}
+
 Result<std::string> recompress_pleat(const std::string& argument,
                                      const RecompressOptions& options) {
   const Result<std::string> name = resolve_name(argument);
   if (!name) return name.error();
+  std::unique_ptr<GpuBatchServer> gpu;
+  std::vector<int> files;
   nlohmann::json request{{"op", "recompress"}};
   if (!options.type.empty()) request["type"] = options.type;
   if (options.threshold_bytes) request["threshold"] = *options.threshold_bytes;
   if (options.algorithm) request["algorithm"] = *options.algorithm;
+  if (options.gpu) {
+    auto started = gpu_for(*name, *options.gpu);
+    if (!started) return std::move(started).error();
+    gpu = *std::move(started);
+    request["batches"] = gpu->request();
+    for (const int file : gpu->files()) files.push_back(file);
+  }
   Slice sum{};
   while (!sum.is_done && (!options.pages_max || sum.recompressed + sum.kept < *options.pages_max)) {
     if (options.pages_max) request["max_pages"] = *options.pages_max - sum.recompressed - sum.kept;
     if (sum.next != 0) request["first"] = sum.next;
-    const Result<nlohmann::json> answer = control::call(*name, request, kSliceTimeout_ms);
+    const Result<nlohmann::json> answer = control::call(*name, request, kSliceTimeout_ms, files);
     if (!answer) {
-      return with_context(answer.error(),
-                          fmt::format("{}: after {} pages", argument, sum.recompressed + sum.kept));
+      Error error = with_context(
+          answer.error(), fmt::format("{}: after {} pages", argument, sum.recompressed + sum.kept));
+      const std::string why = gpu ? gpu->error() : "";
+      if (!why.empty()) error.message += "; the GPU: " + why;
+      return error;
     }
     const Result<Slice> slice = slice_of(*answer, *name);
     if (!slice) return slice.error();
     sum = {sum.recompressed + slice->recompressed, sum.kept + slice->kept,
            sum.saved_bytes + slice->saved_bytes, slice->next, slice->is_done};
   }
-  return fmt::format("{} pages recompressed ({} saved), {} left as they are", sum.recompressed,
-                     format_size(sum.saved_bytes), sum.kept);
+  std::string text = fmt::format("{} pages recompressed ({} saved), {} left as they are",
+                                 sum.recompressed, format_size(sum.saved_bytes), sum.kept);
+  if (gpu) text += ", by " + gpu->gpu_name();
+  return text;
 }
 
 }  // namespace

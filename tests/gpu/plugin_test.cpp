@@ -479,6 +479,16 @@ TEST(PluginOpen, ChecksArguments) {
   EXPECT_EQ(info.emulated, 1u);
   void* const memory = pleat_gpu_host_alloc(gpu, 100);
   EXPECT_NE(memory, nullptr);
+  EXPECT_EQ(pleat_gpu_host_register(gpu, memory, 0), -EINVAL);
+  EXPECT_EQ(pleat_gpu_host_register(gpu, nullptr, 100), -EINVAL);
+  EXPECT_EQ(pleat_gpu_host_register(nullptr, memory, 100), -EINVAL);
+  EXPECT_EQ(pleat_gpu_host_register(gpu, memory, 100), 0);
+  pleat_gpu_host_unregister(gpu, memory);
+  {
+    const Failing failing("register_host:2");
+    EXPECT_EQ(pleat_gpu_host_register(gpu, memory, 100), -ENOMEM);
+    EXPECT_THAT(pleat_gpu_error(gpu), HasSubstr("out of memory"));
+  }
   pleat_gpu_host_free(gpu, memory);
   void* const there = pleat_gpu_device_alloc(gpu, 100);
   EXPECT_NE(there, nullptr);

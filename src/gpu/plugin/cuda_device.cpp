@@ -51,6 +51,10 @@ int allocate_host(std::size_t bytes, void** memory) {
   return told(cudaHostAlloc(memory, bytes, cudaHostAllocDefault));
 }
 void release_host(void* memory) { cudaFreeHost(memory); }
+int register_host(void* memory, std::size_t bytes) {
+  return told(cudaHostRegister(memory, bytes, cudaHostRegisterDefault));
+}
+void unregister_host(void* memory) { told(cudaHostUnregister(memory)); }
 
 int create_stream(Stream* stream) {
   cudaStream_t created = nullptr;

@@ -123,6 +123,8 @@ int allocate_host(std::size_t bytes, void** memory) {
   return allocate(bytes, memory);
 }
 void release_host(void* memory) { std::free(memory); }
+int register_host(void*, std::size_t) { return failure_of("register_host"); }
+void unregister_host(void*) {}
 
 int create_stream(Stream* stream) {
   *stream = new (std::nothrow) int(current_device);

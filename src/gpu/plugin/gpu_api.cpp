@@ -148,6 +148,15 @@ void* pleat_gpu_host_alloc(pleat_gpu* gpu, size_t size) {
 
 void pleat_gpu_host_free(pleat_gpu*, void* memory) { pleat::gpu::device::release_host(memory); }
 
+int pleat_gpu_host_register(pleat_gpu* gpu, void* memory, size_t size) {
+  if (gpu == nullptr || memory == nullptr || size == 0) return -EINVAL;
+  return gpu->batches->register_host(memory, size);
+}
+
+void pleat_gpu_host_unregister(pleat_gpu* gpu, void* memory) {
+  if (gpu != nullptr && memory != nullptr) gpu->batches->unregister_host(memory);
+}
+
 void* pleat_gpu_device_alloc(pleat_gpu* gpu, size_t size) {
   return gpu == nullptr ? nullptr : gpu->batches->allocate_device(size);
 }

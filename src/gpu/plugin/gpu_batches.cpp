@@ -242,6 +242,16 @@ void* GpuBatches::allocate_host(std::size_t bytes) {
   return fail(device::allocate_host(bytes, &memory)) == 0 ? memory : nullptr;
 }
 
+int GpuBatches::register_host(void* memory, std::size_t bytes) {
+  const OnDevice on(options_.device);
+  return fail(device::register_host(memory, bytes));
+}
+
+void GpuBatches::unregister_host(void* memory) {
+  const OnDevice on(options_.device);
+  device::unregister_host(memory);
+}
+
 void* GpuBatches::allocate_device(std::size_t bytes) {
   const OnDevice on(options_.device);
   void* memory = nullptr;

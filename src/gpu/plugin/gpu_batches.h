@@ -61,10 +61,12 @@ class GpuBatches {
   // parts.
   int decompress_to_device(device::Stream stream, std::uint32_t count, const Blocks& blocks,
                            std::byte* pages, PageStatus* statuses);
-  // Device to device.
   // Memory that the GPU reaches; null where there is none.
   void* allocate_host(std::size_t bytes);
+  int register_host(void* memory, std::size_t bytes);
+  void unregister_host(void* memory);
   void* allocate_device(std::size_t bytes);
+  // Device to device.
   int features(device::Stream stream, std::uint32_t count, const std::byte* pages,
                PageFeatures* features);
   int wait(device::Stream stream);

@@ -41,6 +41,9 @@ void release(void* memory);
 // Pages that the GPU copies from and to by itself.
 int allocate_host(std::size_t bytes, void** memory);
 void release_host(void* memory);
+// Makes memory such pages that is there already, and ends that.
+int register_host(void* memory, std::size_t bytes);
+void unregister_host(void* memory);
 
 int create_stream(Stream* stream);
 void destroy_stream(Stream stream);
