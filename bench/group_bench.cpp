@@ -4,7 +4,8 @@
 //     group_bench GROUPS_FILE...
 //
 // Each file holds groups of 16 KiB, one after the other. A store is filled with copies of them,
-// each page is recompressed, the store compacted, and all pages are read in random order. With line
+// each page is recompressed, the store compacted, and all pages are read in random order; then a
+// third of them is discarded. With line
 // also by batches that somebody else compresses, whose own time is left out. Then groups as single
 // zstd blocks, beside libzstd's in turns.
 #include <algorithm>
@@ -77,7 +78,15 @@ struct Measured {
   double grouped = 0;     // pages of all
   double recompress = 0;  // us a page
   double read = 0;        // us a page
+  // Where a third of the pages is gone, and where those that are left were recompressed then.
+  double ratio_after_loss = 0;
+  double ratio_mended = 0;
 };
+
+double ratio_in(const store::Store& store) {
+  const store::StoreStats stats = store.stats();
+  return static_cast<double>(stats.orig_data_size) / static_cast<double>(stats.mem_used_total);
+}
 
 bool measure(const std::vector<char>& groups, const std::string& spec, OtherCompressor* other,
              Measured* measured) {
@@ -113,13 +122,17 @@ bool measure(const std::vector<char>& groups, const std::string& spec, OtherComp
     if ((*session)->read(slot, page.get()) != store::StoreStatus::kOk) return false;
   }
   const std::uint64_t end_ns = monotonic_ns();
-  const store::StoreStats stats = (*store)->stats();
   const auto count = static_cast<double>(pages);
-  *measured = {
-      static_cast<double>(stats.orig_data_size) / static_cast<double>(stats.mem_used_total),
-      static_cast<double>(stats.pages_grouped) / count,
-      static_cast<double>(recompressed_ns - start_ns) / 1e3 / count,
-      static_cast<double>(end_ns - read_ns) / 1e3 / count};
+  *measured = {ratio_in(**store), static_cast<double>((*store)->stats().pages_grouped) / count,
+               static_cast<double>(recompressed_ns - start_ns) / 1e3 / count,
+               static_cast<double>(end_ns - read_ns) / 1e3 / count};
+  order.resize(order.size() / 3);
+  for (const std::uint64_t slot : order) (*session)->discard(slot, 1);
+  (void)(*store)->compact();
+  measured->ratio_after_loss = ratio_in(**store);
+  if (const auto mended = (*store)->recompress({}); !mended || !mended->done) return false;
+  (void)(*store)->compact();
+  measured->ratio_mended = ratio_in(**store);
   return true;
 }
 
@@ -160,6 +173,8 @@ int run(const std::vector<std::string>& paths) {
     std::vector<double> grouped;
     std::vector<double> recompress;
     std::vector<double> read;
+    std::vector<double> after_loss;
+    std::vector<double> mended;
     for (const GroupFile& file : files) {
       Measured measured;
       if (file.bytes.empty() || !measure(file.bytes, is_by_batches ? "line" : spec,
@@ -171,12 +186,16 @@ int run(const std::vector<std::string>& paths) {
       grouped.push_back(measured.grouped);
       recompress.push_back(measured.recompress);
       read.push_back(measured.read);
+      after_loss.push_back(measured.ratio_after_loss);
+      mended.push_back(measured.ratio_mended);
     }
     const std::string name = spec;
     print_row(name + ": ratio in the store", ratio);
     print_row(name + ": pages in groups, of all", grouped);
     print_row(name + ": recompression, us a page", recompress);
     print_row(name + ": read, us a page", read);
+    print_row(name + ": ratio where a third is gone", after_loss);
+    print_row(name + ": ratio where they are recompressed then", mended);
   }
   if (!print_blocks_beside_libzstd(files)) {
     std::fprintf(stderr, "group_bench: a zstd block of a group did not come back\n");

@@ -414,6 +414,7 @@ Result<Json> Service::recompress(const Json& request, std::span<const UniqueFd> 
   return Json{{"ok", true},
               {"pages_recompressed", done->pages_recompressed},
               {"pages_kept", done->pages_kept},
+              {"pages_parted", done->pages_parted},
               {"bytes_saved", done->bytes_saved},
               {"next", done->next_slot},
               {"done", done->done}};

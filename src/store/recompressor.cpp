@@ -40,6 +40,12 @@ std::uint64_t span_share(unsigned size_class) {
   return sizes.pages * kPageSize / sizes.objects;
 }
 
+// The same of a group; a damaged word's length may be anything.
+std::uint64_t group_share(SlotWord word) {
+  return span_share(size_class_of(
+      std::min(group_object_bytes(word.stored_bytes() * kGroupPages), kObjectBytesMax)));
+}
+
 // Whether the word is as it was seen, or older, which becomes what was seen then.
 bool see_older(const AtomicWord& word, SlotWord* seen) noexcept {
   const SlotWord now(word.load(std::memory_order_acquire));
@@ -77,7 +83,16 @@ bool Store::Recompressor::work_singly(const RecompressRequest& request, Bounds b
                                       RecompressResult* result) noexcept {
   std::uint64_t& slot = result->next_slot;
   while (slot < state_.slots.size()) {
-    const std::size_t count = find_wanted(request, slot, bounds.pages);
+    std::size_t count = find_wanted(request, slot, bounds.pages);
+    if (count != kGroupPages) {
+      const std::size_t left = find_broken_group(request, slot, bounds.pages);
+      if (left != 0) {
+        if (is_over(bounds)) return false;
+        bounds.pages -= left;
+        if (!part_group(left, result)) return false;
+      }
+      count = find_wanted(request, slot, bounds.pages);
+    }
     if ((count != 0 || slot % kSlotsPerLook == 0) && is_over(bounds)) return false;
     if (count == 0) {
       ++slot;
@@ -101,8 +116,8 @@ bool Store::Recompressor::work_in_batches(const RecompressRequest& request, Boun
   return true;
 }
 
-bool Store::Recompressor::wanted(const RecompressRequest& request, SlotWord word) const noexcept {
-  if (!word.ages() || word.locked() || word.settled()) return false;
+bool Store::Recompressor::meant(const RecompressRequest& request, SlotWord word) const noexcept {
+  if (!word.ages() || word.locked()) return false;
   if (request.only_idle && word.age() < SlotWord::kIdle) return false;
   if (request.only_huge && word.kind() != Kind::kRaw) return false;
   return word.stored_bytes() >= request.bytes_min;
@@ -112,14 +127,63 @@ std::size_t Store::Recompressor::find_wanted(const RecompressRequest& request, s
                                              std::uint64_t pages_max) noexcept {
   const bool may_group = groups_ && slot % kGroupPages == 0 && pages_max >= kGroupPages &&
                          slot + kGroupPages <= state_.slots.size();
+  std::size_t fresh = 0;
   std::size_t count = 0;
   for (; count < (may_group ? kGroupPages : 1); ++count) {
     Try& page = tries_[count];
     page.slot = slot + count;
     page.seen = SlotWord(state_.slot_word(page.slot).load(std::memory_order_acquire));
-    if (!wanted(request, page.seen)) break;
+    if (!meant(request, page.seen)) break;
+    fresh += wanted(request, page.seen) ? 1 : 0;
   }
-  return count == kGroupPages ? count : std::min<std::size_t>(count, 1);
+  if (count == kGroupPages && fresh != 0) return count;
+  return count != 0 && wanted(request, tries_[0].seen) ? 1 : 0;
+}
+
+std::size_t Store::Recompressor::find_broken_group(const RecompressRequest& request,
+                                                   std::uint64_t slot,
+                                                   std::uint64_t pages_max) noexcept {
+  if (!groups_ || slot % kGroupPages != 0) return 0;
+  std::size_t count = 0;
+  for (std::uint64_t i = slot; i < std::min(slot + kGroupPages, state_.slots.size()); ++i) {
+    const SlotWord seen(state_.slot_word(i).load(std::memory_order_acquire));
+    if (!seen.grouped()) continue;
+    if (!meant(request, seen)) return 0;
+    // Where compaction has moved some of them, these are another group.
+    if (count != 0 && !seen.is_member_at(tries_[0].seen.location())) continue;
+    tries_[count].slot = i;
+    tries_[count++].seen = seen;
+  }
+  return count != kGroupPages && count <= pages_max ? count : 0;
+}
+
+bool Store::Recompressor::part_group(std::size_t count, RecompressResult* result) noexcept {
+  std::uint64_t singly = 0;  // bytes of pool
+  bool parts = true;
+  for (std::size_t i = 0; i < count; ++i) {
+    encode_page(i, true);
+    const Try& page = tries_[i];
+    parts = parts && page.claimed && page.encoded.size != 0;
+    if (parts) singly += span_share(size_class_of(object_bytes(page.encoded.size)));
+  }
+  if (parts) {
+    const std::uint64_t together = group_share(tries_[0].seen);
+    parts = singly <= together - together / kGroupGain;
+  }
+  priority_->raise();
+  for (std::size_t i = 0; i < count; ++i) {
+    const Try& page = tries_[i];
+    if (!page.claimed) continue;
+    if (!parts || result->no_memory) {
+      release(page);
+      continue;
+    }
+    const Outcome outcome = replace(page, page.encoded, page.block.data(), nullptr);
+    if (outcome == Outcome::kSmaller) ++result->pages_parted;
+    result->no_memory = outcome == Outcome::kNoMemory;
+  }
+  priority_->lower();
+  return !result->no_memory;
 }
 
 AllocateStatus Store::Recompressor::allocate(std::size_t bytes, std::uint64_t* location) noexcept {
@@ -136,7 +200,7 @@ AllocateStatus Store::Recompressor::allocate(std::size_t bytes, std::uint64_t* l
 bool Store::Recompressor::recompress(std::size_t count, RecompressResult* result) noexcept {
   bool is_whole = count == kGroupPages;
   for (std::size_t i = 0; i < count; ++i) {
-    encode_page(i);
+    encode_page(i, !tries_[i].seen.settled());
     is_whole = is_whole && tries_[i].claimed && tries_[i].sound;
   }
   if (is_whole) {
@@ -161,7 +225,7 @@ bool Store::Recompressor::recompress(std::size_t count, RecompressResult* result
     const Outcome outcome = page.encoded.size == 0
                                 ? keep(page)
                                 : replace(page, page.encoded, page.block.data(), result);
-    if (outcome == Outcome::kKept) ++result->pages_kept;
+    if (outcome == Outcome::kKept && !page.seen.settled()) ++result->pages_kept;
     result->no_memory = outcome == Outcome::kNoMemory;
   }
   priority_->lower();
@@ -181,12 +245,12 @@ void Store::Recompressor::claim(Claim& page, std::byte* bytes) noexcept {
   priority_->lower();
 }
 
-void Store::Recompressor::encode_page(std::size_t index) noexcept {
+void Store::Recompressor::encode_page(std::size_t index, bool singly) noexcept {
   Try& page = tries_[index];
   std::byte* const bytes = pages_.data() + index * kPageSize;
   page.encoded = {0, codec::CodecId::kRaw};
   claim(page, bytes);
-  if (!page.claimed || !page.sound) return;
+  if (!page.claimed || !page.sound || !singly) return;
   if (const std::size_t capacity = bytes_to_save(page.seen); capacity != 0) {
     page.encoded = session_.codec.encode(bytes, page.block.data(), capacity);
   }
@@ -257,6 +321,14 @@ std::size_t Store::Recompressor::group_bytes_to_save() const noexcept {
   std::size_t stored = 0;
   for (const Try& page : tries_) {
     stored += page.seen.stored_bytes();
+    if (page.seen.grouped()) {
+      // Its memory is free when all that is left of it is here.
+      const bool is_counted = std::any_of(tries_.data(), &page, [&page](const Try& before) {
+        return before.seen.is_member_at(page.seen.location());
+      });
+      singly += is_counted ? 0 : group_share(page.seen);
+      continue;
+    }
     const std::size_t length =
         page.encoded.size != 0 ? page.encoded.size : page.seen.stored_bytes();
     singly +=
@@ -297,7 +369,7 @@ Store::Recompressor::Outcome Store::Recompressor::replace(const Claim& page, cod
     state_.pool.free(location);
     return Outcome::kInUse;
   }
-  count_smaller(page.slot, *old, fresh, result);
+  count_replaced(page.slot, *old, fresh, result);
   return Outcome::kSmaller;
 }
 
@@ -336,18 +408,19 @@ Store::Recompressor::Outcome Store::Recompressor::replace_group(codec::Encoded e
     unlock(state_.slot_word(tries_[i].slot), fresh.with_age(tries_[i].age).after(words[i]));
   }
   for (std::size_t i = 0; is_locked && i < kGroupPages; ++i) {
-    count_smaller(tries_[i].slot, words[i], fresh, result);
+    count_replaced(tries_[i].slot, words[i], fresh, result);
   }
   if (!is_locked) state_.pool.free(location);
   return is_locked ? Outcome::kSmaller : Outcome::kInUse;
 }
 
-void Store::Recompressor::count_smaller(std::uint64_t slot, SlotWord old, SlotWord fresh,
-                                        RecompressResult* result) noexcept {
-  // A page of a group may have been shorter than its share of it.
+// A page of a group may have been shorter than its share of it.
+void Store::Recompressor::count_replaced(std::uint64_t slot, SlotWord old, SlotWord fresh,
+                                         RecompressResult* result) noexcept {
   const auto saved = static_cast<std::int64_t>(old.stored_bytes()) -
                      static_cast<std::int64_t>(fresh.stored_bytes());
   session_.replaced(slot, old, fresh);
+  if (result == nullptr) return;
   Counters::add(session_.counters.recompressed, 1);
   Counters::add(session_.counters.recompress_saved, saved);
   ++result->pages_recompressed;

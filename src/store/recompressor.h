@@ -8,7 +8,9 @@
 // Where the codec makes groups, the four pages of slots 4g to 4g + 3 are tried as one if all of
 // them are wanted: claimed one after the other, compressed singly and together, and, if together
 // saves more, their words are locked, where all of them are claimed still, and lead to one object
-// (store/group.h).
+// (store/group.h). Pages that were recompressed before, by themselves or in a group that has lost
+// pages since, are tried once more with neighbours that were not. Where there are none what is left
+// of such a group gets objects of its own, since the group's memory is free only when all are gone.
 //
 // Who compresses by batches (codec/batch_compressor.h) gets many pages that are claimed, in memory
 // of its own, and its blocks are decompressed again before one replaces a page.
@@ -84,17 +86,28 @@ class Store::Recompressor {
   bool work_in_batches(const RecompressRequest& request, Bounds bounds,
                        RecompressResult* result) noexcept;
   bool is_over(const Bounds& bounds) const noexcept;
-  bool wanted(const RecompressRequest& request, SlotWord word) const noexcept;
+  // Whether the request means the page, tried before or not.
+  bool meant(const RecompressRequest& request, SlotWord word) const noexcept;
+  bool wanted(const RecompressRequest& request, SlotWord word) const noexcept {
+    return meant(request, word) && !word.settled();
+  }
   // Looks for what to try from the slot on: a group, a page or nothing, and of how many pages, at
   // most `pages_max`.
   std::size_t find_wanted(const RecompressRequest& request, std::uint64_t slot,
                           std::uint64_t pages_max) noexcept;
   // Tries the first `count`, one or a group; whether there was memory.
   bool recompress(std::size_t count, RecompressResult* result) noexcept;
+  // Looks for what is left of a group that begins at the slot and has lost pages, if all of it is
+  // meant; of how many pages it is.
+  std::size_t find_broken_group(const RecompressRequest& request, std::uint64_t slot,
+                                std::uint64_t pages_max) noexcept;
+  // Gives the first `count` objects of their own if those take less than the group; whether there
+  // was memory.
+  bool part_group(std::size_t count, RecompressResult* result) noexcept;
   // Decompresses what is stored to `bytes` and claims the word, if it still is what was seen.
   void claim(Claim& page, std::byte* bytes) noexcept;
-  // The same to the page's place in pages_, then compresses it.
-  void encode_page(std::size_t index) noexcept;
+  // The same to the page's place in pages_, then compresses it, where it is to be by itself.
+  void encode_page(std::size_t index, bool singly) noexcept;
   // Claims what is wanted from *slot on, a batch at most; how many of batch_.
   std::size_t fill_batch(const RecompressRequest& request, const Bounds& bounds,
                          std::uint64_t* slot) noexcept;
@@ -108,13 +121,14 @@ class Store::Recompressor {
   // What ends a claim, if it still is one: the page stays as it is, or gets another object.
   void release(const Claim& page) noexcept;
   Outcome keep(const Claim& page) noexcept;
+  // What it saves is counted, or, where there is no `result`, not.
   Outcome replace(const Claim& page, codec::Encoded encoded, const std::byte* block,
                   RecompressResult* result) noexcept;
   Outcome replace_group(codec::Encoded encoded, RecompressResult* result) noexcept;
   // Locks the words of all four if they are claimed still, else ends what claims there are.
   bool lock_group(std::array<SlotWord, kGroupPages>* words) noexcept;
-  void count_smaller(std::uint64_t slot, SlotWord old, SlotWord fresh,
-                     RecompressResult* result) noexcept;
+  void count_replaced(std::uint64_t slot, SlotWord old, SlotWord fresh,
+                      RecompressResult* result) noexcept;
   AllocateStatus allocate(std::size_t bytes, std::uint64_t* location) noexcept;
 
   State& state_;

@@ -90,7 +90,8 @@ struct RecompressRequest {
 struct RecompressResult {
   std::uint64_t pages_recompressed = 0;  // smaller now
   std::uint64_t pages_kept = 0;          // tried, and no smaller
-  std::uint64_t bytes_saved = 0;         // of compressed bytes
+  std::uint64_t pages_parted = 0;        // of groups that had lost pages, and single now
+  std::uint64_t bytes_saved = 0;         // of compressed bytes, but for those
   std::uint64_t next_slot = 0;           // where to go on
   bool done = false;                     // nothing is left to be looked at
   bool no_memory = false;                // it ended since the pool had none

@@ -51,6 +51,7 @@ Result<std::string> recompress_zram(const ZramDevice& device, const RecompressOp
 struct Slice {
   std::uint64_t recompressed;
   std::uint64_t kept;
+  std::uint64_t parted;
   std::uint64_t saved_bytes;
   std::uint64_t next;
   bool is_done;
@@ -61,8 +62,11 @@ Result<Slice> slice_of(const nlohmann::json& answer, const std::string& name) {
   bool good = true;
   for (const auto& [key, field] :
        {std::pair("pages_recompressed", &slice.recompressed), std::pair("pages_kept", &slice.kept),
-        std::pair("bytes_saved", &slice.saved_bytes), std::pair("next", &slice.next)}) {
+        std::pair("pages_parted", &slice.parted), std::pair("bytes_saved", &slice.saved_bytes),
+        std::pair("next", &slice.next)}) {
     const auto found = answer.find(key);
+    // Daemons of earlier builds do not know of them.
+    if (found == answer.end() && field == &slice.parted) continue;
     good = good && found != answer.end() && found->is_number_unsigned();
     if (good) *field = found->get<std::uint64_t>();
   }
@@ -121,11 +125,16 @@ Result<std::string> recompress_pleat(const std::string& argument,
     }
     const Result<Slice> slice = slice_of(*answer, *name);
     if (!slice) return slice.error();
-    sum = {sum.recompressed + slice->recompressed, sum.kept + slice->kept,
-           sum.saved_bytes + slice->saved_bytes, slice->next, slice->is_done};
+    sum = {sum.recompressed + slice->recompressed,
+           sum.kept + slice->kept,
+           sum.parted + slice->parted,
+           sum.saved_bytes + slice->saved_bytes,
+           slice->next,
+           slice->is_done};
   }
   std::string text = fmt::format("{} pages recompressed ({} saved), {} left as they are",
                                  sum.recompressed, format_size(sum.saved_bytes), sum.kept);
+  if (sum.parted != 0) text += fmt::format(", {} of groups that had lost pages", sum.parted);
   if (gpu) text += ", by " + gpu->gpu_name();
   return text;
 }

@@ -119,18 +119,119 @@ TEST_F(Groups, WhatIsNoWholeGroupIsRecompressedSingly) {
   put(6, same_filled_page(7));
   for (std::uint64_t slot = 8; slot < 12; ++slot) put(slot, random_page(slot));
   for (std::uint64_t slot = 12; slot < 16; ++slot) put(slot, kin_page(slot, slot));
-  StoreInspector::set_word(*store_, 17, word(17).with_settled(true));
   (void)recompress();
-  for (std::uint64_t slot = 0; slot < 20; ++slot) {
+  for (std::uint64_t slot = 0; slot < 16; ++slot) {
     EXPECT_FALSE(word(slot).grouped()) << slot;
     if (slot != 1 && slot != 6) {
       EXPECT_TRUE(word(slot).settled()) << slot;
     }
   }
-  EXPECT_EQ(store_->stats().pages_grouped, kSlots - 20);
-  expect_pages(20, kSlots);
+  EXPECT_EQ(store_->stats().pages_grouped, kSlots - 16);
+  expect_pages(16, kSlots);
   EXPECT_EQ(read_page(*session_, 13), kin_page(13, 13));
   EXPECT_EQ(read_page(*session_, 2), page_of(2));
+}
+
+TEST_F(Groups, TakeInWhatWasRecompressedByItself) {
+  put_all();
+  session_->discard(1, 1);
+  session_->discard(5, 1);
+  EXPECT_EQ(recompress().pages_recompressed, kSlots - 2);
+  EXPECT_FALSE(word(0).grouped() || word(4).grouped());
+  put(1, page_of(1));
+  // Not one that is not meant, and not where all have been tried.
+  ASSERT_TRUE(store_->mark_idle(0));
+  (void)read_page(*session_, 0);
+  RecompressResult result = recompress({.only_idle = true});
+  EXPECT_EQ(result.pages_recompressed + result.pages_kept, 1u);
+  EXPECT_FALSE(word(0).grouped());
+  result = recompress();
+  EXPECT_EQ(result.pages_recompressed + result.pages_kept, 0u);
+  put(1, page_of(1));
+  result = recompress();
+  EXPECT_EQ(result.pages_recompressed, kGroupPages);
+  EXPECT_EQ(result.pages_kept, 0u);
+  EXPECT_TRUE(word(0).grouped() && word(3).grouped());
+  expect_pages(0, 5);
+  expect_nothing_leaked(*store_, *session_);
+}
+
+TEST_F(Groups, PagesWithNothingInCommonAreTriedByThemselvesOnce) {
+  for (std::uint64_t slot = 0; slot < kGroupPages; ++slot) put(slot, kin_page(slot, slot));
+  EXPECT_EQ(recompress().pages_recompressed, kGroupPages);
+  EXPECT_FALSE(word(0).grouped());
+  put(1, kin_page(1, 1));
+  const RecompressResult result = recompress();
+  EXPECT_EQ(result.pages_recompressed, 1u);
+  EXPECT_EQ(result.pages_kept, 0u);
+  EXPECT_EQ(word(0).age(), 0u);
+}
+
+TEST_F(Groups, ThatLostPagesAreParted) {
+  constexpr std::uint64_t kMany = 512;
+  open(grouping_store(kMany));
+  for (std::uint64_t slot = 0; slot < kMany; ++slot) put(slot, cousin_page(slot / 4, slot));
+  ASSERT_TRUE(store_->settle(20'000));
+  (void)recompress();
+  ASSERT_EQ(store_->stats().pages_grouped, kMany);
+  for (std::uint64_t slot = 1; slot < kMany; slot += kGroupPages) session_->discard(slot, 1);
+  session_->discard(2, 2);
+  (void)store_->compact();
+  const std::uint64_t broken = store_->stats().mem_used_total;
+  RecompressResult result = recompress();
+  EXPECT_TRUE(result.done);
+  EXPECT_EQ(result.pages_parted, kMany / kGroupPages * 3 - 2);
+  EXPECT_EQ(result.pages_recompressed + result.pages_kept, 0u);
+  EXPECT_EQ(result.bytes_saved, 0u);
+  EXPECT_EQ(store_->stats().pages_grouped, 0u);
+  (void)store_->compact();
+  EXPECT_LT(store_->stats().mem_used_total, broken);
+  for (std::uint64_t slot = 4; slot < kMany; slot += slot % 4 == 0 ? 2 : 1) {
+    ASSERT_EQ(read_page(*session_, slot), cousin_page(slot / 4, slot)) << slot;
+  }
+  result = recompress();
+  EXPECT_EQ(result.pages_parted + result.pages_recompressed + result.pages_kept, 0u);
+  expect_nothing_leaked(*store_, *session_);
+}
+
+TEST_F(Groups, ThatLostPagesTakeInWhatCameInTheirPlace) {
+  make_groups();
+  for (std::uint64_t slot = 1; slot < kSlots; slot += kGroupPages) put(slot, page_of(slot));
+  session_->discard(2, 1);
+  session_->discard(5, 2);
+  // Twice, so that compaction that is under way keeps none from it.
+  (void)recompress();
+  ASSERT_TRUE(store_->settle(20'000));
+  (void)recompress();
+  EXPECT_EQ(store_->stats().pages_grouped, kSlots - 2 * kGroupPages);
+  expect_pages(8, kSlots);
+  expect_nothing_leaked(*store_, *session_);
+}
+
+TEST_F(Groups, AreNotPartedWhereThatTakesMoreOrIsNotMeant) {
+  for (std::uint64_t slot = 0; slot < kSlots; ++slot) put(slot, cousin_page(slot / 4, slot));
+  // Together they take as much as one.
+  for (std::uint64_t slot = 0; slot < kGroupPages; ++slot) put(slot, random_page(0));
+  (void)recompress();
+  ASSERT_TRUE(word(0).grouped() && word(4).grouped() && word(8).grouped());
+  for (const std::uint64_t slot : {1, 5, 9}) session_->discard(slot, 1);
+  ASSERT_TRUE(store_->mark_idle(0));
+  (void)read_page(*session_, 4);
+  const SlotWord locked = word(10).with_lock();
+  StoreInspector::set_word(*store_, 10, locked);
+  EXPECT_EQ(recompress({.only_idle = true}).pages_parted, 0u);
+  EXPECT_EQ(recompress({.only_huge = true}).pages_parted, 0u);
+  EXPECT_EQ(recompress({.bytes_min = kPageSize}).pages_parted, 0u);
+  EXPECT_EQ(recompress({.pages_max = 2, .first_slot = 4}).pages_parted, 0u);
+  for (const std::uint64_t slot : {0, 4, 8}) {
+    EXPECT_TRUE(word(slot).grouped()) << slot;
+    EXPECT_LE(word(slot).age(), SlotWord::kIdle) << slot;
+  }
+  StoreInspector::set_word(*store_, 10, locked.without_lock());
+  EXPECT_EQ(recompress().pages_parted, 6u);
+  EXPECT_TRUE(word(0).grouped());
+  EXPECT_EQ(read_page(*session_, 3), random_page(0));
+  EXPECT_EQ(read_page(*session_, 10), cousin_page(2, 10));
 }
 
 TEST_F(Groups, AreMadeWithinTheRequest) {

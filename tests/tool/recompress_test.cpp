@@ -49,6 +49,27 @@ TEST_F(Recompress, GoesOnUntilAllIsDone) {
   EXPECT_EQ(daemon.requests()[1], (json{{"op", "recompress"}, {"first", 70}}));
 }
 
+TEST_F(Recompress, SaysWhatWasTakenOutOfGroups) {
+  FakeDaemon daemon(status_named("a"));
+  json first = slice(3, 1, 1000, 70, false);
+  first["pages_parted"] = 4;
+  json last = slice(0, 0, 0, 100, true);
+  last["pages_parted"] = 3;
+  daemon.recompressed = {first, last};
+  ASSERT_TRUE(run({{"a"}}).has_value());
+  EXPECT_EQ(out_.str(),
+            "a: 3 pages recompressed (1000B saved), 1 left as they are, 7 of groups that had lost "
+            "pages\n");
+}
+
+TEST_F(Recompress, DevicesOfKernelZramCompressByThemselves) {
+  fake_.write("/sys/block/zram0/recompress", "");
+  const auto done = run({.names = {"zram0"}, .gpu = GpuBatchOptions{}});
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().code, EOPNOTSUPP);
+  EXPECT_EQ(attribute("recompress"), "");
+}
+
 TEST_F(Recompress, AsksForThePagesThatAreMeantAndNoMore) {
   FakeDaemon daemon(status_named("a"));
   daemon.recompressed = {slice(3, 1, 1000, 70, false), slice(2, 4, 24, 90, false)};
