@@ -29,11 +29,18 @@ constexpr std::uint32_t kPage = 4096;
 constexpr std::uint32_t kCapacity = 3072;
 constexpr std::uint32_t kPartPages = 16;
 
-// An environment variable for as long as this lives.
+// What a call of the stand-in's fails with, for as long as this lives.
 class Failing {
  public:
   explicit Failing(const std::string& what) { setenv("PLEAT_EMULATED_GPU_FAILS", what.c_str(), 1); }
   ~Failing() { unsetenv("PLEAT_EMULATED_GPU_FAILS"); }
+};
+
+// When its streams do what is put into them: "late" is when somebody waits.
+class Streams {
+ public:
+  explicit Streams(const char* when) { setenv("PLEAT_EMULATED_GPU_STREAMS", when, 1); }
+  ~Streams() { unsetenv("PLEAT_EMULATED_GPU_STREAMS"); }
 };
 
 // Memory aligned as the API asks for.
@@ -211,6 +218,7 @@ TEST_P(Plugin, BatchesStayOnTheDevice) {
     const auto decompress = from_host ? pleat_gpu_decompress_to_device : pleat_gpu_decompress;
     ASSERT_EQ(
         decompress(gpu, nullptr, batch.count, &batch.blocks, back.get(), batch.statuses.get()), 0);
+    ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
     expect_pages_of(batch, back.get(), batch.statuses.get());
   }
 }
@@ -267,6 +275,7 @@ TEST_P(Plugin, ABadBlockHarmsNoOtherPage) {
                    : pleat_gpu_decompress(gpu, nullptr, batch.count, &batch.blocks, back.get(),
                                           batch.statuses.get()),
               0);
+    ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
     for (std::uint32_t i = 0; i < batch.count; ++i) {
       const auto wanted =
           std::find_if(bad.begin(), bad.end(), [&](const auto& it) { return it.first == i; });
@@ -318,7 +327,8 @@ TEST_P(Plugin, CallsMayFollowEachOtherInAnyOrder) {
   Batch small(1);
   fill(small);
   Array<std::byte> back(std::size_t{kPage} * large.count);
-  for (unsigned round = 0; round < 2; ++round) {
+  for (const char* const when : {"late", "late", "at-once"}) {
+    const Streams streams(when);
     ASSERT_EQ(
         pleat_gpu_compress_host(gpu, large.count, large.pages.get(), &large.blocks, &large.used),
         0);
@@ -390,6 +400,7 @@ TEST_P(Plugin, TellsWhatPagesLookLike) {
   fill(batch);
   Array<pleat_gpu_page_features> features(batch.count);
   ASSERT_EQ(pleat_gpu_features(gpu, nullptr, batch.count, batch.pages.get(), features.get()), 0);
+  EXPECT_EQ(features[0].look, 0xEEEE) << "nobody has waited yet";
   ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
   for (std::uint32_t i = 0; i < batch.count; ++i) {
     EXPECT_EQ(features[i].look, static_cast<unsigned>(codec::look_at(batch.page(i)))) << i;
