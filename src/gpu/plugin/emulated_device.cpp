@@ -6,7 +6,8 @@
 // Streams do what is put into them when somebody waits for it (emulated_stream.h);
 // PLEAT_EMULATED_GPU_STREAMS=at-once in the environment has them do it at once.
 // PLEAT_EMULATED_GPU_FAILS=CALL:ERROR makes a function of this file fail, as "count:35" for a
-// machine without a driver: tests see what is said then.
+// machine without a driver: tests see what is said then. CALL:ERROR:N lets N calls of it succeed
+// first.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -51,7 +52,17 @@ int failure_of(std::string_view call) {
   if (wanted == nullptr) return 0;
   const std::string_view text = wanted;
   if (text.size() <= call.size() || !text.starts_with(call) || text[call.size()] != ':') return 0;
-  return std::atoi(wanted + call.size() + 1);
+  // Counted anew for each text.
+  static std::string counted;
+  static unsigned long calls;
+  if (counted != text) {
+    counted = text;
+    calls = 0;
+  }
+  char* end = nullptr;
+  const long error = std::strtol(wanted + call.size() + 1, &end, 10);
+  const unsigned long succeed = *end == ':' ? std::strtoul(end + 1, nullptr, 10) : 0;
+  return calls++ < succeed ? 0 : static_cast<int>(error);
 }
 
 // The same in a stream, which is of one device: calls that mean another one fail.

@@ -54,16 +54,16 @@ struct Side {
   Memory used;
   Blocks blocks;
 
-  Side(Memory::Where where, std::uint32_t count, std::uint32_t capacity, int* error)
+  Side(Memory::Where where, std::uint32_t count, std::uint32_t block_bytes, int* error)
       : pages(where, std::size_t{kPageBytes} * count, error),
-        bytes(where, std::size_t{capacity} * count, error),
+        bytes(where, std::size_t{block_bytes} * count, error),
         offsets(where, sizeof(std::uint32_t) * count, error),
         sizes(where, sizeof(std::uint32_t) * count, error),
         kinds(where, sizeof(BlockKind) * count, error),
         statuses(where, sizeof(PageStatus) * count, error),
         used(where, sizeof(std::uint32_t), error),
         blocks{.blocks = bytes.as<std::byte>(),
-               .bytes = std::size_t{capacity} * count,
+               .bytes = std::size_t{block_bytes} * count,
                .offsets = offsets.as<std::uint32_t>(),
                .sizes = sizes.as<std::uint32_t>(),
                .kinds = kinds.as<BlockKind>()} {}
@@ -128,7 +128,7 @@ class Measurement {
         count_(count),
         source_(pages),
         repeats_(repeats),
-        host_(Memory::Where::kHost, count, batches.options().capacity, error),
+        host_(Memory::Where::kHost, count, kPageBytes, error),
         device_(Memory::Where::kDevice, count, batches.options().capacity, error),
         back_(Memory::Where::kHost, page_bytes(), error),
         timer_(error) {
@@ -139,6 +139,7 @@ class Measurement {
     int result = link(out);
     if (result == 0) result = on_device(out);
     if (result == 0) result = on_host(out);
+    if (result == 0) result = from_device_and_back(out);
     if (result == 0) result = one_page(out);
     return result;
   }
@@ -238,6 +239,37 @@ class Measurement {
     return compare(back_.as<std::byte>());
   }
 
+  // What is in the GPU's memory is saved, all of it, and brought back.
+  int from_device_and_back(GpuMeasurement* out) {
+    double seconds = 0;
+    auto* const pages = device_.pages.as<std::byte>();
+    int error = time_on_host(
+        repeats_,
+        [&] {
+          return batches_.compress_from_device(nullptr, count_, pages, host_.blocks,
+                                               host_.used.as<std::uint32_t>());
+        },
+        &seconds);
+    if (error != 0) return error;
+    out->compress_from_device = rate(seconds);
+    error = device::set(pages, kOther, page_bytes(), nullptr);
+    if (error == 0) {
+      error = time_on_host(
+          repeats_,
+          [&] {
+            const int begun = batches_.decompress_to_device(nullptr, count_, host_.blocks, pages,
+                                                            device_.statuses.as<PageStatus>());
+            return begun != 0 ? begun : batches_.wait(nullptr);
+          },
+          &seconds);
+    }
+    if (error != 0) return error;
+    out->decompress_to_device = rate(seconds);
+    error = device::copy(back_.as<std::byte>(), pages, page_bytes(), nullptr);
+    if (error == 0) error = device::wait(nullptr);
+    return error != 0 ? error : compare(back_.as<std::byte>());
+  }
+
   int one_page(GpuMeasurement* out) {
     double to_block = 0;
     double to_page = 0;
@@ -259,10 +291,10 @@ class Measurement {
     return error;
   }
 
-  // Pages without a block were not written.
+  // Pages that are not in the blocks were not written.
   int compare(const std::byte* found) const {
     for (std::uint32_t page = 0; page < count_; ++page) {
-      if (host_.blocks.kinds[page] == BlockKind::kRaw) continue;
+      if (host_.blocks.kinds[page] == BlockKind::kRaw && host_.blocks.sizes[page] == 0) continue;
       const std::size_t at = std::size_t{kPageBytes} * page;
       if (std::memcmp(found + at, source_ + at, kPageBytes) != 0) return -EBADMSG;
     }
