@@ -165,7 +165,7 @@ GpuBatches::Part& GpuBatches::take_part(std::uint32_t number, std::uint32_t coun
 int GpuBatches::wait_for_all() {
   int result = 0;
   for (Part& part : parts_) {
-    const int waited = wait(part.stream);
+    const int waited = fail(device::wait(part.stream));
     if (result == 0) result = waited;
     part.count = 0;
   }
@@ -294,7 +294,7 @@ int GpuBatches::start_compress(Part& part, Pages where, const std::byte* pages) 
 
 // The blocks come back, behind those of the parts before, while there is room for all of a part.
 int GpuBatches::fetch_blocks(Part& part, const Blocks& blocks, std::uint32_t* used) {
-  const int waited = wait(part.stream);
+  const int waited = fail(device::wait(part.stream));
   if (waited != 0) return waited;
   part.base = *used;
   *used += *part.host_used;
@@ -316,7 +316,7 @@ int GpuBatches::fetch_blocks(Part& part, const Blocks& blocks, std::uint32_t* us
 // The part's offsets count from its own first block until all of it has come back.
 int GpuBatches::settle_offsets(Part& part, const Blocks& blocks) {
   if (part.count == 0) return 0;
-  const int waited = wait(part.stream);
+  const int waited = fail(device::wait(part.stream));
   if (waited != 0) return waited;
   for (std::uint32_t page = part.first; page < part.first + part.count; ++page) {
     blocks.offsets[page] += part.base;
@@ -446,7 +446,7 @@ int GpuBatches::decompress_host(std::uint32_t count, const Blocks& blocks, std::
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
     Part& part = take_part(i, count);
     // Its host_offsets are those of the part before until they have crossed the link.
-    result = wait(part.stream);
+    result = fail(device::wait(part.stream));
     if (result != 0) break;
     DecompressBatch batch = {};
     result = send_blocks(part, part.stream, blocks, &batch);
@@ -474,7 +474,7 @@ int GpuBatches::decompress_to_device(device::Stream stream, std::uint32_t count,
   const std::uint32_t parts = parts_of(count);
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
     Part& part = take_part(i, count);
-    if (i >= kParts && i % kParts == 0) result = wait(stream);
+    if (i >= kParts && i % kParts == 0) result = fail(device::wait(stream));
     if (result != 0) break;
     DecompressBatch batch = {};
     result = send_blocks(part, stream, blocks, &batch);
