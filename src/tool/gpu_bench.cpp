@@ -11,10 +11,10 @@
 #include <thread>
 #include <utility>
 
+#include "base/sample_stats.h"
 #include "codec/page_codec.h"
 #include "codec/zstd/xxh64.h"
 #include "gpu/gpu_library.h"
-#include "tool/sample_stats.h"
 #include "tool/text_table.h"
 
 namespace pleat::tool {

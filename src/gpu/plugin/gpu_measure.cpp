@@ -8,17 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/sample_stats.h"
+
 namespace pleat::gpu {
 namespace {
 
 // What no page of a test consists of, to show that a page was written.
 constexpr int kOther = 0xA5;
-
-double median_of(std::vector<double> samples) {
-  const auto middle = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
-  std::nth_element(samples.begin(), middle, samples.end());
-  return *middle;
-}
 
 // Memory of either kind, for as long as the measurement takes.
 class Memory {
@@ -96,7 +92,7 @@ class DeviceTimer {
       if (error != 0) return error;
       if (i != 0) samples.push_back(ms / 1e3);
     }
-    *seconds = median_of(std::move(samples));
+    *seconds = median(std::move(samples));
     return 0;
   }
 
@@ -116,7 +112,7 @@ int time_on_host(unsigned repeats, const Work& work, double* seconds) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     if (i != 0) samples.push_back(took.count());
   }
-  *seconds = median_of(std::move(samples));
+  *seconds = median(std::move(samples));
   return 0;
 }
 
