@@ -271,8 +271,8 @@ TEST_P(Plugin, WhatIsOnTheDeviceIsSavedWhole) {
 }
 
 TEST_P(Plugin, WhatIsSavedIsWhatTheStreamHasMadeByThen) {
-  pleat_gpu* const gpu = open();
-  Batch first(4 * kPartPages + 1, kPage);
+  pleat_gpu* const gpu = open(4);
+  Batch first(4 * 4 + 1, kPage);
   fill(first);
   const auto save = [&](const std::byte* pages, Batch& to) {
     ASSERT_EQ(pleat_gpu_compress_from_device(gpu, nullptr, to.count, pages, &to.blocks, &to.used),
@@ -298,8 +298,8 @@ TEST_P(Plugin, WhatIsSavedIsWhatTheStreamHasMadeByThen) {
 }
 
 TEST_P(Plugin, WhatIsSavedTakesNoMoreRoomThanThereIs) {
-  pleat_gpu* const gpu = open();
-  Batch batch(3 * kPartPages + 2, kPage);
+  pleat_gpu* const gpu = open(4);
+  Batch batch(4 * 4 + 1, kPage);
   fill(batch);
   const auto save = [&] {
     batch.used = 0;
