@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "gpu/page_bytes.h"
 #include "gpu/page_look/page_features.h"
 #include "gpu/page_status.h"
 
@@ -16,7 +17,6 @@
 
 namespace pleat::gpu {
 
-inline constexpr std::uint32_t kPageBytes = 4096;
 // Blocks begin at multiples of a unit of 16 bytes; offsets count units, so 32 bits reach 64 GiB.
 inline constexpr std::uint32_t kUnitBytes = 16;
 
