@@ -195,7 +195,7 @@ class Measurement {
     out->decompress = rate(seconds);
     error = device::copy(back_.as<std::byte>(), pages, page_bytes(), nullptr);
     if (error == 0) error = device::wait(nullptr);
-    return error != 0 ? error : compare(back_.as<std::byte>());
+    return error != 0 ? error : compare(back_.as<std::byte>(), Raw::kLeftOut);
   }
 
   int on_host(GpuMeasurement* out) {
@@ -232,7 +232,7 @@ class Measurement {
       const auto wanted = raw ? PageStatus::kNoBlock : PageStatus::kOk;
       if (host_.statuses.as<PageStatus>()[page] != wanted) return -EBADMSG;
     }
-    return compare(back_.as<std::byte>());
+    return compare(back_.as<std::byte>(), Raw::kLeftOut);
   }
 
   // What is in the GPU's memory is saved, all of it, and brought back.
@@ -263,7 +263,7 @@ class Measurement {
     out->decompress_to_device = rate(seconds);
     error = device::copy(back_.as<std::byte>(), pages, page_bytes(), nullptr);
     if (error == 0) error = device::wait(nullptr);
-    return error != 0 ? error : compare(back_.as<std::byte>());
+    return error != 0 ? error : compare(back_.as<std::byte>(), Raw::kBroughtBack);
   }
 
   int one_page(GpuMeasurement* out) {
@@ -287,10 +287,11 @@ class Measurement {
     return error;
   }
 
-  // Pages that are not in the blocks were not written.
-  int compare(const std::byte* found) const {
+  // Whether pages that do not fit in the capacity were written.
+  enum class Raw { kLeftOut, kBroughtBack };
+  int compare(const std::byte* found, Raw raw) const {
     for (std::uint32_t page = 0; page < count_; ++page) {
-      if (host_.blocks.kinds[page] == BlockKind::kRaw && host_.blocks.sizes[page] == 0) continue;
+      if (host_.blocks.kinds[page] == BlockKind::kRaw && raw == Raw::kLeftOut) continue;
       const std::size_t at = std::size_t{kPageBytes} * page;
       if (std::memcmp(found + at, source_ + at, kPageBytes) != 0) return -EBADMSG;
     }
