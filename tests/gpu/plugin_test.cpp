@@ -226,8 +226,8 @@ TEST_P(Plugin, BatchesStayOnTheDevice) {
 
 // Blocks as compress_host makes them, and the pages that it leaves as they are.
 TEST_P(Plugin, WhatIsOnTheDeviceIsSavedWhole) {
-  pleat_gpu* const gpu = open();
-  for (const std::uint32_t count : {0u, 1u, kPartPages, kPartPages + 1, 5 * kPartPages - 3}) {
+  pleat_gpu* const gpu = open(8);
+  for (const std::uint32_t count : {0u, 1u, 8u, 9u, 5 * 8u - 3}) {
     SCOPED_TRACE(count);
     Batch host(count);
     fill(host);
