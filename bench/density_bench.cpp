@@ -30,13 +30,13 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/sample_stats.h"
 #include "churn.h"
 #include "codec/page_codec.h"
 #include "store/size_class.h"
 #include "store/store.h"
 #include "tool/machine.h"
 #include "tool/page_set.h"
-#include "tool/sample_stats.h"
 #include "tool/text_table.h"
 #include "tool/zram_peer.h"
 #include "zsmalloc_model.h"
@@ -311,8 +311,8 @@ std::string latency_table(std::array<Latencies, 2>& latencies) {
                                            : "compaction without a pause"};
     for (auto* const ticks : {&latencies[i].write_ticks, &latencies[i].read_ticks}) {
       for (const double fraction : {0.5, 0.99, 0.999}) {
-        row.push_back(fmt::format(
-            "{:.2f}", static_cast<double>(tool::quantile(*ticks, fraction)) * us_per_tick));
+        row.push_back(
+            fmt::format("{:.2f}", static_cast<double>(quantile(*ticks, fraction)) * us_per_tick));
       }
     }
     row.push_back(std::to_string(latencies[i].pages_compacted));

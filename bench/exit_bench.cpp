@@ -22,9 +22,9 @@
 
 #include "base/anchor.h"
 #include "base/clock.h"
+#include "base/sample_stats.h"
 #include "base/unique_fd.h"
 #include "store/memory.h"
-#include "tool/sample_stats.h"
 #include "tool/text_table.h"
 
 namespace pleat {
@@ -88,7 +88,7 @@ Result<void> measure(std::uint64_t mib, std::vector<std::vector<std::string>>& r
   }
   for (std::size_t anchored = 0; anchored < 2; ++anchored) {
     const auto ms = [](std::vector<std::uint64_t>& values, double fraction) {
-      return fmt::format("{:.2f}", static_cast<double>(tool::quantile(values, fraction)) / 1e6);
+      return fmt::format("{:.2f}", static_cast<double>(quantile(values, fraction)) / 1e6);
     };
     rows.push_back({fmt::format("{} MiB{}", mib, anchored != 0 ? ", with an anchor" : ""),
                     ms(closed[anchored], 0.5), ms(closed[anchored], 1), ms(gone[anchored], 0.5)});

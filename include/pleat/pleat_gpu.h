@@ -27,16 +27,17 @@ extern "C" {
 
 typedef struct pleat_gpu pleat_gpu;
 
-/* What a page's block is. */
+/* What a page's block is. One of kind PLEAT_GPU_RAW has size 0, and the caller keeps the page; or
+ * size 4096, and is the page as it is. */
 #define PLEAT_GPU_BLOCK 0 /* a block of the codec */
 #define PLEAT_GPU_SAME 1  /* an 8-byte word that the page consists of */
-#define PLEAT_GPU_RAW 2   /* nothing: the page does not fit in the capacity, keep it as it is */
+#define PLEAT_GPU_RAW 2   /* the page does not fit in the capacity */
 
 /* What decompressing a page came to. */
 #define PLEAT_GPU_OK 0
 #define PLEAT_GPU_CORRUPT 1   /* no block of one page; the page's bytes are unspecified */
 #define PLEAT_GPU_TOO_LARGE 2 /* a block of over 4096 bytes, which only the CPU decodes */
-#define PLEAT_GPU_NO_BLOCK 3  /* its kind is PLEAT_GPU_RAW or unknown; the page is not written */
+#define PLEAT_GPU_NO_BLOCK 3  /* there is none, or its kind is unknown; the page is not written */
 
 struct pleat_gpu_options {
   size_t size;       /* sizeof(struct pleat_gpu_options) */
@@ -125,12 +126,27 @@ PLEAT_GPU_API int pleat_gpu_decompress_host(pleat_gpu* gpu, uint32_t count,
                                             uint8_t* statuses);
 
 /* Host to device: blocks in the machine's memory become pages in the GPU's, in the caller's stream.
- * The blocks may be changed once the stream has come to the end of this call. Waits for the stream
- * where the batch is larger than three times options.pages, and for what earlier calls put into
- * any. */
+ * The statuses are in the GPU's memory too, or of pleat_gpu_host_alloc(). The blocks may be changed
+ * once the stream has come to the end of this call. Waits for the stream where the batch is larger
+ * than three times options.pages, and for what earlier calls put into any. */
 PLEAT_GPU_API int pleat_gpu_decompress_to_device(pleat_gpu* gpu, void* stream, uint32_t count,
                                                  const struct pleat_gpu_blocks* blocks, void* pages,
                                                  uint8_t* statuses);
+
+/* Device to host: pages in the GPU's memory become blocks in the machine's, so that only blocks
+ * cross the link. The pages are read after what is in the stream so far, and the call returns when
+ * the work is done. They cross in parts, while others are compressed. Blocks are those of
+ * pleat_gpu_compress_host(), and a page that does not fit in the capacity is one too: its kind is
+ * PLEAT_GPU_RAW, its size 4096. So all pages are in the blocks, and each of the functions above
+ * brings them back.
+ *
+ * blocks->bytes is whatever there is; count * 4096 are always enough. -ENOSPC: the blocks need
+ * more. *used then says how many units, offsets, sizes and kinds are as they would be, and the
+ * blocks are unspecified. -EINVAL: as above, but for bytes that are too few. */
+PLEAT_GPU_API int pleat_gpu_compress_from_device(pleat_gpu* gpu, void* stream, uint32_t count,
+                                                 const void* pages,
+                                                 const struct pleat_gpu_blocks* blocks,
+                                                 uint32_t* used);
 
 struct pleat_gpu_rates {
   size_t size; /* sizeof(struct pleat_gpu_rates), set by the caller */
@@ -145,12 +161,16 @@ struct pleat_gpu_rates {
   double ratio;      /* bytes of the pages for each byte of blocks; pages without one count whole */
   uint32_t raw;      /* pages without a block */
   uint32_t same;     /* pages that consist of one word */
+  /* End to end, to and from blocks in the machine's memory; as pages, these would take the link's
+   * rates. Written where `size` has room for them. */
+  double compress_from_device;
+  double decompress_to_device;
 };
 
 /* Measures on pages in the machine's memory, `repeats` times each, by the GPU's own clock where all
- * is in its memory. Every page is decompressed and compared: -EBADMSG where one is not what it was.
- * Allocates: about count * (4096 + capacity) bytes on both sides, and the pages once more here.
- * Pages without a block are not compared. */
+ * is in its memory. Every page is decompressed and compared, those without a block where they are
+ * saved as they are: -EBADMSG where one is not what it was. Allocates: about count * 8192 bytes on
+ * both sides, and the pages once more here. */
 PLEAT_GPU_API int pleat_gpu_measure(pleat_gpu* gpu, uint32_t count, const void* pages,
                                     uint32_t repeats, struct pleat_gpu_rates* rates);
 

@@ -41,8 +41,9 @@ OffloadDecision decide_offload(const OffloadRates& rates, Work work, Pages pages
     limit(rates.to_device * ratio, Bound::kToDevice);
     if (!resident) limit(rates.from_device, Bound::kFromDevice);
   }
-  const double call = compress ? rates.compress_host : rates.decompress_host;
-  if (!resident && call > 0) limit(call, Bound::kCall);
+  double call = compress ? rates.compress_host : rates.decompress_host;
+  if (resident) call = compress ? rates.compress_from_device : rates.decompress_to_device;
+  if (call > 0) limit(call, Bound::kCall);
   decision.cores_rate = free_cores * (compress ? rates.core_compress : rates.core_decompress);
   // Pages in the GPU's memory cross the link as they are where the cores work on them.
   if (resident) {

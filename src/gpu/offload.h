@@ -27,6 +27,9 @@ struct OffloadRates {
   // batch is too small for them to overlap. 0 where it is not known.
   double compress_host = 0;
   double decompress_host = 0;
+  // The same for pages in the GPU's memory.
+  double compress_from_device = 0;
+  double decompress_to_device = 0;
   double core_compress = 0;  // one core
   double core_decompress = 0;
   double latency_us = 0;  // of the smallest batch on the GPU

@@ -15,14 +15,14 @@ enum class PageStatus : std::uint8_t {
   kOk = 0,
   kCorrupt = 1,   // no block of the format, or not of one page; the page's bytes are unspecified
   kTooLarge = 2,  // a block of over 4096 bytes, which the CPU decodes and no kernel makes
-  kNoBlock = 3,   // its kind is kRaw or unknown; the page is not written
+  kNoBlock = 3,   // there is none, or its kind is unknown; the page is not written
 };
 
 // What a page's block is.
 enum class BlockKind : std::uint8_t {
   kBlock = 0,
   kSame = 1,  // an 8-byte word that the page consists of
-  kRaw = 2,   // nothing: the page does not fit in the capacity
+  kRaw = 2,   // the page does not fit in the capacity: nothing, or all of its bytes as they are
 };
 
 }  // namespace pleat::gpu

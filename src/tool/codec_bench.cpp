@@ -12,7 +12,7 @@
 #include <span>
 #include <utility>
 
-#include "tool/sample_stats.h"
+#include "base/sample_stats.h"
 
 namespace pleat::tool {
 namespace {

@@ -11,10 +11,10 @@
 #include <thread>
 #include <utility>
 
+#include "base/sample_stats.h"
 #include "codec/page_codec.h"
 #include "codec/zstd/xxh64.h"
 #include "gpu/gpu_library.h"
-#include "tool/sample_stats.h"
 #include "tool/text_table.h"
 
 namespace pleat::tool {
@@ -221,9 +221,21 @@ std::string to_text(const GpuBenchReport& report) {
                     fmt::format("{:.1f}", row.gpu.latency_us)});
   }
   text += markdown_table(rows);
+  text += "\nPages in VRAM, to the machine's memory and back:\n\n";
+  std::vector<std::vector<std::string>> saves = {
+      {"Codec", "Pages", "Saved as blocks", "as they are", "Times", "Brought back from blocks",
+       "as they are", "Times"}};
+  for (const GpuBenchRow& row : report.rows) {
+    saves.push_back({row.codec, std::to_string(row.pages), gb(row.gpu.compress_from_device),
+                     gb(row.gpu.from_device),
+                     fmt::format("{:.2f}", row.gpu.compress_from_device / row.gpu.from_device),
+                     gb(row.gpu.decompress_to_device), gb(row.gpu.to_device),
+                     fmt::format("{:.2f}", row.gpu.decompress_to_device / row.gpu.to_device)});
+  }
+  text += markdown_table(saves);
   text +=
       "\nRates are 1e9 bytes of pages a second, medians; every page with a block was compared on "
-      "both sides.\n";
+      "both sides, and every page that was brought back to VRAM.\n";
   return text;
 }
 
@@ -244,16 +256,22 @@ Result<std::string> describe_gpu(const codec::Kernels& kernels, const GpuInfoOpt
                                    .decompress = measured->decompress,
                                    .compress_host = measured->compress_host,
                                    .decompress_host = measured->decompress_host,
+                                   .compress_from_device = measured->compress_from_device,
+                                   .decompress_to_device = measured->decompress_to_device,
                                    .core_compress = core->compress,
                                    .core_decompress = core->decompress,
                                    .latency_us = measured->latency_us};
   std::string text = fmt::format(
       "GPU {}: {}\nlink: {} GB/s there, {} back; latency of one page: {:.1f} us\n"
       "{}, {} standard pages, ratio {:.2f}: GPU compresses {} GB/s, decompresses {}; one core {} "
-      "and {}\n\n",
+      "and {}\n"
+      "pages in VRAM: saved as blocks {} GB/s, as they are {}; brought back from blocks {}, as "
+      "they "
+      "are {}\n\n",
       options.device, describe(info), gb(rates.to_device), gb(rates.from_device), rates.latency_us,
       options.codec, count, measured->ratio, gb(rates.compress), gb(rates.decompress),
-      gb(rates.core_compress), gb(rates.core_decompress));
+      gb(rates.core_compress), gb(rates.core_decompress), gb(rates.compress_from_device),
+      gb(rates.from_device), gb(rates.decompress_to_device), gb(rates.to_device));
   std::vector<std::vector<std::string>> rows = {
       {"Work", "Pages are", "GPU GB/s", "Limit", "Cores GB/s", "GPU from", "16384 pages go to"}};
   for (const gpu::Work work : {gpu::Work::kCompress, gpu::Work::kDecompress}) {

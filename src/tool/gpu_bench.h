@@ -6,7 +6,7 @@
 // size; where it is larger than they are, pages come again. Throughput is uncompressed bytes, the
 // median of the repeats after one that is not counted: by the GPU's clock in its memory and on the
 // link, by wall clock else. Every page that has a block is decompressed and compared, on both
-// sides.
+// sides; every page at all where pages in the GPU's memory are saved and brought back.
 #pragma once
 
 #include <cstddef>

@@ -12,7 +12,7 @@
 #include <thread>
 #include <utility>
 
-#include "tool/sample_stats.h"
+#include "base/sample_stats.h"
 #include "tool/store_passes.h"
 #include "tool/zram_peer.h"
 

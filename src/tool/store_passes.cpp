@@ -9,7 +9,7 @@
 #include <numeric>
 #include <utility>
 
-#include "tool/sample_stats.h"
+#include "base/sample_stats.h"
 
 namespace pleat::tool {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "tool/sample_stats.h"
+#include "base/sample_stats.h"
 #include "tool/text_table.h"
 
 namespace pleat::tool {

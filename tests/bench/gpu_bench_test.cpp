@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <regex>
 #include <string>
 
 namespace pleat::tool {
@@ -49,8 +50,10 @@ TEST_F(GpuBench, MeasuresEachCodecWithEachBatchAndLeavesSameFilledPagesOut) {
     EXPECT_GT(row.gpu.ratio, 1);
     // The CPU's blocks are about as long.
     EXPECT_NEAR(row.gpu.ratio / row.cores.ratio, 1, 0.2) << row.codec;
-    for (const double rate : {row.gpu.compress, row.gpu.decompress, row.gpu.compress_host,
-                              row.gpu.decompress_host, row.cores.compress, row.cores.decompress}) {
+    for (const double rate :
+         {row.gpu.compress, row.gpu.decompress, row.gpu.compress_host, row.gpu.decompress_host,
+          row.gpu.compress_from_device, row.gpu.decompress_to_device, row.cores.compress,
+          row.cores.decompress}) {
       EXPECT_GT(rate, 0);
     }
   }
@@ -58,6 +61,28 @@ TEST_F(GpuBench, MeasuresEachCodecWithEachBatchAndLeavesSameFilledPagesOut) {
   EXPECT_THAT(text, HasSubstr("a CPU stands in for it: its times mean nothing"));
   EXPECT_THAT(text, HasSubstr(report->pages_hash));
   EXPECT_THAT(text, HasSubstr("lz4,decoder=plain"));
+}
+
+TEST_F(GpuBench, TheReportSetsSavedPagesBesideCopiedOnes) {
+  GpuBenchReport report;
+  report.rows.push_back({.codec = "line",
+                         .pages = 77,
+                         .gpu = {.size = sizeof(pleat_gpu_rates),
+                                 .to_device = 50,
+                                 .from_device = 40,
+                                 .compress = 1,
+                                 .decompress = 1,
+                                 .compress_host = 1,
+                                 .decompress_host = 1,
+                                 .latency_us = 1,
+                                 .ratio = 1,
+                                 .raw = 0,
+                                 .same = 0,
+                                 .compress_from_device = 90,
+                                 .decompress_to_device = 25},
+                         .cores = {.compress = 1, .decompress = 1, .ratio = 1}});
+  const std::string text = std::regex_replace(to_text(report), std::regex(" +"), " ");
+  EXPECT_THAT(text, HasSubstr("| line | 77 | 90 | 40 | 2.25 | 25 | 50 | 0.50 |"));
 }
 
 TEST_F(GpuBench, TheSeedDecidesTheBatches) {
@@ -93,6 +118,7 @@ TEST_F(GpuBench, InfoShowsWhereBatchesGo) {
   ASSERT_TRUE(text) << text.error().message;
   EXPECT_THAT(*text, HasSubstr("GPU 0: emulator"));
   EXPECT_THAT(*text, HasSubstr("its times mean nothing"));
+  EXPECT_THAT(*text, HasSubstr("pages in VRAM: saved as blocks "));
   // No emulator is faster than three cores.
   EXPECT_THAT(*text, HasSubstr("never"));
   EXPECT_THAT(*text, HasSubstr("for 3 free cores"));

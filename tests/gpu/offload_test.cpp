@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <utility>
 
 #include "gpu/gpu_library.h"
 
@@ -65,7 +66,7 @@ TEST(Offload, ASlowKernelIsTheLimit) {
   EXPECT_FALSE(decide(Work::kCompress, Pages::kInHostMemory, 12, 1 << 20, 2.5, rates).gpu);
 }
 
-TEST(Offload, WhatACallReachedIsTheLimitForPagesOfTheHost) {
+TEST(Offload, WhatACallReachedIsTheLimitForThePagesThatItIsFor) {
   OffloadRates rates = kRates;
   rates.compress_host = 32;
   const OffloadDecision decision =
@@ -74,6 +75,15 @@ TEST(Offload, WhatACallReachedIsTheLimitForPagesOfTheHost) {
   EXPECT_DOUBLE_EQ(decision.gpu_rate, 32);
   EXPECT_DOUBLE_EQ(decide(Work::kCompress, Pages::kInDeviceMemory, 4, 1 << 20, 2.5, rates).gpu_rate,
                    125);
+  rates = kRates;
+  rates.compress_from_device = 110;
+  rates.decompress_to_device = 120;
+  for (const auto& [work, rate] : {std::pair(Work::kCompress, 110), {Work::kDecompress, 120}}) {
+    const OffloadDecision there = decide(work, Pages::kInDeviceMemory, 4, 1 << 20, 2.5, rates);
+    EXPECT_EQ(there.bound, Bound::kCall);
+    EXPECT_DOUBLE_EQ(there.gpu_rate, rate);
+    EXPECT_NE(decide(work, Pages::kInHostMemory, 4, 1 << 20, 2.5, rates).bound, Bound::kCall);
+  }
 }
 
 TEST(Offload, RatesThatAreNearlyEqualAskForBatchesThatNobodyHas) {

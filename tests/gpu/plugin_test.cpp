@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -29,11 +30,18 @@ constexpr std::uint32_t kPage = 4096;
 constexpr std::uint32_t kCapacity = 3072;
 constexpr std::uint32_t kPartPages = 16;
 
-// An environment variable for as long as this lives.
+// What a call of the stand-in's fails with, for as long as this lives.
 class Failing {
  public:
   explicit Failing(const std::string& what) { setenv("PLEAT_EMULATED_GPU_FAILS", what.c_str(), 1); }
   ~Failing() { unsetenv("PLEAT_EMULATED_GPU_FAILS"); }
+};
+
+// When its streams do what is put into them: "late" is when somebody waits.
+class Streams {
+ public:
+  explicit Streams(const char* when) { setenv("PLEAT_EMULATED_GPU_STREAMS", when, 1); }
+  ~Streams() { unsetenv("PLEAT_EMULATED_GPU_STREAMS"); }
 };
 
 // Memory aligned as the API asks for.
@@ -69,10 +77,10 @@ struct Batch {
   std::uint32_t used = 0;
   pleat_gpu_blocks blocks;
 
-  explicit Batch(std::uint32_t pages_count)
+  explicit Batch(std::uint32_t pages_count, std::uint32_t block_bytes = kCapacity)
       : count(pages_count),
         pages(std::size_t{kPage} * count),
-        bytes(std::size_t{kCapacity} * count),
+        bytes(std::size_t{block_bytes} * count),
         offsets(count),
         sizes(count),
         kinds(count),
@@ -153,7 +161,7 @@ class Plugin : public ::testing::TestWithParam<const char*> {
 
   void expect_pages_of(const Batch& batch, const std::byte* pages, const std::uint8_t* statuses) {
     for (std::uint32_t i = 0; i < batch.count; ++i) {
-      if (batch.kinds[i] == PLEAT_GPU_RAW) {
+      if (batch.kinds[i] == PLEAT_GPU_RAW && batch.sizes[i] == 0) {
         EXPECT_EQ(statuses[i], PLEAT_GPU_NO_BLOCK) << i;
         // What an Array holds at first.
         for (std::uint32_t at = 0; at < kPage; ++at) {
@@ -211,16 +219,214 @@ TEST_P(Plugin, BatchesStayOnTheDevice) {
     const auto decompress = from_host ? pleat_gpu_decompress_to_device : pleat_gpu_decompress;
     ASSERT_EQ(
         decompress(gpu, nullptr, batch.count, &batch.blocks, back.get(), batch.statuses.get()), 0);
+    ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
     expect_pages_of(batch, back.get(), batch.statuses.get());
   }
 }
 
+// Blocks as compress_host makes them, and the pages that it leaves as they are.
+TEST_P(Plugin, WhatIsOnTheDeviceIsSavedWhole) {
+  pleat_gpu* const gpu = open(8);
+  for (const std::uint32_t count : {0u, 1u, 8u, 9u, 5 * 8u - 3}) {
+    SCOPED_TRACE(count);
+    Batch host(count);
+    fill(host);
+    ASSERT_EQ(pleat_gpu_compress_host(gpu, count, host.pages.get(), &host.blocks, &host.used), 0);
+    Batch saved(count, kPage);
+    fill(saved);
+    ASSERT_EQ(pleat_gpu_compress_from_device(gpu, nullptr, count, saved.pages.get(), &saved.blocks,
+                                             &saved.used),
+              0);
+    std::uint32_t used = 0;
+    std::uint32_t raw = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      EXPECT_EQ(saved.offsets[i], used) << i;
+      EXPECT_EQ(saved.kinds[i], host.kinds[i]) << i;
+      const bool whole = host.kinds[i] == PLEAT_GPU_RAW;
+      raw += whole ? 1 : 0;
+      ASSERT_EQ(saved.sizes[i], whole ? kPage : host.sizes[i]) << i;
+      const std::uint32_t units = (saved.sizes[i] + 15) / 16;
+      EXPECT_EQ(std::memcmp(saved.block(i), whole ? host.page(i) : host.block(i), 16u * units), 0);
+      used += units;
+    }
+    EXPECT_EQ(saved.used, used);
+    EXPECT_EQ(raw > 0, count > 5);
+    for (const bool host_to_host : {true, false}) {
+      Array<std::byte> back(std::size_t{kPage} * count);
+      ASSERT_EQ(host_to_host ? pleat_gpu_decompress_host(gpu, count, &saved.blocks, back.get(),
+                                                         saved.statuses.get())
+                             : pleat_gpu_decompress_to_device(gpu, nullptr, count, &saved.blocks,
+                                                              back.get(), saved.statuses.get()),
+                0);
+      ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
+      expect_pages_of(saved, back.get(), saved.statuses.get());
+    }
+    Array<std::byte> back(std::size_t{kPage} * count);
+    ASSERT_EQ(
+        pleat_gpu_decompress(gpu, nullptr, count, &saved.blocks, back.get(), saved.statuses.get()),
+        0);
+    ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
+    expect_pages_of(saved, back.get(), saved.statuses.get());
+  }
+}
+
+TEST_P(Plugin, WhatIsSavedIsWhatTheStreamHasMadeByThen) {
+  pleat_gpu* const gpu = open(4);
+  Batch first(4 * 4 + 1, kPage);
+  fill(first);
+  const auto save = [&](const std::byte* pages, Batch& to) {
+    ASSERT_EQ(pleat_gpu_compress_from_device(gpu, nullptr, to.count, pages, &to.blocks, &to.used),
+              0);
+  };
+  save(first.pages.get(), first);
+  for (const char* const when : {"late", "at-once"}) {
+    const Streams streams(when);
+    // Made in the stream without a wait, saved, and gone when the call returns.
+    Array<std::byte> made(first.pages.bytes());
+    ASSERT_EQ(pleat_gpu_decompress(gpu, nullptr, first.count, &first.blocks, made.get(),
+                                   first.statuses.get()),
+              0);
+    Batch second(first.count, kPage);
+    save(made.get(), second);
+    std::memset(made.get(), 0, made.bytes());
+    Array<std::byte> back(first.pages.bytes());
+    ASSERT_EQ(pleat_gpu_decompress_host(gpu, second.count, &second.blocks, back.get(),
+                                        second.statuses.get()),
+              0);
+    expect_pages_of(first, back.get(), second.statuses.get());
+  }
+}
+
+TEST_P(Plugin, WhatIsSavedTakesNoMoreRoomThanThereIs) {
+  pleat_gpu* const gpu = open(4);
+  Batch batch(4 * 4 + 1, kPage);
+  fill(batch);
+  const auto save = [&] {
+    batch.used = 0;
+    return pleat_gpu_compress_from_device(gpu, nullptr, batch.count, batch.pages.get(),
+                                          &batch.blocks, &batch.used);
+  };
+  ASSERT_EQ(save(), 0);
+  const std::uint32_t used = batch.used;
+  const std::vector<std::uint32_t> offsets(batch.offsets.get(), batch.offsets.get() + batch.count);
+  const std::vector<std::uint32_t> sizes(batch.sizes.get(), batch.sizes.get() + batch.count);
+  const std::vector<std::uint8_t> kinds(batch.kinds.get(), batch.kinds.get() + batch.count);
+  for (const std::size_t units : {std::size_t{used}, std::size_t{used} - 1, std::size_t{used} / 2,
+                                  std::size_t{1}, std::size_t{0}}) {
+    SCOPED_TRACE(units);
+    std::memset(batch.bytes.get(), 0xEE, batch.bytes.bytes());
+    std::memset(batch.sizes.get(), 0xEE, batch.sizes.bytes());
+    batch.blocks.bytes = 16 * units;
+    if (units == 0) batch.blocks.blocks = nullptr;
+    EXPECT_EQ(save(), units == used ? 0 : -ENOSPC);
+    EXPECT_EQ(batch.used, used);
+    EXPECT_TRUE(std::equal(offsets.begin(), offsets.end(), batch.offsets.get()));
+    EXPECT_TRUE(std::equal(sizes.begin(), sizes.end(), batch.sizes.get()));
+    EXPECT_TRUE(std::equal(kinds.begin(), kinds.end(), batch.kinds.get()));
+    for (std::size_t at = 16 * units; at < batch.bytes.bytes(); ++at) {
+      ASSERT_EQ(batch.bytes[at], std::byte{0xEE}) << "written behind the end";
+    }
+    if (units != used) continue;
+    Array<std::byte> back(batch.pages.bytes());
+    ASSERT_EQ(pleat_gpu_decompress_host(gpu, batch.count, &batch.blocks, back.get(),
+                                        batch.statuses.get()),
+              0);
+    expect_pages_of(batch, back.get(), batch.statuses.get());
+  }
+  // And there is nothing to allocate.
+  batch.blocks.blocks = batch.bytes.get();
+  batch.blocks.bytes = batch.bytes.bytes();
+  for (const char* const call : {"allocate:2", "allocate_host:2"}) {
+    const Failing failing(call);
+    EXPECT_EQ(save(), 0);
+  }
+}
+
+TEST_P(Plugin, APageThatWasKeptAsItIsIsCheckedAsBlocksAre) {
+  pleat_gpu* const gpu = open();
+  Batch batch(2 * kPartPages, kPage);
+  fill(batch);
+  ASSERT_EQ(pleat_gpu_compress_from_device(gpu, nullptr, batch.count, batch.pages.get(),
+                                           &batch.blocks, &batch.used),
+            0);
+  ASSERT_EQ(batch.kinds[5], PLEAT_GPU_RAW);
+  ASSERT_EQ(batch.kinds[16], PLEAT_GPU_RAW);
+  ASSERT_EQ(batch.kinds[27], PLEAT_GPU_RAW);
+  batch.blocks.bytes = std::size_t{16} * batch.used;
+  batch.sizes[5] = kPage - 1;
+  batch.offsets[16] = batch.used - kPage / 16 + 1;
+  batch.sizes[27] = kPage + 1;
+  for (const auto decompress : {pleat_gpu_decompress, pleat_gpu_decompress_to_device}) {
+    Array<std::byte> back(batch.pages.bytes());
+    ASSERT_EQ(
+        decompress(gpu, nullptr, batch.count, &batch.blocks, back.get(), batch.statuses.get()), 0);
+    ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
+    for (std::uint32_t i = 0; i < batch.count; ++i) {
+      const int wanted = i == 5 || i == 27 ? PLEAT_GPU_NO_BLOCK
+                         : i == 16         ? PLEAT_GPU_CORRUPT
+                                           : PLEAT_GPU_OK;
+      EXPECT_EQ(batch.statuses[i], wanted) << i;
+      if (wanted == PLEAT_GPU_OK) {
+        EXPECT_EQ(std::memcmp(back.get() + std::size_t{kPage} * i, batch.page(i), kPage), 0) << i;
+      }
+    }
+  }
+}
+
+TEST_P(Plugin, ASaveMayFailAtAnyCallOfTheDriverAndIsOverThen) {
+  pleat_gpu* const gpu = open(2);
+  // More parts than are on their way at once.
+  Batch batch(4 * 2 + 1, kPage);
+  fill(batch);
+  Batch other(batch.count, kPage);
+  const auto save = [&](Batch& to) {
+    return pleat_gpu_compress_from_device(gpu, nullptr, batch.count, batch.pages.get(), &to.blocks,
+                                          &to.used);
+  };
+  for (const char* const call :
+       {"wait_for", "record", "follow", "set", "compress", "pack", "copy", "wait"}) {
+    SCOPED_TRACE(call);
+    int result = -EIO;
+    for (unsigned succeed = 0; result != 0; ++succeed) {
+      {
+        const Failing failing(std::string(call) + ":700:" + std::to_string(succeed));
+        result = save(other);
+      }
+      if (result == 0) {
+        EXPECT_GE(succeed, 1u);
+        continue;
+      }
+      ASSERT_EQ(result, -EIO);
+      EXPECT_THAT(pleat_gpu_error(gpu), HasSubstr("illegal memory access"));
+      std::memset(other.bytes.get(), 0xEE, other.bytes.bytes());
+      ASSERT_EQ(save(batch), 0);
+      for (std::size_t at = 0; at < other.bytes.bytes(); ++at) {
+        ASSERT_EQ(other.bytes[at], std::byte{0xEE}) << "written when the call was over";
+      }
+    }
+    Array<std::byte> back(batch.pages.bytes());
+    ASSERT_EQ(pleat_gpu_decompress_host(gpu, batch.count, &batch.blocks, back.get(),
+                                        batch.statuses.get()),
+              0);
+    expect_pages_of(batch, back.get(), batch.statuses.get());
+  }
+  const Failing failing("copy:2");
+  EXPECT_EQ(save(batch), -ENOMEM);
+}
+
 TEST_P(Plugin, BlocksMayLieAnywhere) {
   pleat_gpu* const gpu = open();
-  Batch batch(3 * kPartPages);
+  // Every second page that does not fit is there as it is.
+  Batch batch(3 * kPartPages, kPage);
   fill(batch);
-  ASSERT_EQ(
-      pleat_gpu_compress_host(gpu, batch.count, batch.pages.get(), &batch.blocks, &batch.used), 0);
+  ASSERT_EQ(pleat_gpu_compress_from_device(gpu, nullptr, batch.count, batch.pages.get(),
+                                           &batch.blocks, &batch.used),
+            0);
+  std::uint32_t raw = 0;
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    if (batch.kinds[i] == PLEAT_GPU_RAW && raw++ % 2 != 0) batch.sizes[i] = 0;
+  }
+  EXPECT_GE(raw, 2u);
   // In the opposite order, and far from each other: a part's blocks are sent one by one.
   const std::uint32_t stride = 40 * kPage / 16;
   Array<std::byte> far(std::size_t{16} * stride * batch.count);
@@ -267,6 +473,7 @@ TEST_P(Plugin, ABadBlockHarmsNoOtherPage) {
                    : pleat_gpu_decompress(gpu, nullptr, batch.count, &batch.blocks, back.get(),
                                           batch.statuses.get()),
               0);
+    ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
     for (std::uint32_t i = 0; i < batch.count; ++i) {
       const auto wanted =
           std::find_if(bad.begin(), bad.end(), [&](const auto& it) { return it.first == i; });
@@ -318,7 +525,8 @@ TEST_P(Plugin, CallsMayFollowEachOtherInAnyOrder) {
   Batch small(1);
   fill(small);
   Array<std::byte> back(std::size_t{kPage} * large.count);
-  for (unsigned round = 0; round < 2; ++round) {
+  for (const char* const when : {"late", "late", "at-once"}) {
+    const Streams streams(when);
     ASSERT_EQ(
         pleat_gpu_compress_host(gpu, large.count, large.pages.get(), &large.blocks, &large.used),
         0);
@@ -364,10 +572,18 @@ TEST_P(Plugin, MeasuresWhatItIsGiven) {
   fill(batch);
   pleat_gpu_rates rates = {};
   EXPECT_EQ(pleat_gpu_measure(gpu, batch.count, batch.pages.get(), 1, &rates), -EINVAL);
+  // Of a caller that does not know the last two.
+  rates.size = offsetof(pleat_gpu_rates, compress_from_device);
+  ASSERT_EQ(pleat_gpu_measure(gpu, batch.count, batch.pages.get(), 1, &rates), 0);
+  EXPECT_GT(rates.ratio, 1);
+  EXPECT_EQ(rates.compress_from_device, 0);
+  EXPECT_EQ(rates.decompress_to_device, 0);
+  EXPECT_EQ(rates.size, offsetof(pleat_gpu_rates, compress_from_device));
   rates.size = sizeof(rates);
   ASSERT_EQ(pleat_gpu_measure(gpu, batch.count, batch.pages.get(), 1, &rates), 0);
   for (const double rate : {rates.to_device, rates.from_device, rates.compress, rates.decompress,
-                            rates.compress_host, rates.decompress_host, rates.latency_us}) {
+                            rates.compress_host, rates.decompress_host, rates.latency_us,
+                            rates.compress_from_device, rates.decompress_to_device}) {
     EXPECT_GT(rate, 0);
   }
   ASSERT_EQ(
@@ -390,6 +606,7 @@ TEST_P(Plugin, TellsWhatPagesLookLike) {
   fill(batch);
   Array<pleat_gpu_page_features> features(batch.count);
   ASSERT_EQ(pleat_gpu_features(gpu, nullptr, batch.count, batch.pages.get(), features.get()), 0);
+  EXPECT_EQ(features[0].look, 0xEEEE) << "nobody has waited yet";
   ASSERT_EQ(pleat_gpu_wait(gpu, nullptr), 0);
   for (std::uint32_t i = 0; i < batch.count; ++i) {
     EXPECT_EQ(features[i].look, static_cast<unsigned>(codec::look_at(batch.page(i)))) << i;
@@ -471,6 +688,30 @@ TEST(PluginOpen, ChecksArguments) {
   blocks.kinds = nullptr;
   EXPECT_EQ(compress(blocks, batch.pages.get()), -EINVAL) << "null";
   EXPECT_EQ(pleat_gpu_decompress_host(gpu, 4, &batch.blocks, batch.pages.get(), nullptr), -EINVAL);
+  const auto save = [&](const pleat_gpu_blocks& to, const std::byte* pages, std::uint32_t* used,
+                        std::uint32_t count = 4) {
+    return pleat_gpu_compress_from_device(gpu, nullptr, count, pages, &to, used);
+  };
+  EXPECT_EQ(save(batch.blocks, batch.pages.get() + 8, &batch.used), -EINVAL) << "not aligned";
+  EXPECT_EQ(save(batch.blocks, nullptr, &batch.used), -EINVAL);
+  EXPECT_EQ(save(batch.blocks, batch.pages.get(), nullptr), -EINVAL);
+  EXPECT_EQ(save(blocks, batch.pages.get(), &batch.used), -EINVAL) << "no kinds";
+  EXPECT_EQ(
+      pleat_gpu_compress_from_device(gpu, nullptr, 4, batch.pages.get(), nullptr, &batch.used),
+      -EINVAL);
+  EXPECT_EQ(pleat_gpu_compress_from_device(nullptr, nullptr, 4, batch.pages.get(), &batch.blocks,
+                                           &batch.used),
+            -EINVAL);
+  blocks = batch.blocks;
+  blocks.bytes -= 4;
+  EXPECT_EQ(save(blocks, batch.pages.get(), &batch.used), -EINVAL) << "not a multiple of 16";
+  blocks.bytes = 16;
+  blocks.blocks = nullptr;
+  EXPECT_EQ(save(blocks, batch.pages.get(), &batch.used), -EINVAL) << "no blocks";
+  blocks.bytes = 0;
+  EXPECT_EQ(save(blocks, batch.pages.get(), &batch.used, 1u << 24), -EINVAL)
+      << "offsets of 32 bits do not reach that far";
+  EXPECT_EQ(save(blocks, nullptr, &batch.used, 0), 0);
   pleat_gpu_info info = {};
   EXPECT_EQ(pleat_gpu_get_info(gpu, &info), -EINVAL) << "no size";
   info.size = sizeof(info);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "codec/line/line_format.h"
+#include "gpu/page_bytes.h"
 #include "gpu/page_status.h"
 #include "gpu/simt/simt.h"
 
@@ -20,8 +21,8 @@ namespace pleat::gpu {
 inline constexpr std::uint32_t kLineBlockMax = 4096;
 inline constexpr std::uint32_t kLineZeros = kLineBlockMax;
 inline constexpr std::uint32_t kLinePage = kLineZeros + 16;
-inline constexpr std::uint32_t kLineRecords = kLinePage + 4096 - 64 * 16;
-inline constexpr std::uint32_t kLineDecompressScratch = kLinePage + 4096;
+inline constexpr std::uint32_t kLineRecords = kLinePage + kPageBytes - 64 * 16;
+inline constexpr std::uint32_t kLineDecompressScratch = kLinePage + kPageBytes;
 static_assert(kPageSize == 4096);
 
 // Words of 32 bits are what a GPU counts in.

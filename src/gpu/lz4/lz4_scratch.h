@@ -3,20 +3,18 @@
 // scratch memory as a whole, the page is made behind it and leaves as a whole.
 #pragma once
 
-#include "base/page.h"
+#include "gpu/page_bytes.h"
 #include "gpu/page_status.h"
 #include "gpu/simt/simt.h"
 
 namespace pleat::gpu {
 
-inline constexpr std::uint32_t kLz4PageBytes = 4096;
-static_assert(kPageSize == kLz4PageBytes);
 inline constexpr std::uint32_t kLz4BlockMax = 4096;
 inline constexpr std::uint32_t kLz4Page = kLz4BlockMax;  // in the scratch memory
 
 // Rules 4 and 5 of the format: where the last match may start and end.
-inline constexpr std::uint32_t kLz4MatchStartMax = kLz4PageBytes - 12;
-inline constexpr std::uint32_t kLz4MatchEndMax = kLz4PageBytes - 5;
+inline constexpr std::uint32_t kLz4MatchStartMax = kPageBytes - 12;
+inline constexpr std::uint32_t kLz4MatchEndMax = kPageBytes - 5;
 inline constexpr std::uint32_t kLz4MatchMin = 4;
 
 // The first phases of both.
@@ -32,7 +30,7 @@ PLEAT_DEVICE void lz4_stage_block(Warp& warp, const std::byte* block, std::uint3
 
 PLEAT_DEVICE void lz4_store_page(Warp& warp, std::byte* page) {
   PLEAT_UNROLL(8)
-  for (std::uint32_t at = 0; at < kLz4PageBytes; at += 16 * kWarpLanes) {
+  for (std::uint32_t at = 0; at < kPageBytes; at += 16 * kWarpLanes) {
     warp.count(kLz4Store);
     put_global_words4(page + at + 16 * warp.lane(), warp.words4(kLz4Page + at + 16 * warp.lane()));
   }

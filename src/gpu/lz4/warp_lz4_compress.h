@@ -11,7 +11,7 @@
 // follow from one scan, and the literals of all go out together, 32 bytes at a time.
 #pragma once
 
-#include "base/page.h"
+#include "gpu/page_bytes.h"
 #include "gpu/simt/simt.h"
 
 namespace pleat::gpu {
@@ -19,15 +19,14 @@ namespace pleat::gpu {
 // Scratch memory: the page, what may be read behind it, the table, the runs of literals. Twice the
 // entries make blocks shorter by 0.6 %, and let a quarter fewer warps run at once.
 inline constexpr std::uint32_t kLz4CompressPage = 0;
-inline constexpr std::uint32_t kLz4Table = kLz4CompressPage + 4096 + 32;
+inline constexpr std::uint32_t kLz4Table = kLz4CompressPage + kPageBytes + 32;
 inline constexpr std::uint32_t kLz4TableBits = 10;
 inline constexpr std::uint32_t kLz4Runs = kLz4Table + (2u << kLz4TableBits);
 inline constexpr std::uint32_t kLz4CompressScratch = kLz4Runs + 4 * kWarpLanes;
-static_assert(kPageSize == 4096);
 
 // The format's end of a block: where a match may begin at the latest, and end.
-inline constexpr std::uint32_t kLz4LastMatch = 4096 - 12;
-inline constexpr std::uint32_t kLz4MatchesEnd = 4096 - 5;
+inline constexpr std::uint32_t kLz4LastMatch = kPageBytes - 12;
+inline constexpr std::uint32_t kLz4MatchesEnd = kPageBytes - 5;
 inline constexpr std::uint32_t kLz4MinMatch = 4;
 
 // What a step can have of them.
@@ -68,7 +67,7 @@ struct Lz4Match {
 PLEAT_DEVICE void lz4_stage(Warp& warp, const std::byte* page) {
   const std::uint32_t first = 16 * warp.lane();
   PLEAT_UNROLL(2)
-  for (std::uint32_t begin = 0; begin < 4096; begin += 64 * kWarpLanes) {
+  for (std::uint32_t begin = 0; begin < kPageBytes; begin += 64 * kWarpLanes) {
     warp.count(kLz4CompressStage);
     // All of them are on their way before the first one is waited for.
     Words4 words[4];
@@ -279,7 +278,7 @@ PLEAT_DEVICE std::uint32_t warp_lz4_compress(Warp& warp, const std::byte* page, 
     // There is a lane left for the literals behind the last match.
     const bool last = next > kLz4LastMatch;
     if (last) {
-      if (warp.lane() == count) sequence.start = 4096;
+      if (warp.lane() == count) sequence.start = kPageBytes;
       ++count;
     }
     if (!lz4_emit(warp, sequence, count, last, block, capacity, &anchor, &size)) return 0;

@@ -7,7 +7,7 @@
 
 namespace pleat::gpu {
 
-inline constexpr std::uint32_t kLz4PlainScratch = kLz4Page + kLz4PageBytes;
+inline constexpr std::uint32_t kLz4PlainScratch = kLz4Page + kPageBytes;
 
 enum Lz4PlainPhase : unsigned {
   kLz4PlainSequence = kLz4OwnPhases,
@@ -52,11 +52,11 @@ PLEAT_DEVICE bool lz4_make_sequences(Warp& warp, std::uint32_t size) {
     std::uint32_t literals = token >> 4;
     if (literals == 15) literals = lz4_whole_length(warp, &at, size);
     // Neither sum is near 2^32: a block has at most 4096 length bytes.
-    if (at + literals > size || made + literals > kLz4PageBytes) return false;
+    if (at + literals > size || made + literals > kPageBytes) return false;
     lz4_copy_literals(warp, at, kLz4Page + made, literals);
     at += literals;
     made += literals;
-    if (at == size) return made == kLz4PageBytes;
+    if (at == size) return made == kPageBytes;
 
     if (at + 2 > size) return false;
     const std::uint32_t offset = warp.u8(at) | warp.u8(at + 1) << 8;

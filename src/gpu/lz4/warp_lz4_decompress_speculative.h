@@ -28,9 +28,9 @@ namespace pleat::gpu {
 // are to be read when a step stores its 32 bytes, all but one are of segments behind it, which have
 // 2 bytes a segment: none is overwritten, with 226 bytes to spare.
 inline constexpr std::uint32_t kLz4Map = kLz4Page;
-inline constexpr std::uint32_t kLz4MapBytes = kLz4PageBytes / 8;
+inline constexpr std::uint32_t kLz4MapBytes = kPageBytes / 8;
 inline constexpr std::uint32_t kLz4Tokens = kLz4Map + kLz4MapBytes;
-inline constexpr std::uint32_t kLz4SpeculativeScratch = kLz4Page + kLz4PageBytes + 256;
+inline constexpr std::uint32_t kLz4SpeculativeScratch = kLz4Page + kPageBytes + 256;
 inline constexpr std::uint32_t kLz4SequencesMax = kLz4MatchEndMax / kLz4MatchMin + 1;
 static_assert(kLz4Tokens + 2 * (kLz4SequencesMax + 819) <= kLz4SpeculativeScratch);
 
@@ -167,7 +167,7 @@ PLEAT_DEVICE Lz4Sequence lz4_read_sequence(Warp& warp, std::uint32_t at, bool ha
 // Makes segments of the sequences and returns where their distances begin; 0 if a rule is broken.
 PLEAT_DEVICE std::uint32_t lz4_make_segments(Warp& warp, std::uint32_t count, std::uint32_t size) {
   std::uint32_t distances = kLz4SpeculativeScratch;
-  std::uint32_t page_end = kLz4PageBytes;
+  std::uint32_t page_end = kPageBytes;
   for (std::uint32_t end = count; end != 0;) {
     warp.count(kLz4Batch);
     // Tokens are there; and distances may replace those that lanes have read before.
@@ -181,7 +181,7 @@ PLEAT_DEVICE std::uint32_t lz4_make_segments(Warp& warp, std::uint32_t count, st
     Lz4Sequence sequence = lz4_read_sequence(warp, at, is_one && !is_last, size);
     if (!is_one) sequence.literals = 0;
     // Anything over a page is as bad as a page more.
-    constexpr std::uint32_t kTooMany = 2 * kLz4PageBytes - 1;
+    constexpr std::uint32_t kTooMany = 2 * kPageBytes - 1;
     const std::uint32_t bytes = sequence.literals + sequence.match;
     const std::uint32_t segments = (sequence.literals != 0) + (sequence.match != 0);
     std::uint32_t total;

@@ -4,7 +4,7 @@
 // their own, so it counts none.
 #pragma once
 
-#include "base/page.h"
+#include "gpu/page_bytes.h"
 #include "gpu/simt/simt.h"
 
 namespace pleat::gpu {
@@ -12,7 +12,7 @@ namespace pleat::gpu {
 // In all lanes: whether all 8-byte words of a page are the first one, which is left in word[] in
 // any case. The page is aligned to 16.
 PLEAT_DEVICE bool warp_same_filled(Warp& warp, const std::byte* page, std::uint32_t* word) {
-  static_assert(kPageSize == 4096);
+  static_assert(kPageBytes == 8 * 16 * kWarpLanes);
   const std::byte* const own = page + 16 * warp.lane();
   const Words4 first = global_words4(own);
   word[0] = warp.shuffle(first.word[0], 0);
@@ -33,7 +33,7 @@ PLEAT_DEVICE bool warp_same_filled(Warp& warp, const std::byte* page, std::uint3
 // Fills the page, which is aligned to 16.
 PLEAT_DEVICE void warp_fill(Warp& warp, std::byte* page, std::uint32_t low, std::uint32_t high) {
   PLEAT_UNROLL(8)
-  for (std::uint32_t at = 0; at < 4096; at += 16 * kWarpLanes) {
+  for (std::uint32_t at = 0; at < kPageBytes; at += 16 * kWarpLanes) {
     put_global_words4(page + 16 * warp.lane() + at, {{low, high, low, high}});
   }
 }

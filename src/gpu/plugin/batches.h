@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "gpu/page_bytes.h"
 #include "gpu/page_look/page_features.h"
 #include "gpu/page_status.h"
 
@@ -16,7 +17,6 @@
 
 namespace pleat::gpu {
 
-inline constexpr std::uint32_t kPageBytes = 4096;
 // Blocks begin at multiples of a unit of 16 bytes; offsets count units, so 32 bits reach 64 GiB.
 inline constexpr std::uint32_t kUnitBytes = 16;
 
@@ -52,8 +52,9 @@ struct CompressBatch {
   const std::byte* pages;  // kPageBytes each, aligned to 16
   std::byte* slots;        // one of `capacity` bytes a page, aligned to 16
   std::uint32_t capacity;  // a multiple of 16, at most 4096
-  std::uint32_t* sizes;    // 0 where a page does not fit
+  std::uint32_t* sizes;
   BlockKind* kinds;
+  std::uint32_t raw_size;  // of a page that does not fit: 0, or kPageBytes to have it packed whole
   std::uint32_t count;
 
   PLEAT_HOST_DEVICE const std::byte* page(std::uint32_t page) const {
@@ -77,9 +78,11 @@ inline constexpr std::uint32_t kBatchPagesMax = kChunkPages * kChunksMax;
 
 // Moves the blocks of a CompressBatch together, in the order of pages, behind what is there.
 struct Packing {
+  const std::byte* pages;
   const std::byte* slots;
   std::uint32_t capacity;
   const std::uint32_t* sizes;
+  const BlockKind* kinds;
   std::uint32_t* chunks;   // working memory, chunk_count() words
   std::uint32_t* offsets;  // to be made
   std::byte* blocks;       // has room for all of them
@@ -88,6 +91,11 @@ struct Packing {
 
   PLEAT_HOST_DEVICE std::uint32_t chunk_count() const {
     return (count + kChunkPages - 1) / kChunkPages;
+  }
+  // What is to be moved for a page.
+  PLEAT_HOST_DEVICE const std::byte* source(std::uint32_t page) const {
+    return kinds[page] == BlockKind::kRaw ? pages + std::size_t{kPageBytes} * page
+                                          : slots + std::size_t{capacity} * page;
   }
 };
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The seam to the GPU where a CPU stands in for one: device memory is the machine's, streams do at
-// once what is put into them, and kernels run in the emulator, warp after warp. A kernel that
-// breaks a rule of simt.h makes the call fail.
+// The seam to the GPU where a CPU stands in for one: device memory is the machine's, and kernels
+// run in the emulator, warp after warp. A kernel that breaks a rule of simt.h makes the next wait
+// fail.
 //
-// PLEAT_EMULATED_GPU_FAILS=CALL:ERROR in the environment makes a function of this file fail, as
-// "count:35" for a machine without a driver: tests see what is said then.
-#include <array>
+// Streams do what is put into them when somebody waits for it (emulated_stream.h);
+// PLEAT_EMULATED_GPU_STREAMS=at-once in the environment has them do it at once.
+// PLEAT_EMULATED_GPU_FAILS=CALL:ERROR makes a function of this file fail, as "count:35" for a
+// machine without a driver: tests see what is said then. CALL:ERROR:N lets N calls of it succeed
+// first.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -14,7 +17,10 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "gpu/plugin/emulated_stream.h"
 #include "gpu/plugin/gpu_device.h"
 #include "gpu/plugin/page_kernels.h"
 #include "gpu/simt/emulator.h"
@@ -30,19 +36,61 @@ constexpr int kDevices = 2;
 
 thread_local int current_device = 0;
 std::string kernel_fault;
+// What went wrong in a stream, until a wait has told it.
+int late_error = 0;
+EmulatedStream default_streams[kDevices] = {EmulatedStream(0), EmulatedStream(1)};
+std::vector<EmulatedStream*> streams = {&default_streams[0], &default_streams[1]};
+
+EmulatedStream& of(Stream stream) {
+  return stream == nullptr ? default_streams[current_device]
+                           : *static_cast<EmulatedStream*>(stream);
+}
+EmulatedEvent& event_of(Event event) { return *static_cast<EmulatedEvent*>(event); }
 
 int failure_of(std::string_view call) {
   const char* const wanted = std::getenv("PLEAT_EMULATED_GPU_FAILS");
   if (wanted == nullptr) return 0;
   const std::string_view text = wanted;
   if (text.size() <= call.size() || !text.starts_with(call) || text[call.size()] != ':') return 0;
-  return std::atoi(wanted + call.size() + 1);
+  // Counted anew for each text.
+  static std::string counted;
+  static unsigned long calls;
+  if (counted != text) {
+    counted = text;
+    calls = 0;
+  }
+  char* end = nullptr;
+  const long error = std::strtol(wanted + call.size() + 1, &end, 10);
+  const unsigned long succeed = *end == ':' ? std::strtoul(end + 1, nullptr, 10) : 0;
+  return calls++ < succeed ? 0 : static_cast<int>(error);
 }
 
 // The same in a stream, which is of one device: calls that mean another one fail.
 int failure_in(Stream stream, std::string_view call) {
-  if (stream != nullptr && *static_cast<int*>(stream) != current_device) return kBadHandle;
-  return failure_of(call);
+  return of(stream).device() != current_device ? kBadHandle : failure_of(call);
+}
+
+// Puts work, which returns 0 or an error, into a stream.
+int put(Stream stream, std::string_view call, std::function<int()> work) {
+  if (const int failed = failure_in(stream, call)) return failed;
+  of(stream).put([work = std::move(work)] {
+    const int error = work();
+    if (late_error == 0) late_error = error;
+  });
+  const char* const when = std::getenv("PLEAT_EMULATED_GPU_STREAMS");
+  if (when != nullptr && std::string_view(when) == "at-once") of(stream).finish();
+  return 0;
+}
+
+// What a wait says.
+int waited(int failure) {
+  const int late = std::exchange(late_error, 0);
+  return failure != 0 ? failure : late;
+}
+
+// As cudaFree does, before memory is gone.
+void finish_all() {
+  for (EmulatedStream* stream : streams) stream->finish();
 }
 
 // Runs `one(warp, number)` for each number below count.
@@ -114,7 +162,10 @@ int allocate(std::size_t bytes, void** memory) {
   std::memset(*memory, 0xD7, bytes);
   return 0;
 }
-void release(void* memory) { std::free(memory); }
+void release(void* memory) {
+  finish_all();
+  std::free(memory);
+}
 int allocate_host(std::size_t bytes, void** memory) {
   if (const int failed = failure_of("allocate_host")) {
     *memory = nullptr;
@@ -122,98 +173,125 @@ int allocate_host(std::size_t bytes, void** memory) {
   }
   return allocate(bytes, memory);
 }
-void release_host(void* memory) { std::free(memory); }
+void release_host(void* memory) { release(memory); }
 int register_host(void*, std::size_t) { return failure_of("register_host"); }
 void unregister_host(void*) {}
 
 int create_stream(Stream* stream) {
-  *stream = new (std::nothrow) int(current_device);
-  return *stream == nullptr ? kNoMemory : failure_of("create_stream");
+  *stream = nullptr;
+  if (const int failed = failure_of("create_stream")) return failed;
+  auto* const created = new EmulatedStream(current_device);
+  streams.push_back(created);
+  *stream = created;
+  return 0;
 }
-void destroy_stream(Stream stream) { delete static_cast<int*>(stream); }
-int wait(Stream stream) { return failure_in(stream, "wait"); }
+void destroy_stream(Stream stream) {
+  of(stream).finish();
+  std::erase(streams, &of(stream));
+  delete &of(stream);
+}
+int wait(Stream stream) {
+  of(stream).finish();
+  return waited(failure_in(stream, "wait"));
+}
 
-using Clock = std::chrono::steady_clock;
 int create_event(Event* event) {
-  *event = new (std::nothrow) Clock::time_point;
-  return *event == nullptr ? kNoMemory : 0;
+  *event = new EmulatedEvent;
+  return failure_of("create_event");
 }
-void destroy_event(Event event) { delete static_cast<Clock::time_point*>(event); }
-int record(Event event, Stream) {
-  *static_cast<Clock::time_point*>(event) = Clock::now();
+void destroy_event(Event event) { delete &event_of(event); }
+int record(Event event, Stream stream) {
+  if (const int failed = failure_in(stream, "record")) return failed;
+  event_of(event).record(of(stream));
   return 0;
 }
-int follow(Stream stream, Event) { return failure_in(stream, "follow"); }
-int wait_for(Event) { return failure_of("wait_for"); }
+int follow(Stream stream, Event event) {
+  if (const int failed = failure_in(stream, "follow")) return failed;
+  event_of(event).hold_back(of(stream));
+  return 0;
+}
+int wait_for(Event event) {
+  event_of(event).wait();
+  return waited(failure_of("wait_for"));
+}
 int elapsed_ms(Event begin, Event end, float* ms) {
+  event_of(end).wait();
   const std::chrono::duration<float, std::milli> took =
-      *static_cast<Clock::time_point*>(end) - *static_cast<Clock::time_point*>(begin);
+      event_of(end).time() - event_of(begin).time();
   *ms = took.count();
-  return 0;
+  return waited(0);
 }
 
 int copy(void* to, const void* from, std::size_t bytes, Stream stream) {
-  if (bytes != 0) std::memcpy(to, from, bytes);
-  return failure_in(stream, "copy");
+  return put(stream, "copy", [=] {
+    if (bytes != 0) std::memcpy(to, from, bytes);
+    return 0;
+  });
 }
 int set(void* memory, int byte, std::size_t bytes, Stream stream) {
-  if (bytes != 0) std::memset(memory, byte, bytes);
-  return failure_in(stream, "set");
+  return put(stream, "set", [=] {
+    if (bytes != 0) std::memset(memory, byte, bytes);
+    return 0;
+  });
 }
 
 int compress(Format format, const CompressBatch& batch, Stream stream) {
-  if (const int failed = failure_in(stream, "compress")) return failed;
-  const auto run = [&]<typename Codec>(Codec) {
-    return run_warps(Codec::kCompressScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
-      warp_compress_page<Codec>(warp, batch, page);
-    });
-  };
-  return format == Format::kLine ? run(LineCodec{}) : run(Lz4Codec{});
+  return put(stream, "compress", [=] {
+    const auto run = [&]<typename Codec>(Codec) {
+      return run_warps(Codec::kCompressScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
+        warp_compress_page<Codec>(warp, batch, page);
+      });
+    };
+    return format == Format::kLine ? run(LineCodec{}) : run(Lz4Codec{});
+  });
 }
 
 int decompress(Format format, const DecompressBatch& batch, Stream stream) {
-  if (const int failed = failure_in(stream, "decompress")) return failed;
-  const auto run = [&]<typename Codec>(Codec) {
-    return run_warps(Codec::kDecompressScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
-      warp_decompress_page<Codec>(warp, batch, page);
-    });
-  };
-  switch (format) {
-    case Format::kLine:
-      return run(LineCodec{});
-    case Format::kLz4Plain:
-      return run(Lz4PlainCodec{});
-    default:
-      return run(Lz4Codec{});
-  }
+  return put(stream, "decompress", [=] {
+    const auto run = [&]<typename Codec>(Codec) {
+      return run_warps(Codec::kDecompressScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
+        warp_decompress_page<Codec>(warp, batch, page);
+      });
+    };
+    switch (format) {
+      case Format::kLine:
+        return run(LineCodec{});
+      case Format::kLz4Plain:
+        return run(Lz4PlainCodec{});
+      default:
+        return run(Lz4Codec{});
+    }
+  });
 }
 
 int features(const FeaturesBatch& batch, Stream stream) {
-  if (const int failed = failure_in(stream, "features")) return failed;
-  return run_warps(kPageLookScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
-    warp_page_features(warp, batch.pages + std::size_t{kPageBytes} * page, batch.features + page);
+  return put(stream, "features", [=] {
+    return run_warps(kPageLookScratch, batch.count, [&](Warp& warp, std::uint32_t page) {
+      warp_page_features(warp, batch.pages + std::size_t{kPageBytes} * page, batch.features + page);
+    });
   });
 }
 
 int pack(const Packing& packing, Stream stream) {
-  if (const int failed = failure_in(stream, "pack")) return failed;
-  const std::uint32_t chunks = packing.chunk_count();
-  int error = run_warps(
-      0, chunks, [&](Warp& warp, std::uint32_t chunk) { warp_sum_chunk(warp, packing, chunk); });
-  if (error == 0) {
-    error = run_warps(0, 1, [&](Warp& warp, std::uint32_t) { warp_scan_chunks(warp, packing); });
-  }
-  if (error == 0) {
-    error = run_warps(0, chunks, [&](Warp& warp, std::uint32_t chunk) {
-      warp_place_chunk(warp, packing, chunk);
-    });
-  }
-  if (error == 0) {
-    error = run_warps(0, packing.count, [&](Warp& warp, std::uint32_t page) {
-      warp_move_block(warp, packing, page);
-    });
-  }
-  return error;
+  return put(stream, "pack", [=] {
+    const std::uint32_t chunks = packing.chunk_count();
+    int error = run_warps(
+        0, chunks, [&](Warp& warp, std::uint32_t chunk) { warp_sum_chunk(warp, packing, chunk); });
+    if (error == 0) {
+      error = run_warps(0, 1, [&](Warp& warp, std::uint32_t) { warp_scan_chunks(warp, packing); });
+    }
+    if (error == 0) {
+      error = run_warps(0, chunks, [&](Warp& warp, std::uint32_t chunk) {
+        warp_place_chunk(warp, packing, chunk);
+      });
+    }
+    if (error == 0) {
+      error = run_warps(0, packing.count, [&](Warp& warp, std::uint32_t page) {
+        warp_move_block(warp, packing, page);
+      });
+    }
+    return error;
+  });
 }
 
 }  // namespace pleat::gpu::device

@@ -2,6 +2,7 @@
 // libpleat-gpu's C API: checks of arguments in front of GpuBatches. No exception leaves it.
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <new>
 #include <string>
@@ -32,6 +33,8 @@ static_assert(static_cast<int>(PageStatus::kTooLarge) == PLEAT_GPU_TOO_LARGE);
 static_assert(static_cast<int>(PageStatus::kNoBlock) == PLEAT_GPU_NO_BLOCK);
 
 constexpr std::uint32_t kCapacityDefault = 3072;
+// Callers that know fewer rates get fewer.
+constexpr std::size_t kRatesSizeMin = offsetof(pleat_gpu_rates, compress_from_device);
 
 // The text of the last pleat_gpu_open() that failed on this thread.
 thread_local std::string open_error;
@@ -57,12 +60,16 @@ bool usable(const pleat_gpu* gpu, std::uint32_t count, const pleat_gpu_blocks* b
          (pages != nullptr || count == 0);
 }
 
-// Also the offsets have to reach the last block.
+// Whether offsets reach the last block where each has so many bytes.
+bool within_reach(std::uint32_t count, std::uint32_t block_bytes, const std::uint32_t* used) {
+  return std::uint64_t{count} * block_bytes / pleat::gpu::kUnitBytes <= 0xFFFFFFFF &&
+         used != nullptr && aligned<4>(used);
+}
+
 bool can_compress(const pleat_gpu* gpu, std::uint32_t count, const pleat_gpu_blocks* blocks,
                   const std::uint32_t* used) {
-  const std::uint64_t bytes = std::uint64_t{count} * gpu->batches->options().capacity;
-  return blocks->bytes >= bytes && bytes / pleat::gpu::kUnitBytes <= 0xFFFFFFFF &&
-         used != nullptr && aligned<4>(used);
+  const std::uint32_t capacity = gpu->batches->options().capacity;
+  return blocks->bytes >= std::uint64_t{count} * capacity && within_reach(count, capacity, used);
 }
 
 const std::byte* bytes(const void* pointer) { return static_cast<const std::byte*>(pointer); }
@@ -200,27 +207,38 @@ int pleat_gpu_decompress_to_device(pleat_gpu* gpu, void* stream, uint32_t count,
                                             statuses_of(statuses));
 }
 
+int pleat_gpu_compress_from_device(pleat_gpu* gpu, void* stream, uint32_t count, const void* pages,
+                                   const pleat_gpu_blocks* blocks, uint32_t* used) {
+  if (!usable(gpu, count, blocks, pages) || !within_reach(count, pleat::gpu::kPageBytes, used)) {
+    return -EINVAL;
+  }
+  return gpu->batches->compress_from_device(stream, count, bytes(pages), blocks_of(*blocks), used);
+}
+
 int pleat_gpu_measure(pleat_gpu* gpu, uint32_t count, const void* pages, uint32_t repeats,
                       pleat_gpu_rates* rates) {
   if (gpu == nullptr || count == 0 || pages == nullptr || repeats == 0 || rates == nullptr ||
-      rates->size < sizeof(*rates)) {
+      rates->size < kRatesSizeMin) {
     return -EINVAL;
   }
   try {
     pleat::gpu::GpuMeasurement measured;
     const int result = pleat::gpu::measure(*gpu->batches, count, bytes(pages), repeats, &measured);
     if (result != 0) return result;
-    *rates = {.size = rates->size,
-              .to_device = measured.to_device,
-              .from_device = measured.from_device,
-              .compress = measured.compress,
-              .decompress = measured.decompress,
-              .compress_host = measured.compress_host,
-              .decompress_host = measured.decompress_host,
-              .latency_us = measured.latency_us,
-              .ratio = measured.ratio,
-              .raw = measured.raw,
-              .same = measured.same};
+    const pleat_gpu_rates all = {.size = rates->size,
+                                 .to_device = measured.to_device,
+                                 .from_device = measured.from_device,
+                                 .compress = measured.compress,
+                                 .decompress = measured.decompress,
+                                 .compress_host = measured.compress_host,
+                                 .decompress_host = measured.decompress_host,
+                                 .latency_us = measured.latency_us,
+                                 .ratio = measured.ratio,
+                                 .raw = measured.raw,
+                                 .same = measured.same,
+                                 .compress_from_device = measured.compress_from_device,
+                                 .decompress_to_device = measured.decompress_to_device};
+    std::memcpy(rates, &all, std::min(rates->size, sizeof(all)));
     return 0;
   } catch (const std::bad_alloc&) {
     return -ENOMEM;

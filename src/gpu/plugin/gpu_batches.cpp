@@ -165,7 +165,7 @@ GpuBatches::Part& GpuBatches::take_part(std::uint32_t number, std::uint32_t coun
 int GpuBatches::wait_for_all() {
   int result = 0;
   for (Part& part : parts_) {
-    const int waited = wait(part.stream);
+    const int waited = fail(device::wait(part.stream));
     if (result == 0) result = waited;
     part.count = 0;
   }
@@ -175,19 +175,23 @@ int GpuBatches::wait_for_all() {
 // Pages in the GPU's memory become blocks there, behind those that are in use; the part has the
 // working memory.
 int GpuBatches::compress_part(const Part& part, device::Stream stream, std::uint32_t count,
-                              const std::byte* pages, const Blocks& blocks, std::uint32_t* used) {
+                              const std::byte* pages, std::uint32_t raw_size, const Blocks& blocks,
+                              std::uint32_t* used) {
   const int error = device::compress(options_.format,
                                      {.pages = pages,
                                       .slots = part.slots,
                                       .capacity = options_.capacity,
                                       .sizes = blocks.sizes,
                                       .kinds = blocks.kinds,
+                                      .raw_size = raw_size,
                                       .count = count},
                                      stream);
   if (error != 0) return error;
-  return device::pack({.slots = part.slots,
+  return device::pack({.pages = pages,
+                       .slots = part.slots,
                        .capacity = options_.capacity,
                        .sizes = blocks.sizes,
+                       .kinds = blocks.kinds,
                        .chunks = part.chunks,
                        .offsets = blocks.offsets,
                        .blocks = blocks.blocks,
@@ -205,7 +209,7 @@ int GpuBatches::compress(device::Stream stream, std::uint32_t count, const std::
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
     const std::uint32_t first = i * options_.pages;
     result = fail(compress_part(parts_[0], stream, std::min(options_.pages, count - first),
-                                pages + std::size_t{kPageBytes} * first,
+                                pages + std::size_t{kPageBytes} * first, 0,
                                 {.blocks = blocks.blocks,
                                  .bytes = blocks.bytes,
                                  .offsets = blocks.offsets + first,
@@ -266,13 +270,27 @@ int GpuBatches::features(device::Stream stream, std::uint32_t count, const std::
   return fail(device::features({.pages = pages, .features = features, .count = count}, stream));
 }
 
-// Pages go there and become blocks, and how long these are comes back.
-int GpuBatches::start_compress(Part& part, const std::byte* pages) {
-  int error = device::copy(part.pages, pages + std::size_t{kPageBytes} * part.first,
-                           std::size_t{kPageBytes} * part.count, part.stream);
-  if (error == 0) error = device::set(part.used, 0, sizeof(*part.used), part.stream);
+// The parts' streams go on when all is done that is in the caller's so far.
+int GpuBatches::follow(device::Stream stream) {
+  int error = device::record(last_, stream);
+  for (Part& part : parts_) {
+    if (error == 0) error = device::follow(part.stream, last_);
+  }
+  return fail(error);
+}
+
+// Pages go there, where they are not there already, and become blocks, and how long these are comes
+// back. The caller has the pages of the machine's memory, and keeps them where they do not fit.
+int GpuBatches::start_compress(Part& part, Pages where, const std::byte* pages) {
+  pages += std::size_t{kPageBytes} * part.first;
+  int error = device::set(part.used, 0, sizeof(*part.used), part.stream);
+  if (error == 0 && where == Pages::kInHostMemory) {
+    error = device::copy(part.pages, pages, std::size_t{kPageBytes} * part.count, part.stream);
+    pages = part.pages;
+  }
   if (error == 0) {
-    error = compress_part(part, part.stream, part.count, part.pages,
+    error = compress_part(part, part.stream, part.count, pages,
+                          where == Pages::kInHostMemory ? 0 : kPageBytes,
                           {.blocks = part.blocks,
                            .bytes = std::size_t{kPageBytes} * options_.pages,
                            .offsets = part.offsets,
@@ -284,14 +302,17 @@ int GpuBatches::start_compress(Part& part, const std::byte* pages) {
   return fail(error);
 }
 
-// The blocks come back, behind those of the parts before.
+// The blocks come back, behind those of the parts before, while there is room for all of a part.
 int GpuBatches::fetch_blocks(Part& part, const Blocks& blocks, std::uint32_t* used) {
-  const int waited = wait(part.stream);
+  const int waited = fail(device::wait(part.stream));
   if (waited != 0) return waited;
   part.base = *used;
   *used += *part.host_used;
-  int error = copy_array(blocks.blocks + std::size_t{kUnitBytes} * part.base, part.blocks,
-                         std::size_t{kUnitBytes} * *part.host_used, part.stream);
+  int error = 0;
+  if (*used <= blocks.bytes / kUnitBytes) {
+    error = copy_array(blocks.blocks + std::size_t{kUnitBytes} * part.base, part.blocks,
+                       std::size_t{kUnitBytes} * *part.host_used, part.stream);
+  }
   if (error == 0) {
     error = copy_array(blocks.offsets + part.first, part.offsets, part.count, part.stream);
   }
@@ -305,7 +326,7 @@ int GpuBatches::fetch_blocks(Part& part, const Blocks& blocks, std::uint32_t* us
 // The part's offsets count from its own first block until all of it has come back.
 int GpuBatches::settle_offsets(Part& part, const Blocks& blocks) {
   if (part.count == 0) return 0;
-  const int waited = wait(part.stream);
+  const int waited = fail(device::wait(part.stream));
   if (waited != 0) return waited;
   for (std::uint32_t page = part.first; page < part.first + part.count; ++page) {
     blocks.offsets[page] += part.base;
@@ -314,11 +335,13 @@ int GpuBatches::settle_offsets(Part& part, const Blocks& blocks) {
   return 0;
 }
 
-int GpuBatches::compress_host(std::uint32_t count, const std::byte* pages, const Blocks& blocks,
-                              std::uint32_t* used) {
+int GpuBatches::compress_to_host(Pages where, device::Stream stream, std::uint32_t count,
+                                 const std::byte* pages, const Blocks& blocks,
+                                 std::uint32_t* used) {
   const OnDevice on(options_.device);
   *used = 0;
   int result = begin_on_host();
+  if (result == 0 && where == Pages::kInDeviceMemory) result = follow(stream);
   for (Part& part : parts_) part.count = 0;
   Part* before = nullptr;
   const std::uint32_t parts = parts_of(count);
@@ -326,7 +349,7 @@ int GpuBatches::compress_host(std::uint32_t count, const std::byte* pages, const
     result = settle_offsets(parts_[i % kParts], blocks);
     if (result != 0) break;
     Part& part = take_part(i, count);
-    result = start_compress(part, pages);
+    result = start_compress(part, where, pages);
     if (result == 0 && before != nullptr) result = fetch_blocks(*before, blocks, used);
     before = &part;
   }
@@ -335,7 +358,20 @@ int GpuBatches::compress_host(std::uint32_t count, const std::byte* pages, const
     if (result == 0) result = settle_offsets(part, blocks);
   }
   const int waited = wait_for_all();
-  return result != 0 ? result : waited;
+  if (result == 0) result = waited;
+  if (result == 0 && *used > blocks.bytes / kUnitBytes) result = -ENOSPC;
+  return result;
+}
+
+int GpuBatches::compress_host(std::uint32_t count, const std::byte* pages, const Blocks& blocks,
+                              std::uint32_t* used) {
+  return compress_to_host(Pages::kInHostMemory, nullptr, count, pages, blocks, used);
+}
+
+int GpuBatches::compress_from_device(device::Stream stream, std::uint32_t count,
+                                     const std::byte* pages, const Blocks& blocks,
+                                     std::uint32_t* used) {
+  return compress_to_host(Pages::kInDeviceMemory, stream, count, pages, blocks, used);
 }
 
 // A part's blocks go there: the range that holds them, where that is no more than the part has room
@@ -345,8 +381,8 @@ int GpuBatches::send_blocks(Part& part, device::Stream stream, const Blocks& blo
   const std::size_t units = blocks.bytes / kUnitBytes;
   // What cannot be read, or what no kernel decodes, stays here; the kernel tells why.
   const auto is_sent = [&](std::uint32_t page) {
-    return blocks.kinds[page] != BlockKind::kRaw && blocks.sizes[page] <= kPageBytes &&
-           blocks.offsets[page] <= units &&
+    return (blocks.kinds[page] != BlockKind::kRaw || blocks.sizes[page] == kPageBytes) &&
+           blocks.sizes[page] <= kPageBytes && blocks.offsets[page] <= units &&
            units_of(blocks.sizes[page]) <= units - blocks.offsets[page];
   };
   std::size_t begin = units;
@@ -394,9 +430,11 @@ int GpuBatches::send_blocks(Part& part, device::Stream stream, const Blocks& blo
 }
 
 // Pages come back, but for those that have no block.
-int GpuBatches::fetch_pages(const Part& part, const BlockKind* kinds, std::byte* pages) {
+int GpuBatches::fetch_pages(const Part& part, const Blocks& blocks, std::byte* pages) {
   const auto is_made = [&](std::uint32_t page) {
-    return kinds[page] == BlockKind::kBlock || kinds[page] == BlockKind::kSame;
+    const BlockKind kind = blocks.kinds[page];
+    return kind == BlockKind::kBlock || kind == BlockKind::kSame ||
+           (kind == BlockKind::kRaw && blocks.sizes[page] == kPageBytes);
   };
   const std::uint32_t end = part.first + part.count;
   int error = 0;
@@ -418,7 +456,7 @@ int GpuBatches::decompress_host(std::uint32_t count, const Blocks& blocks, std::
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
     Part& part = take_part(i, count);
     // Its host_offsets are those of the part before until they have crossed the link.
-    result = wait(part.stream);
+    result = fail(device::wait(part.stream));
     if (result != 0) break;
     DecompressBatch batch = {};
     result = send_blocks(part, part.stream, blocks, &batch);
@@ -428,7 +466,7 @@ int GpuBatches::decompress_host(std::uint32_t count, const Blocks& blocks, std::
     // What a bad block leaves of its page is nobody else's page.
     int error = device::set(part.pages, 0, std::size_t{kPageBytes} * part.count, part.stream);
     if (error == 0) error = device::decompress(options_.format, batch, part.stream);
-    if (error == 0) error = fetch_pages(part, blocks.kinds, pages);
+    if (error == 0) error = fetch_pages(part, blocks, pages);
     if (error == 0) {
       error = copy_array(statuses + part.first, part.statuses, part.count, part.stream);
     }
@@ -446,7 +484,7 @@ int GpuBatches::decompress_to_device(device::Stream stream, std::uint32_t count,
   const std::uint32_t parts = parts_of(count);
   for (std::uint32_t i = 0; i < parts && result == 0; ++i) {
     Part& part = take_part(i, count);
-    if (i >= kParts && i % kParts == 0) result = wait(stream);
+    if (i >= kParts && i % kParts == 0) result = fail(device::wait(stream));
     if (result != 0) break;
     DecompressBatch batch = {};
     result = send_blocks(part, stream, blocks, &batch);

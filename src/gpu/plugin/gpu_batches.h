@@ -2,8 +2,9 @@
 // Batches of any size on one GPU, cut into parts that its working memory holds. What the C API
 // does, behind its checks.
 //
-// Pages that come from the machine's memory cross the link in parts, each with a stream of its own:
-// while one part is worked on, the next is on its way there and the one before on its way back.
+// What comes from the machine's memory or goes there crosses the link in parts, each with a stream
+// of its own: while one part is worked on, the next is on its way there and the one before on its
+// way back.
 // Thread safety: one thread at a time. Nothing is allocated after open().
 #pragma once
 
@@ -61,6 +62,11 @@ class GpuBatches {
   // parts.
   int decompress_to_device(device::Stream stream, std::uint32_t count, const Blocks& blocks,
                            std::byte* pages, PageStatus* statuses);
+  // Device to host, done on return; pages are read after what is in the caller's stream so far. A
+  // page that does not fit in the capacity is a block of its 4096 bytes. -ENOSPC where the blocks
+  // need more than there is: *used says how much.
+  int compress_from_device(device::Stream stream, std::uint32_t count, const std::byte* pages,
+                           const Blocks& blocks, std::uint32_t* used);
   // Memory that the GPU reaches; null where there is none.
   void* allocate_host(std::size_t bytes);
   int register_host(void* memory, std::size_t bytes);
@@ -112,11 +118,16 @@ class GpuBatches {
   Part& take_part(std::uint32_t number, std::uint32_t count);
 
   int compress_part(const Part& part, device::Stream stream, std::uint32_t count,
-                    const std::byte* pages, const Blocks& blocks, std::uint32_t* used);
-  int start_compress(Part& part, const std::byte* pages);
+                    const std::byte* pages, std::uint32_t raw_size, const Blocks& blocks,
+                    std::uint32_t* used);
+  enum class Pages { kInHostMemory, kInDeviceMemory };
+  int compress_to_host(Pages where, device::Stream stream, std::uint32_t count,
+                       const std::byte* pages, const Blocks& blocks, std::uint32_t* used);
+  int follow(device::Stream stream);
+  int start_compress(Part& part, Pages where, const std::byte* pages);
   int fetch_blocks(Part& part, const Blocks& blocks, std::uint32_t* used);
   int settle_offsets(Part& part, const Blocks& blocks);
-  int fetch_pages(const Part& part, const BlockKind* kinds, std::byte* pages);
+  int fetch_pages(const Part& part, const Blocks& blocks, std::byte* pages);
   int send_blocks(Part& part, device::Stream stream, const Blocks& blocks, DecompressBatch* batch);
 
   GpuOptions options_;

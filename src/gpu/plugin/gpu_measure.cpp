@@ -8,17 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/sample_stats.h"
+
 namespace pleat::gpu {
 namespace {
 
 // What no page of a test consists of, to show that a page was written.
 constexpr int kOther = 0xA5;
-
-double median_of(std::vector<double> samples) {
-  const auto middle = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
-  std::nth_element(samples.begin(), middle, samples.end());
-  return *middle;
-}
 
 // Memory of either kind, for as long as the measurement takes.
 class Memory {
@@ -54,16 +50,16 @@ struct Side {
   Memory used;
   Blocks blocks;
 
-  Side(Memory::Where where, std::uint32_t count, std::uint32_t capacity, int* error)
+  Side(Memory::Where where, std::uint32_t count, std::uint32_t block_bytes, int* error)
       : pages(where, std::size_t{kPageBytes} * count, error),
-        bytes(where, std::size_t{capacity} * count, error),
+        bytes(where, std::size_t{block_bytes} * count, error),
         offsets(where, sizeof(std::uint32_t) * count, error),
         sizes(where, sizeof(std::uint32_t) * count, error),
         kinds(where, sizeof(BlockKind) * count, error),
         statuses(where, sizeof(PageStatus) * count, error),
         used(where, sizeof(std::uint32_t), error),
         blocks{.blocks = bytes.as<std::byte>(),
-               .bytes = std::size_t{capacity} * count,
+               .bytes = std::size_t{block_bytes} * count,
                .offsets = offsets.as<std::uint32_t>(),
                .sizes = sizes.as<std::uint32_t>(),
                .kinds = kinds.as<BlockKind>()} {}
@@ -96,7 +92,7 @@ class DeviceTimer {
       if (error != 0) return error;
       if (i != 0) samples.push_back(ms / 1e3);
     }
-    *seconds = median_of(std::move(samples));
+    *seconds = median(std::move(samples));
     return 0;
   }
 
@@ -116,7 +112,7 @@ int time_on_host(unsigned repeats, const Work& work, double* seconds) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     if (i != 0) samples.push_back(took.count());
   }
-  *seconds = median_of(std::move(samples));
+  *seconds = median(std::move(samples));
   return 0;
 }
 
@@ -128,7 +124,7 @@ class Measurement {
         count_(count),
         source_(pages),
         repeats_(repeats),
-        host_(Memory::Where::kHost, count, batches.options().capacity, error),
+        host_(Memory::Where::kHost, count, kPageBytes, error),
         device_(Memory::Where::kDevice, count, batches.options().capacity, error),
         back_(Memory::Where::kHost, page_bytes(), error),
         timer_(error) {
@@ -139,6 +135,7 @@ class Measurement {
     int result = link(out);
     if (result == 0) result = on_device(out);
     if (result == 0) result = on_host(out);
+    if (result == 0) result = from_device_and_back(out);
     if (result == 0) result = one_page(out);
     return result;
   }
@@ -198,7 +195,7 @@ class Measurement {
     out->decompress = rate(seconds);
     error = device::copy(back_.as<std::byte>(), pages, page_bytes(), nullptr);
     if (error == 0) error = device::wait(nullptr);
-    return error != 0 ? error : compare(back_.as<std::byte>());
+    return error != 0 ? error : compare(back_.as<std::byte>(), Raw::kLeftOut);
   }
 
   int on_host(GpuMeasurement* out) {
@@ -235,7 +232,38 @@ class Measurement {
       const auto wanted = raw ? PageStatus::kNoBlock : PageStatus::kOk;
       if (host_.statuses.as<PageStatus>()[page] != wanted) return -EBADMSG;
     }
-    return compare(back_.as<std::byte>());
+    return compare(back_.as<std::byte>(), Raw::kLeftOut);
+  }
+
+  // What is in the GPU's memory is saved, all of it, and brought back.
+  int from_device_and_back(GpuMeasurement* out) {
+    double seconds = 0;
+    auto* const pages = device_.pages.as<std::byte>();
+    int error = time_on_host(
+        repeats_,
+        [&] {
+          return batches_.compress_from_device(nullptr, count_, pages, host_.blocks,
+                                               host_.used.as<std::uint32_t>());
+        },
+        &seconds);
+    if (error != 0) return error;
+    out->compress_from_device = rate(seconds);
+    error = device::set(pages, kOther, page_bytes(), nullptr);
+    if (error == 0) {
+      error = time_on_host(
+          repeats_,
+          [&] {
+            const int begun = batches_.decompress_to_device(nullptr, count_, host_.blocks, pages,
+                                                            device_.statuses.as<PageStatus>());
+            return begun != 0 ? begun : batches_.wait(nullptr);
+          },
+          &seconds);
+    }
+    if (error != 0) return error;
+    out->decompress_to_device = rate(seconds);
+    error = device::copy(back_.as<std::byte>(), pages, page_bytes(), nullptr);
+    if (error == 0) error = device::wait(nullptr);
+    return error != 0 ? error : compare(back_.as<std::byte>(), Raw::kBroughtBack);
   }
 
   int one_page(GpuMeasurement* out) {
@@ -259,10 +287,11 @@ class Measurement {
     return error;
   }
 
-  // Pages without a block were not written.
-  int compare(const std::byte* found) const {
+  // Whether pages that do not fit in the capacity were written.
+  enum class Raw { kLeftOut, kBroughtBack };
+  int compare(const std::byte* found, Raw raw) const {
     for (std::uint32_t page = 0; page < count_; ++page) {
-      if (host_.blocks.kinds[page] == BlockKind::kRaw) continue;
+      if (host_.blocks.kinds[page] == BlockKind::kRaw && raw == Raw::kLeftOut) continue;
       const std::size_t at = std::size_t{kPageBytes} * page;
       if (std::memcmp(found + at, source_ + at, kPageBytes) != 0) return -EBADMSG;
     }

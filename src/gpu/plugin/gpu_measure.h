@@ -21,6 +21,8 @@ struct GpuMeasurement {
   double ratio = 0;
   std::uint32_t raw = 0;
   std::uint32_t same = 0;
+  double compress_from_device = 0;
+  double decompress_to_device = 0;
 };
 
 // 0; -EIO or -ENOMEM with a reason in batches.error(); -EBADMSG where a page does not come back.

@@ -72,10 +72,19 @@ PLEAT_DEVICE void warp_compress_page(Warp& warp, const CompressBatch& batch, std
   } else {
     size = Codec::compress(warp, batch.page(page), batch.slot(page), batch.capacity);
     kind = size == 0 ? BlockKind::kRaw : BlockKind::kBlock;
+    if (size == 0) size = batch.raw_size;
   }
   if (warp.lane() == 0) {
     batch.sizes[page] = size;
     batch.kinds[page] = kind;
+  }
+}
+
+// A page that was kept as it is; both are aligned to 16.
+PLEAT_DEVICE void warp_copy_page(Warp& warp, const std::byte* from, std::byte* to) {
+  PLEAT_UNROLL(2)
+  for (std::uint32_t at = 16 * warp.lane(); at < kPageBytes; at += 16 * kWarpLanes) {
+    put_global_words4(to + at, global_words4(from + at));
   }
 }
 
@@ -85,7 +94,8 @@ PLEAT_DEVICE void warp_decompress_page(Warp& warp, const DecompressBatch& batch,
   const BlockKind kind = batch.kinds[page];
   const std::uint32_t size = batch.sizes[page];
   PageStatus status = PageStatus::kOk;
-  if (kind != BlockKind::kBlock && kind != BlockKind::kSame) {
+  const bool whole = kind == BlockKind::kRaw && size == kPageBytes;
+  if (kind != BlockKind::kBlock && kind != BlockKind::kSame && !whole) {
     status = PageStatus::kNoBlock;
   } else if (size > kPageBytes) {
     status = PageStatus::kTooLarge;
@@ -94,6 +104,8 @@ PLEAT_DEVICE void warp_decompress_page(Warp& warp, const DecompressBatch& batch,
   } else if (kind == BlockKind::kSame) {
     const Words4 words = global_words4(batch.block(page));
     warp_fill(warp, batch.page(page), words.word[0], words.word[1]);
+  } else if (whole) {
+    warp_copy_page(warp, batch.block(page), batch.page(page));
   } else {
     status = Codec::decompress(warp, batch.block(page), size, batch.page(page));
   }
@@ -120,7 +132,7 @@ PLEAT_DEVICE void warp_place_chunk(Warp& warp, const Packing& packing, std::uint
 
 // And a page's block goes there.
 PLEAT_DEVICE void warp_move_block(Warp& warp, const Packing& packing, std::uint32_t page) {
-  warp_compact_copy(warp, packing.slots + std::size_t{packing.capacity} * page, packing.sizes[page],
+  warp_compact_copy(warp, packing.source(page), packing.sizes[page],
                     packing.blocks + std::size_t{kUnitBytes} * packing.offsets[page]);
 }
 

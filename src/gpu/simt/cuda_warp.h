@@ -76,14 +76,8 @@ class Warp {
   PLEAT_DEVICE std::uint32_t shuffle(std::uint32_t value, unsigned from) {
     return __shfl_sync(kAll, value, from);
   }
-  PLEAT_DEVICE std::uint32_t shuffle_in(unsigned width, std::uint32_t value, unsigned from) {
-    return __shfl_sync(kAll, value, from, width);
-  }
   PLEAT_DEVICE std::uint32_t shuffle_up(std::uint32_t value, unsigned distance) {
     return __shfl_up_sync(kAll, value, distance);
-  }
-  PLEAT_DEVICE std::uint32_t shuffle_down(std::uint32_t value, unsigned distance) {
-    return __shfl_down_sync(kAll, value, distance);
   }
   PLEAT_DEVICE std::uint32_t shuffle_xor(std::uint32_t value, unsigned mask) {
     return __shfl_xor_sync(kAll, value, mask);
@@ -102,12 +96,6 @@ class Warp {
   }
   PLEAT_DEVICE std::uint32_t reduce_add(std::uint32_t value) {
     return __reduce_add_sync(kAll, value);
-  }
-  PLEAT_DEVICE std::uint32_t reduce_min(std::uint32_t value) {
-    return __reduce_min_sync(kAll, value);
-  }
-  PLEAT_DEVICE std::uint32_t reduce_max(std::uint32_t value) {
-    return __reduce_max_sync(kAll, value);
   }
   PLEAT_DEVICE std::uint32_t reduce_or(std::uint32_t value) {
     return __reduce_or_sync(kAll, value);

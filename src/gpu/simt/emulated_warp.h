@@ -145,14 +145,10 @@ class Warp {
     return ballot(value, place) == 0xFFFFFFFF;
   }
 
-  // The value of another lane: `from` modulo 32; modulo width within aligned parts of `width`
-  // lanes, a power of two; that many lanes below or above, or the lane's own where there is none.
+  // The value of another lane: `from` modulo 32; that many lanes below, or the lane's own where
+  // there is none; the one whose number differs in the mask's bits.
   std::uint32_t shuffle(std::uint32_t value, unsigned from, Place place = Place::current());
-  std::uint32_t shuffle_in(unsigned width, std::uint32_t value, unsigned from,
-                           Place place = Place::current());
   std::uint32_t shuffle_up(std::uint32_t value, unsigned distance, Place place = Place::current());
-  std::uint32_t shuffle_down(std::uint32_t value, unsigned distance,
-                             Place place = Place::current());
   std::uint32_t shuffle_xor(std::uint32_t value, unsigned mask, Place place = Place::current());
 
   // The value, plus that of the lane so many below, where there is one.
@@ -164,8 +160,6 @@ class Warp {
 
   // Over all lanes.
   std::uint32_t reduce_add(std::uint32_t value, Place place = Place::current());
-  std::uint32_t reduce_min(std::uint32_t value, Place place = Place::current());
-  std::uint32_t reduce_max(std::uint32_t value, Place place = Place::current());
   std::uint32_t reduce_or(std::uint32_t value, Place place = Place::current());
 
   // Scratch memory, shared by the lanes: `at` in bytes from its start, aligned to the size.

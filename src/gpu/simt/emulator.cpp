@@ -81,7 +81,7 @@ struct LaneStack {
   void deallocate(context::stack_context& stack) { memory.deallocate(stack); }
 };
 
-enum class Collective : std::uint8_t { kSync, kExchange, kBallot, kAdd, kMin, kMax, kOr };
+enum class Collective : std::uint8_t { kSync, kExchange, kBallot, kAdd, kOr };
 
 struct Access {
   std::uint32_t at;
@@ -276,13 +276,11 @@ struct Emulator::State {
         seen.push_back(place);
       }
     }
-    std::uint32_t result = kind == Collective::kMin ? 0xFFFFFFFF : 0;
+    std::uint32_t result = 0;
     for (unsigned i = 0; i < kWarpLanes; ++i) {
       const std::uint32_t value = lanes[i].given[turn];
       if (kind == Collective::kBallot) result |= value << i;
       if (kind == Collective::kAdd) result += value;
-      if (kind == Collective::kMin) result = std::min(result, value);
-      if (kind == Collective::kMax) result = std::max(result, value);
       if (kind == Collective::kOr) result |= value;
     }
     reduced[turn] = result;
@@ -476,12 +474,6 @@ std::uint32_t Warp::ballot(bool value, Place place) {
 std::uint32_t Warp::reduce_add(std::uint32_t value, Place place) {
   return emulator_->state_->meet_and_reduce(lane_, Collective::kAdd, value, place);
 }
-std::uint32_t Warp::reduce_min(std::uint32_t value, Place place) {
-  return emulator_->state_->meet_and_reduce(lane_, Collective::kMin, value, place);
-}
-std::uint32_t Warp::reduce_max(std::uint32_t value, Place place) {
-  return emulator_->state_->meet_and_reduce(lane_, Collective::kMax, value, place);
-}
 std::uint32_t Warp::reduce_or(std::uint32_t value, Place place) {
   return emulator_->state_->meet_and_reduce(lane_, Collective::kOr, value, place);
 }
@@ -496,12 +488,8 @@ std::uint32_t Warp::match_any(std::uint32_t value, Place place) {
   return same;
 }
 
-std::uint32_t Warp::shuffle_in(unsigned width, std::uint32_t value, unsigned from, Place place) {
-  return emulator_->state_->exchange(lane_, value, (lane_ & ~(width - 1)) | (from & (width - 1)),
-                                     place);
-}
 std::uint32_t Warp::shuffle(std::uint32_t value, unsigned from, Place place) {
-  return shuffle_in(kWarpLanes, value, from, place);
+  return emulator_->state_->exchange(lane_, value, from % kWarpLanes, place);
 }
 std::uint32_t Warp::shuffle_up(std::uint32_t value, unsigned distance, Place place) {
   const unsigned from = lane_ >= distance ? lane_ - distance : lane_;
@@ -511,10 +499,6 @@ std::uint32_t Warp::add_from_below(std::uint32_t value, unsigned distance, Place
   const unsigned from = distance <= lane_ ? lane_ - distance : lane_;
   const std::uint32_t below = emulator_->state_->exchange(lane_, value, from, place);
   return distance <= lane_ ? value + below : value;
-}
-std::uint32_t Warp::shuffle_down(std::uint32_t value, unsigned distance, Place place) {
-  const unsigned from = distance < kWarpLanes - lane_ ? lane_ + distance : lane_;
-  return emulator_->state_->exchange(lane_, value, from, place);
 }
 std::uint32_t Warp::shuffle_xor(std::uint32_t value, unsigned mask, Place place) {
   return emulator_->state_->exchange(lane_, value, (lane_ ^ mask) % kWarpLanes, place);

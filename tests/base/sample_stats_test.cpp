@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-#include "tool/sample_stats.h"
+#include "base/sample_stats.h"
 
 #include <gtest/gtest.h>
 
-namespace pleat::tool {
+namespace pleat {
 namespace {
 
 TEST(Quantile, IsTheSampleOfThatRank) {
@@ -29,4 +29,4 @@ TEST(GeometricMean, IsTheRootOfTheProduct) {
 }
 
 }  // namespace
-}  // namespace pleat::tool
+}  // namespace pleat

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace pleat::tool {
+namespace pleat {
 
 // The sample of rank ceil(fraction * count), fraction in (0, 1]; 0 where there is none. Reorders
 // the samples.
@@ -35,4 +35,4 @@ inline double geometric_mean(const std::vector<double>& values) {
   return values.empty() ? 0 : std::exp(sum / static_cast<double>(values.size()));
 }
 
-}  // namespace pleat::tool
+}  // namespace pleat
