@@ -25,11 +25,11 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/page.h"
 #include "base/process.h"
 #include "device/loop/fuse_connection.h"
 #include "device/loop/fuse_mount.h"
-#include "device/loop/heap.h"
 #include "device/loop/serving_descriptors.h"
 #include "device/request.h"
 
