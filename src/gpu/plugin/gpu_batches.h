@@ -61,10 +61,12 @@ class GpuBatches {
   // parts.
   int decompress_to_device(device::Stream stream, std::uint32_t count, const Blocks& blocks,
                            std::byte* pages, PageStatus* statuses);
-  // Device to device.
   // Memory that the GPU reaches; null where there is none.
   void* allocate_host(std::size_t bytes);
   void* allocate_device(std::size_t bytes);
+  // Between the machine's memory and the GPU's, done on return.
+  int copy(void* to, const void* from, std::size_t bytes);
+  // Device to device.
   int features(device::Stream stream, std::uint32_t count, const std::byte* pages,
                PageFeatures* features);
   int wait(device::Stream stream);
