@@ -9,7 +9,6 @@
 
 #include "base/heap.h"
 #include "base/notify.h"
-#include "base/page.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "gpu/gpu_memory.h"
@@ -39,8 +38,6 @@ Result<void> protect_tier(std::ostream& notes) {
 }  // namespace
 
 Result<void> run_gpu_tier(const GpuTierOptions& options, std::ostream& out, std::ostream& notes) {
-  const std::uint64_t bytes = options.bytes / kPageSize * kPageSize;
-  if (bytes == 0) return Error{EINVAL, "a VRAM tier has pages of 4096 bytes; give a larger --size"};
   if (geteuid() != 0) return Error{EPERM, "a VRAM tier mounts a file system; run as root"};
   if (auto checked = VramFile::check(options.directory); !checked) return checked;
   // Before there are threads of the GPU's driver, which inherit the mask.
@@ -48,14 +45,14 @@ Result<void> run_gpu_tier(const GpuTierOptions& options, std::ostream& out, std:
   if (!interruption) return std::move(interruption).error();
   const ServiceManager manager = take_service_manager();
   keep_heap();
-  auto memory = gpu::GpuMemory::allocate(options.device, bytes);
+  auto memory = gpu::GpuMemory::allocate(options.device, options.bytes);
   if (!memory) return std::move(memory).error();
   auto file = VramFile::mount(*memory, options.directory);
   if (!file) return std::move(file).error();
   if (auto protected_now = protect_tier(notes); !protected_now) return protected_now;
 
   const std::string path = options.directory + "/" + VramFile::kName;
-  const std::string line = path + ": " + format_size(bytes) + " of GPU " +
+  const std::string line = path + ": " + format_size(options.bytes) + " of GPU " +
                            std::to_string(options.device) + " (" + memory->info().name + ")";
   out << line << std::endl;
   notify(manager, "READY=1\nSTATUS=" + line);

@@ -14,8 +14,8 @@
 namespace pleat::tool {
 
 struct GpuTierOptions {
-  std::string directory;  // that the file system is mounted on
-  std::uint64_t bytes = 0;
+  std::string directory;     // that the file system is mounted on
+  std::uint64_t bytes = 0;   // a multiple of 4096, and not 0
   std::uint32_t device = 0;  // number of the GPU
 };
 
