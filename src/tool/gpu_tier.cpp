@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <memory>
 #include <utility>
 
@@ -43,6 +44,8 @@ Result<void> run_gpu_tier(const GpuTierOptions& options, std::ostream& out, std:
   // Before there are threads of the GPU's driver, which inherit the mask.
   auto interruption = Interruption::watch();
   if (!interruption) return std::move(interruption).error();
+  // To say something may neither end nor stop it, whoever reads that.
+  for (const int ignored : {SIGPIPE, SIGTTOU}) std::signal(ignored, SIG_IGN);
   const ServiceManager manager = take_service_manager();
   keep_heap();
   auto memory = gpu::GpuMemory::allocate(options.device, options.bytes);

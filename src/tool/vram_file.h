@@ -2,7 +2,7 @@
 // A mounted file system with one file, `vram`, whose bytes are in a GPU's memory: a target of
 // writeback like any other file (src/store/backing.h).
 //
-//   pread(), pwrite() -> kernel's FUSE -> serve() -> GpuMemory
+//   pread(), pwrite() -> kernel's FUSE -> serve_until() -> GpuMemory
 //
 // The file's size is fixed, and reads and writes pass the page cache by. The kernel's messages are
 // in memory of the process and not in the GPU's staging memory: the kernel pins what it copies
