@@ -33,7 +33,7 @@ _pleat_words() {
         --zram --json --batch --device
       ;;
     capture) echo --help --pid --output --max-pages --seed --groups --no-stop --after ;;
-    gpu) echo --help info --device --codec --threads ;;
+    gpu) echo --help info tier --device --codec --threads --size && compgen -d -- "$current" ;;
     train) echo --help --output && compgen -f -- "$current" ;;
     help) echo create list stat metrics set compact idle recompress writeback remove upgrade bench capture gpu train ;;
   esac

@@ -23,7 +23,7 @@ complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a remove -d 'R
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a upgrade -d 'Serve devices by new processes'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure this machine'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a capture -d 'Write pages of a process to a file'
-complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a gpu -d 'Say what a GPU is good for'
+complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a gpu -d 'Say what a GPU is good for, and lend its memory'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a train -d 'Make a zstd dictionary of pages'
 complete -c pleat -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show the help of a command'
 
@@ -94,7 +94,8 @@ complete -c pleat -n '__fish_seen_subcommand_from capture' -l groups -d 'Aligned
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l no-stop -d 'Let the process run'
 complete -c pleat -n '__fish_seen_subcommand_from capture' -l after -x -d 'Seconds after the start'
 
-complete -c pleat -n '__fish_seen_subcommand_from gpu' -a info
+complete -c pleat -n '__fish_seen_subcommand_from gpu' -a 'info tier'
+complete -c pleat -n '__fish_seen_subcommand_from gpu' -s s -l size -x -d 'Memory of the GPU to take'
 complete -c pleat -n '__fish_seen_subcommand_from gpu' -l codec -x -a 'line lz4' -d 'Codec'
 complete -c pleat -n '__fish_seen_subcommand_from gpu' -l threads -x -d 'Cores that are free'
 complete -c pleat -n '__fish_seen_subcommand_from train' -s o -l output -r -F -d 'Dictionary to write'

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include <algorithm>
 #include <cstdio>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -9,6 +10,7 @@
 #include "codec/kernels.h"
 #include "commands.h"
 #include "tool/gpu_bench.h"
+#include "tool/gpu_tier.h"
 
 namespace pleat {
 namespace {
@@ -22,10 +24,47 @@ Result<void> run_gpu_info(const tool::GpuInfoOptions& options) {
   return {};
 }
 
+struct TierArguments {
+  tool::GpuTierOptions options;
+  std::string size;
+};
+
+Result<void> run_tier(const TierArguments& arguments) {
+  tool::GpuTierOptions options = arguments.options;
+  const Result<std::uint64_t> size = config::evaluate_size(arguments.size);
+  if (!size) return size.error();
+  options.bytes = *size;
+  return tool::run_gpu_tier(options, std::cout, std::cerr);
+}
+
+void add_tier_command(CLI::App& gpu, Action* action) {
+  const auto arguments = std::make_shared<TierArguments>();
+  CLI::App* tier = gpu.add_subcommand(
+      "tier", "Offer memory of a GPU as a file, for pleat writeback (experimental)");
+  tier->add_option("DIR", arguments->options.directory,
+                   "Empty directory; the file DIR/vram appears in it")
+      ->required();
+  tier->add_option("-s,--size", arguments->size, "Memory of the GPU to take: 4G, 512M")
+      ->type_name("SIZE")
+      ->required()
+      ->check(check_size);
+  tier->add_option("--device", arguments->options.device, "Number of the GPU")
+      ->capture_default_str();
+  tier->footer(
+      "Stays until SIGTERM or Ctrl-C, and while a device uses the file. Pages in it are lost when\n"
+      "it is killed, when the driver resets the GPU, and in a suspended machine whose driver does\n"
+      "not keep video memory.\n\n"
+      "Examples:\n"
+      "  pleat gpu tier /run/vram --size 4G\n"
+      "  pleat create --size 16G --swap --writeback-device /run/vram/vram");
+  tier->callback([=] { *action = [arguments] { return run_tier(*arguments); }; });
+}
+
 }  // namespace
 
 void add_gpu_command(CLI::App& app, Action* action) {
-  CLI::App* command = app.add_subcommand("gpu", "Say what a GPU is good for on this machine");
+  CLI::App* command =
+      app.add_subcommand("gpu", "Say what a GPU is good for on this machine, and lend its memory");
   command->require_subcommand(1);
   const auto options = std::make_shared<tool::GpuInfoOptions>();
   options->threads = std::max(1u, std::thread::hardware_concurrency());
@@ -39,6 +78,7 @@ void add_gpu_command(CLI::App& app, Action* action) {
       ->check(CLI::Range(1u, 4096u))
       ->capture_default_str();
   info->callback([=] { *action = [options] { return run_gpu_info(*options); }; });
+  add_tier_command(*command, action);
 }
 
 }  // namespace pleat

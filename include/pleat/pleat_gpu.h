@@ -96,6 +96,12 @@ PLEAT_GPU_API void pleat_gpu_host_unregister(pleat_gpu* gpu, void* memory);
 PLEAT_GPU_API void* pleat_gpu_device_alloc(pleat_gpu* gpu, size_t bytes);
 PLEAT_GPU_API void pleat_gpu_device_free(pleat_gpu* gpu, void* memory);
 
+/* Bytes of the GPU's memory to the machine's, and back, in a stream of the library's own; done on
+ * return. The caller has waited for what it put into its streams. -EIO: the copy failed, and what
+ * was written to is unspecified; -EINVAL: a null pointer. */
+PLEAT_GPU_API int pleat_gpu_read(pleat_gpu* gpu, void* host, const void* device, size_t bytes);
+PLEAT_GPU_API int pleat_gpu_write(pleat_gpu* gpu, void* device, const void* host, size_t bytes);
+
 /* Device to device: all pointers, those in *blocks too, are to memory of the GPU. The work is put
  * into the caller's stream (a cudaStream_t; null is the default one), and the call returns before
  * it is done: the caller waits for the stream. Calls may use different

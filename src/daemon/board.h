@@ -17,8 +17,8 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/notify.h"
 #include "base/result.h"
-#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/procfs.h"
 #include "daemon/transport_choice.h"

@@ -19,13 +19,13 @@
 #include <optional>
 #include <string>
 
+#include "base/notify.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "daemon/board.h"
 #include "daemon/bulletin.h"
 #include "daemon/log.h"
 #include "daemon/name_lock.h"
-#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/report.h"
 #include "daemon/spawner.h"

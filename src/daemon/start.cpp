@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/notify.h"
 #include "base/process.h"
 #include "codec/kernels.h"
 #include "codec/page_codec.h"
@@ -17,7 +18,6 @@
 #include "daemon/guardian.h"
 #include "daemon/log.h"
 #include "daemon/name_lock.h"
-#include "daemon/notify.h"
 #include "daemon/options_check.h"
 #include "daemon/ready.h"
 #include "daemon/service.h"

@@ -36,6 +36,12 @@ Result<GpuLibrary> load_gpu_library() {
   find(functions.compress_host, "pleat_gpu_compress_host");
   find(functions.decompress_host, "pleat_gpu_decompress_host");
   find(functions.measure, "pleat_gpu_measure");
+  find(functions.host_alloc, "pleat_gpu_host_alloc");
+  find(functions.host_free, "pleat_gpu_host_free");
+  find(functions.device_alloc, "pleat_gpu_device_alloc");
+  find(functions.device_free, "pleat_gpu_device_free");
+  find(functions.read, "pleat_gpu_read");
+  find(functions.write, "pleat_gpu_write");
   if (!missing.empty()) {
     return Error{ENOTSUP, std::string(path) + " lacks " + missing +
                               ": it is of another version of Pleat, or no GPU library"};

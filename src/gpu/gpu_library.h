@@ -21,6 +21,12 @@ struct GpuLibrary {
   decltype(&pleat_gpu_compress_host) compress_host;
   decltype(&pleat_gpu_decompress_host) decompress_host;
   decltype(&pleat_gpu_measure) measure;
+  decltype(&pleat_gpu_host_alloc) host_alloc;
+  decltype(&pleat_gpu_host_free) host_free;
+  decltype(&pleat_gpu_device_alloc) device_alloc;
+  decltype(&pleat_gpu_device_free) device_free;
+  decltype(&pleat_gpu_read) read;
+  decltype(&pleat_gpu_write) write;
 };
 
 // Opens the library that the environment's PLEAT_GPU_LIBRARY names, else libpleat-gpu.so.0 where
@@ -32,6 +38,10 @@ Result<GpuLibrary> load_gpu_library();
 class Gpu {
  public:
   static Result<Gpu> open(const pleat_gpu_options& options);
+
+  // For calls of the C API that have no method here.
+  const GpuLibrary& library() const { return library_; }
+  pleat_gpu* get() const { return gpu_.get(); }
 
   pleat_gpu_info info() const;
   // As the functions of these names. Where compress_host() fails, error() says why.

@@ -76,6 +76,9 @@ class Backing {
   // last owner in this daemon may have it for a moment after its death.
   bool claim() noexcept;
 
+  // -1 where it is not open.
+  int descriptor() const noexcept { return file_.get(); }
+
   struct Run {
     std::uint64_t first;  // block
     std::uint64_t count;

@@ -517,6 +517,10 @@ void Store::claim_backing() noexcept {
 
 bool Store::has_backing() const noexcept { return state_->backing.has_value(); }
 
+int Store::backing_descriptor() const noexcept {
+  return state_->backing ? state_->backing->descriptor() : -1;
+}
+
 const Result<void>& Store::backing_state() const noexcept { return state_->backing_state; }
 
 bool Store::settle(unsigned timeout_ms) noexcept {

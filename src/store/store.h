@@ -245,6 +245,9 @@ class Store {
   // cannot be read, and all others can.
   const Result<void>& backing_state() const noexcept;
   bool has_backing() const noexcept;
+  // By which sessions read what is written back, for whoever closes descriptors; -1 where there is
+  // none. The same for as long as the store lives.
+  int backing_descriptor() const noexcept;
   // For a successor, once it serves: keeps others from the backing device, which its last owner may
   // have for a moment after its death.
   void claim_backing() noexcept;

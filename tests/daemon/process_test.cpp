@@ -14,10 +14,10 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "base/notify.h"
 #include "daemon/bounded.h"
 #include "daemon/fake_roots.h"
 #include "daemon/log.h"
-#include "daemon/notify.h"
 #include "daemon/pidfd.h"
 #include "daemon/ready.h"
 #include "daemon/report.h"

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "device/loop_fixture.h"
+#include "store/backing_file.h"
 
 namespace pleat::device {
 namespace {
@@ -66,6 +67,35 @@ TEST_P(LoopBlockSize, RangesOfAnyAlignmentComeBackAsWritten) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, LoopBlockSize, testing::Values(512u, 4096u));
+
+TEST(LoopIo, PagesThatAreWrittenBackAreRead) {
+  constexpr std::uint64_t kPages = 64;
+  const store::BackingFile file(2 * kPages);
+  store::StoreOptions store_options;
+  store_options.device_bytes = kDeviceBytes;
+  store_options.kernels = codec::select_kernels().value();
+  store_options.sessions_max = 4;
+  store_options.backing = file.path();
+  store_options.backing_bytes = 2 * kPages * kPageSize;
+  auto store = store::Store::create(store_options);
+  ASSERT_TRUE(store) << store.error().message;
+  TransportOptions options = loop_options();
+  options.queues = 2;
+  const auto transport = start_loop(**store, options);
+  ASSERT_TRUE(transport) << transport.error().message;
+  const UniqueFd fd = open_direct((*transport)->info().path);
+  const AlignedBytes written(kPages * kPageSize);
+  const AlignedBytes read(kPages * kPageSize);
+  std::mt19937_64 random(1);
+  for (std::size_t i = 0; i < kPages * kPageSize; ++i) written[i] = std::byte(random());
+  ASSERT_EQ(pwrite(fd.get(), written.data(), kPages * kPageSize, 0), ssize_t{kPages * kPageSize});
+  const auto result = (*store)->write_back({});
+  ASSERT_TRUE(result);
+  ASSERT_EQ(result->pages_written, kPages);
+  ASSERT_EQ(pread(fd.get(), read.data(), kPages * kPageSize, 0), ssize_t{kPages * kPageSize});
+  EXPECT_EQ(std::memcmp(read.data(), written.data(), kPages * kPageSize), 0);
+  EXPECT_EQ((*store)->stats().backing_failures, 0u);
+}
 
 TEST(LoopIo, TwoClientsOnTwoQueuesDoNotMeet) {
   TransportOptions options = loop_options();

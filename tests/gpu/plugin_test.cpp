@@ -733,6 +733,11 @@ TEST(PluginOpen, ChecksArguments) {
   pleat_gpu_host_free(gpu, memory);
   void* const there = pleat_gpu_device_alloc(gpu, 100);
   EXPECT_NE(there, nullptr);
+  EXPECT_EQ(pleat_gpu_read(nullptr, &info, there, 1), -EINVAL);
+  EXPECT_EQ(pleat_gpu_read(gpu, nullptr, there, 1), -EINVAL);
+  EXPECT_EQ(pleat_gpu_write(gpu, nullptr, &info, 1), -EINVAL);
+  EXPECT_EQ(pleat_gpu_write(gpu, there, nullptr, 1), -EINVAL);
+  EXPECT_EQ(pleat_gpu_read(gpu, nullptr, nullptr, 0), 0);
   pleat_gpu_device_free(gpu, there);
   pleat_gpu_close(gpu);
   pleat_gpu_close(nullptr);

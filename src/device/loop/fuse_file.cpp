@@ -25,11 +25,11 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/page.h"
 #include "base/process.h"
 #include "device/loop/fuse_connection.h"
 #include "device/loop/fuse_mount.h"
-#include "device/loop/heap.h"
 #include "device/loop/serving_descriptors.h"
 #include "device/request.h"
 
@@ -403,6 +403,8 @@ Result<void> FuseFile::start_queues(store::Store& store) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  // Pages that are written back are read by the threads that serve.
+  const int backing = store.backing_descriptor();
   Result<void> result;
   for (unsigned i = 0; i < options_.queues && result; ++i) {
     std::promise<Result<void>> prepared;
@@ -410,9 +412,9 @@ Result<void> FuseFile::start_queues(store::Store& store) {
     Queue& queue = *queues_[i];
     // There are fewer where the first server could not clone.
     const int connection = connection_[i % connection_.size()].get();
-    queue.thread =
-        std::thread([this, i, connection, &queue, prepared = std::move(prepared)]() mutable {
-          Result<void> ready = prepare_thread(connection, i);
+    queue.thread = std::thread(
+        [this, i, connection, backing, &queue, prepared = std::move(prepared)]() mutable {
+          Result<void> ready = prepare_thread(connection, backing, i);
           const bool serving = ready.has_value();
           prepared.set_value(std::move(ready));
           if (!serving) return;
@@ -425,9 +427,11 @@ Result<void> FuseFile::start_queues(store::Store& store) {
   return result;
 }
 
-Result<void> FuseFile::prepare_thread(int connection, unsigned index) const {
+Result<void> FuseFile::prepare_thread(int connection, int backing, unsigned index) const {
   pthread_setname_np(pthread_self(), ("pleat-loop/" + std::to_string(index)).c_str());
-  if (auto taken = take_serving_descriptors(connection, ended_.get()); !taken) return taken;
+  if (auto taken = take_serving_descriptors({connection, ended_.get(), backing}); !taken) {
+    return taken;
+  }
   fill_thread_heap();
   touch_stack();
   return options_.io_flusher ? set_io_flusher() : Result<void>();

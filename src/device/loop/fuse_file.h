@@ -85,7 +85,7 @@ class FuseFile {
   Result<void> repeat_init();
   Result<void> process_init(std::span<std::byte> message, int reply);
   Result<void> start_queues(store::Store& store);
-  Result<void> prepare_thread(int connection, unsigned index) const;
+  Result<void> prepare_thread(int connection, int backing, unsigned index) const;
   void serve(Queue& queue, int connection) noexcept;
 
   const std::string file_name_;

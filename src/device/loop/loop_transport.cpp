@@ -17,10 +17,10 @@
 #include <optional>
 #include <utility>
 
+#include "base/heap.h"
 #include "base/page.h"
 #include "device/loop/fuse_file.h"
 #include "device/loop/fuse_mount.h"
-#include "device/loop/heap.h"
 #include "device/loop/loop_device.h"
 #include "device/loop/queue_limits.h"
 #include "device/loop/tag.h"

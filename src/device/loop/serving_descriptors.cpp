@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <vector>
 
 namespace pleat::device {
 namespace {
@@ -23,15 +23,17 @@ void close_all(unsigned first, unsigned last) {
 
 }  // namespace
 
-Result<void> take_serving_descriptors(int connection, int kept) {
+Result<void> take_serving_descriptors(std::initializer_list<int> kept) {
   if (unshare(CLONE_FILES) != 0) {
     return errno_error("cannot give a serving thread descriptors of its own");
   }
-  std::array<unsigned, 3> keep = {STDERR_FILENO, static_cast<unsigned>(kept),
-                                  static_cast<unsigned>(connection)};
+  std::vector<int> keep(kept);
+  keep.push_back(STDERR_FILENO);
   std::sort(keep.begin(), keep.end());
   unsigned first = 0;
-  for (const unsigned fd : keep) {
+  for (const int number : keep) {
+    if (number < 0) continue;
+    const auto fd = static_cast<unsigned>(number);
     if (fd > first) close_all(first, fd - 1);
     first = std::max(first, fd + 1);
   }

@@ -10,13 +10,15 @@
 // the others wake with an error.
 #pragma once
 
+#include <initializer_list>
+
 #include "base/result.h"
 
 namespace pleat::device {
 
-// Gives the calling thread a table of its own with nothing but `connection` and `kept`, under their
-// numbers, and standard error. They are closed when the thread ends. From then on no other
-// descriptor of the process means anything in this thread.
-Result<void> take_serving_descriptors(int connection, int kept);
+// Gives the calling thread a table of its own with nothing but `kept`, under their numbers, and
+// standard error; one that is -1 is none. They are closed when the thread ends. From then on no
+// other descriptor of the process means anything in this thread.
+Result<void> take_serving_descriptors(std::initializer_list<int> kept);
 
 }  // namespace pleat::device

@@ -33,6 +33,8 @@ constexpr int kBadKernel = 700;  // cudaErrorIllegalAddress
 
 constexpr int kBadHandle = 400;  // cudaErrorInvalidResourceHandle
 constexpr int kDevices = 2;
+// Of each; a larger allocation fails.
+constexpr std::size_t kMemoryBytes = std::size_t{1} << 30;
 
 thread_local int current_device = 0;
 std::string kernel_fault;
@@ -148,6 +150,7 @@ int properties(int, Properties* out) {
   std::snprintf(out->name, sizeof(out->name), "emulator");
   out->major = 9;
   out->multiprocessors = 1;
+  out->memory_bytes = kMemoryBytes;
   out->driver_version = 13000;
   out->emulated = true;
   return failure_of("properties");
@@ -156,6 +159,7 @@ int properties(int, Properties* out) {
 int allocate(std::size_t bytes, void** memory) {
   *memory = nullptr;
   if (const int failed = failure_of("allocate")) return failed;
+  if (bytes > kMemoryBytes) return kNoMemory;
   // As cudaMalloc aligns. Noise, which a GPU's memory holds too.
   *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (*memory == nullptr) return kNoMemory;

@@ -170,6 +170,16 @@ void* pleat_gpu_device_alloc(pleat_gpu* gpu, size_t size) {
 
 void pleat_gpu_device_free(pleat_gpu*, void* memory) { pleat::gpu::device::release(memory); }
 
+int pleat_gpu_read(pleat_gpu* gpu, void* host, const void* device, size_t size) {
+  if (gpu == nullptr || (size != 0 && (host == nullptr || device == nullptr))) return -EINVAL;
+  return gpu->batches->copy(host, device, size);
+}
+
+int pleat_gpu_write(pleat_gpu* gpu, void* device, const void* host, size_t size) {
+  if (gpu == nullptr || (size != 0 && (host == nullptr || device == nullptr))) return -EINVAL;
+  return gpu->batches->copy(device, host, size);
+}
+
 int pleat_gpu_compress(pleat_gpu* gpu, void* stream, uint32_t count, const void* pages,
                        const pleat_gpu_blocks* blocks, uint32_t* used) {
   if (!usable(gpu, count, blocks, pages) || !can_compress(gpu, count, blocks, used)) {

@@ -262,6 +262,15 @@ void* GpuBatches::allocate_device(std::size_t bytes) {
   return fail(device::allocate(bytes, &memory)) == 0 ? memory : nullptr;
 }
 
+// Calls from the host leave nothing in a part's stream.
+int GpuBatches::copy(void* to, const void* from, std::size_t bytes) {
+  const OnDevice on(options_.device);
+  const device::Stream stream = parts_.front().stream;
+  const int error = device::copy(to, from, bytes, stream);
+  const int waited = wait(stream);
+  return error != 0 ? fail(error) : waited;
+}
+
 int GpuBatches::features(device::Stream stream, std::uint32_t count, const std::byte* pages,
                          PageFeatures* features) {
   const OnDevice on(options_.device);

@@ -72,6 +72,8 @@ class GpuBatches {
   int register_host(void* memory, std::size_t bytes);
   void unregister_host(void* memory);
   void* allocate_device(std::size_t bytes);
+  // Between the machine's memory and the GPU's, done on return.
+  int copy(void* to, const void* from, std::size_t bytes);
   // Device to device.
   int features(device::Stream stream, std::uint32_t count, const std::byte* pages,
                PageFeatures* features);

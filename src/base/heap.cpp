@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-#include "device/loop/heap.h"
+#include "base/heap.h"
 
 #include <cstddef>
 #include <cstdlib>
@@ -10,7 +10,7 @@
 
 #include "base/page.h"
 
-namespace pleat::device {
+namespace pleat {
 namespace {
 
 // A serving thread holds one request at a time. The rest is for the allocator's own lists, which
@@ -37,4 +37,4 @@ void fill_thread_heap() noexcept {
   std::free(const_cast<std::byte*>(bytes));
 }
 
-}  // namespace pleat::device
+}  // namespace pleat

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-#include "daemon/notify.h"
+#include "base/notify.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 #include "base/unique_fd.h"
 
-namespace pleat::daemon {
+namespace pleat {
 
 ServiceManager take_service_manager() noexcept {
   ServiceManager manager;
@@ -47,4 +47,4 @@ bool notify(const ServiceManager& manager, std::string_view message) noexcept {
   return sent == static_cast<ssize_t>(message.size());
 }
 
-}  // namespace pleat::daemon
+}  // namespace pleat

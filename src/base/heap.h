@@ -8,7 +8,7 @@
 // fork(): that takes the locks of all arenas.
 #pragma once
 
-namespace pleat::device {
+namespace pleat {
 
 // Gives every thread an arena of its own and stops the allocator from handing memory back. For the
 // whole process; call it before serving threads start.
@@ -18,4 +18,4 @@ void keep_heap() noexcept;
 // its arena.
 void fill_thread_heap() noexcept;
 
-}  // namespace pleat::device
+}  // namespace pleat

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace pleat::daemon {
+namespace pleat {
 
 // Whom a daemon tells how it is. The processes that take the place of one that was told by its
 // environment are not told themselves: they find this on the board.
@@ -25,4 +25,4 @@ ServiceManager take_service_manager() noexcept;
 // newlines. Does nothing where there is no manager, and never waits. Whether the message was taken.
 bool notify(const ServiceManager& manager, std::string_view message) noexcept;
 
-}  // namespace pleat::daemon
+}  // namespace pleat
