@@ -98,6 +98,10 @@ int main(int argc, char** argv) {
   }
   using namespace pleat::daemon;
   if (arguments.sweep) return run_sweep(arguments.lose_pages ? SweepOf::kAll : SweepOf::kUnused);
+  // All processes of the daemon show this name. With "@" for a first letter they are spared when
+  // all others are killed at the end of a shutdown and in a soft-reboot
+  // (systemd.io/ROOT_STORAGE_DAEMONS): swapoff, and programs that do not end, need their pages.
+  argv[0][0] = '@';
   if (!arguments.succeed.empty()) {
     return run_successor(arguments.succeed, arguments.options.ready_fd);
   }

@@ -104,9 +104,9 @@ int DaemonProcess::wait() {
 }
 
 void DaemonProcess::kill_all() {
-  // All have the guardian's command line.
+  // All have the guardian's command line, whose first letter is "@".
   const std::string command = slurp("/proc/" + std::to_string(guardian_) + "/cmdline");
-  ASSERT_EQ(command.find(PLEATD), 0u) << "the guardian is dead";
+  ASSERT_EQ(command.find(std::string(PLEATD).substr(1)), 1u) << "the guardian is dead";
   const auto find_others = [&](std::set<pid_t>& processes) {
     const std::size_t known = processes.size();
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {

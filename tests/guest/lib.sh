@@ -264,6 +264,27 @@ end_swap() {
 # The last process that has it ends a moment after the device is gone.
 store_is_gone() { [ "$(store_bytes)" = 0 ]; }
 
+# The path of a device that somebody else has made.
+device_of() { "$bin/pleat" list --noheadings --raw --output DEVICE "$1"; }
+
+# install_units: systemd's next daemon-reload knows the units of the source. Their options are in
+# /run/NAME.conf, since /etc is the host's, and what they log is in /run/pleat/units.log.
+install_units() {
+  local units=/run/systemd/system unit
+  mkdir /run/pleat
+  for unit in pleatd@ pleat-swap@ pleat-shutdown; do
+    sed "s,@CMAKE_INSTALL_FULL_S*BINDIR@,$bin,g" "$PLEAT_SOURCE/systemd/$unit.service.in" >"$units/$unit.service"
+    mkdir "$units/$unit.service.d"
+    cat >"$units/$unit.service.d/guest.conf" <<EOF
+[Service]
+EnvironmentFile=-/run/%i.conf
+StandardError=append:/run/pleat/units.log
+StandardOutput=null
+EOF
+  done
+  cp --archive "$PLEAT_BUILD"/systemd/*.wants "$units"
+}
+
 # What daemons and the kernel keep of devices: nothing must be left after a refusal or a removal.
 leftovers() {
   find /run/pleat -mindepth 1 ! -name '*.log' ! -name .lock 2>/dev/null | sort

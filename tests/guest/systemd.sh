@@ -8,19 +8,8 @@
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
 
 units=/run/systemd/system
-for unit in pleatd@ pleat-swap@ pleat-shutdown; do
-  sed "s,@CMAKE_INSTALL_FULL_S*BINDIR@,$bin,g" "$PLEAT_SOURCE/systemd/$unit.service.in" >"$units/$unit.service"
-done
-mkdir /run/pleat "$units/final.target.wants" "$units/pleatd@.service.d"
-ln -s ../pleat-shutdown.service "$units/final.target.wants"
-# /etc is the host's.
-cat >"$units/pleatd@.service.d/guest.conf" <<EOF
-[Service]
-EnvironmentFile=-/run/%i.conf
-StandardError=append:/run/pleat/units.log
-StandardOutput=null
-WatchdogSec=4
-EOF
+install_units
+printf '[Service]\nWatchdogSec=4\n' >"$units/pleatd@.service.d/watchdog.conf"
 echo 'PLEATD_ARGS=--size 128M' >/run/swap0.conf
 echo 'PLEATD_ARGS=--size 32M --transport loop' >/run/loop0.conf
 cat >"$units/other.target" <<EOF
@@ -50,7 +39,6 @@ must_be_served() {
   grep -q "^$device " /proc/swaps || fail "$1: no swap any more"
   echo "   $1: main process $2, then $(main)"
 }
-device_of() { "$bin/pleat" list --noheadings --raw --output DEVICE "$1"; }
 nothing_is_left() {
   wait_until 5 store_is_gone || fail "the store's memory is left over: $(cat /proc/sysvipc/shm)"
   [ -z "$(leftovers)" ] || fail "left over: $(leftovers)"
@@ -134,6 +122,7 @@ Before=final.target
 Type=oneshot
 ExecStart=/run/last-words
 EOF
+mkdir "$units/final.target.wants"
 ln -s ../last-words.service "$units/final.target.wants"
 check daemon-reload systemctl daemon-reload
 systemctl start --no-block poweroff.target
