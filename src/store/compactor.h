@@ -62,7 +62,8 @@ class Compactor {
   // Empties the sparsest span of the class, with objects moved up to `reach` classes higher than
   // their own; the pages that this freed.
   unsigned drain(unsigned size_class, unsigned reach) noexcept;
-  // Empties spans within their classes until no more than `surplus` pages are left that way.
+  // Empties spans within their classes, and into those that serve instead of them, until no more
+  // than `surplus` pages are left that way.
   void compact_within_classes(std::uint64_t surplus) noexcept;
   // Empties also what is left of a class into the next larger ones.
   void compact_across_classes() noexcept;
