@@ -122,9 +122,14 @@ void Compactor::compact_within_classes(std::uint64_t surplus) noexcept {
   for (bool freed = true; freed && pool_.surplus_pages() > surplus && freed_pages() < end;) {
     freed = false;
     for (unsigned i = 0; i < kSizeClasses.count && !stopping(); ++i) {
-      // Nothing new comes to a class that does not serve any more.
-      freed |= drain(i, pool_.serving_class(i) - i) != 0;
+      freed |= drain(i, 0) != 0;
       rest();
+    }
+  }
+  // Nothing new comes to a class that does not serve any more.
+  for (unsigned i = 0; i < kSizeClasses.count && !stopping(); ++i) {
+    if (const unsigned serving = pool_.serving_class(i); serving != i) {
+      empty_into_larger(i, serving - i);
     }
   }
 }
@@ -134,16 +139,21 @@ void Compactor::compact_across_classes() noexcept {
     const std::uint64_t before = freed_pages();
     compact_within_classes(0);
     for (unsigned i = 0; i < kSizeClasses.count && !stopping(); ++i) {
-      const unsigned reach = reach_of(i);
-      for (int span = 0; span < kSpansAcross && drain(i, reach) != 0 && !stopping(); ++span) {
-        rest();
-      }
+      empty_into_larger(i, reach_of(i));
     }
     if (freed_pages() == before) return;
   }
 }
 
+void Compactor::empty_into_larger(unsigned size_class, unsigned reach) noexcept {
+  for (int span = 0; span < kSpansAcross && drain(size_class, reach) != 0 && !stopping(); ++span) {
+    rest();
+  }
+}
+
 unsigned Compactor::drain(unsigned size_class, unsigned reach) noexcept {
+  // Most have no span, or none with room.
+  if (pool_.free_objects(size_class) == 0) return 0;
   std::uint64_t room = 0;
   for (unsigned i = 1; i <= reach && size_class + i < kSizeClasses.count; ++i) {
     room += pool_.free_objects(size_class + i);
