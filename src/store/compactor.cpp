@@ -27,9 +27,9 @@ constexpr std::uint64_t kRestWhenAsked = 1;
 // Between two rounds, so that a store at its limit does not look through its classes at each write
 // that fails.
 constexpr std::uint64_t kPause_ns = 2'000'000;
-// How many classes higher than its own an object goes. One of class n + 6 is some 7 % larger than
-// one of class n, which it loses; a span that it helps to empty is worth more.
-constexpr unsigned kReach = 6;
+// How much larger than its own class the one that an object goes to is at most: a third. That much
+// it loses, where there is no nearer place; a span that it helps to empty is worth more.
+constexpr std::size_t kLargerShare = 3;
 // How many spans of a class are emptied into larger ones in a round.
 constexpr int kSpansAcross = 16;
 // How often a span is gone through: who holds a word's lock is through with it in a microsecond.
@@ -44,6 +44,17 @@ void sleep_ns(std::uint64_t duration_ns) noexcept {
   const timespec duration{static_cast<std::time_t>(duration_ns / 1'000'000'000),
                           static_cast<long>(duration_ns % 1'000'000'000)};
   nanosleep(&duration, nullptr);
+}
+
+// How many classes higher than its own that is.
+unsigned reach_of(unsigned size_class) noexcept {
+  const std::size_t bytes = kSizeClasses.classes[size_class].bytes;
+  unsigned reach = 0;
+  while (size_class + reach + 1 < kSizeClasses.count &&
+         kSizeClasses.classes[size_class + reach + 1].bytes <= bytes + bytes / kLargerShare) {
+    ++reach;
+  }
+  return reach;
 }
 
 }  // namespace
@@ -115,6 +126,12 @@ void Compactor::compact_within_classes(std::uint64_t surplus) noexcept {
       rest();
     }
   }
+  // Nothing new comes to a class that does not serve any more.
+  for (unsigned i = 0; i < kSizeClasses.count && !stopping(); ++i) {
+    if (const unsigned serving = pool_.serving_class(i); serving != i) {
+      empty_into_larger(i, serving - i);
+    }
+  }
 }
 
 void Compactor::compact_across_classes() noexcept {
@@ -122,15 +139,21 @@ void Compactor::compact_across_classes() noexcept {
     const std::uint64_t before = freed_pages();
     compact_within_classes(0);
     for (unsigned i = 0; i < kSizeClasses.count && !stopping(); ++i) {
-      for (int span = 0; span < kSpansAcross && drain(i, kReach) != 0 && !stopping(); ++span) {
-        rest();
-      }
+      empty_into_larger(i, reach_of(i));
     }
     if (freed_pages() == before) return;
   }
 }
 
+void Compactor::empty_into_larger(unsigned size_class, unsigned reach) noexcept {
+  for (int span = 0; span < kSpansAcross && drain(size_class, reach) != 0 && !stopping(); ++span) {
+    rest();
+  }
+}
+
 unsigned Compactor::drain(unsigned size_class, unsigned reach) noexcept {
+  // Most have no span, or none with room.
+  if (pool_.free_objects(size_class) == 0) return 0;
   std::uint64_t room = 0;
   for (unsigned i = 1; i <= reach && size_class + i < kSizeClasses.count; ++i) {
     room += pool_.free_objects(size_class + i);

@@ -62,7 +62,8 @@ class Compactor {
   // Empties the sparsest span of the class, with objects moved up to `reach` classes higher than
   // their own; the pages that this freed.
   unsigned drain(unsigned size_class, unsigned reach) noexcept;
-  // Empties spans within their classes until no more than `surplus` pages are left that way.
+  // Empties spans within their classes until no more than `surplus` pages are left that way, and
+  // what is left of classes that do not serve any more into those that do.
   void compact_within_classes(std::uint64_t surplus) noexcept;
   // Empties also what is left of a class into the next larger ones.
   void compact_across_classes() noexcept;
@@ -71,6 +72,8 @@ class Compactor {
   enum class Move : std::uint8_t { kDone, kNotNow, kNoRoom };
 
   void run(std::uint64_t quiet_ns) noexcept;
+  // Empties spans of the class, not too many at once, as long as `reach` larger ones have room.
+  void empty_into_larger(unsigned size_class, unsigned reach) noexcept;
   Move move(std::uint64_t location, unsigned size_class, unsigned reach) noexcept;
   Move move_page(std::uint64_t location, std::uint64_t slot, SlotWord seen, unsigned size_class,
                  unsigned reach) noexcept;

@@ -24,7 +24,7 @@ AllocateStatus Pool::allocate(std::size_t bytes, bool limited, std::uint64_t* lo
   // As zram does: once the limit was lowered below what is used, every write fails, also one that
   // would need no further page.
   if (limited && pages_.over_limit()) return refused(AllocateStatus::kOverLimit);
-  return refused(allocate_in(size_class_of(bytes), limited, location));
+  return refused(allocate_in(serving_class(size_class_of(bytes)), limited, location));
 }
 
 AllocateStatus Pool::allocate_in(unsigned size_class, bool limited,
@@ -81,7 +81,7 @@ AllocateStatus Pool::make_span(unsigned size_class, bool limited, std::uint32_t*
   span(*name) = SpanHeader{
       0,    0, 0, kSpanHeaderBytes / kGranule, 0, static_cast<std::uint16_t>(size_class & 0x1FF),
       kFull};
-  spans_.fetch_add(1, std::memory_order_relaxed);
+  count_span(size_class, 1);
   return AllocateStatus::kOk;
 }
 
@@ -115,7 +115,7 @@ void Pool::free(std::uint64_t location) noexcept {
     unlink(state, header);
     count_free(state, sizes, 1 - std::int64_t{sizes.objects});
   }
-  release(first, sizes.pages);
+  release(first, place->size_class);
 }
 
 void Pool::leave_group(std::uint64_t location, std::uint64_t first, unsigned members) noexcept {
@@ -129,9 +129,20 @@ void Pool::leave_group(std::uint64_t location, std::uint64_t first, unsigned mem
   if (is_last && find_members(slots_, first, location) == 0) free(location);
 }
 
-void Pool::release(std::uint64_t first, unsigned count) noexcept {
-  spans_.fetch_sub(1, std::memory_order_relaxed);
-  pages_.release(first, count);
+void Pool::release(std::uint64_t first, unsigned size_class) noexcept {
+  count_span(size_class, -1);
+  pages_.release(first, kSizeClasses.classes[size_class].pages);
+}
+
+void Pool::count_span(unsigned size_class, int change) noexcept {
+  const std::size_t index = kServingClasses.band_of[size_class];
+  Band& band = bands_[index];
+  const auto grown =
+      static_cast<std::uint64_t>(change * int{kSizeClasses.classes[size_class].pages});
+  const std::uint64_t pages = band.pages.fetch_add(grown, std::memory_order_relaxed) + grown;
+  // Of two threads the wrong one may be the last, which does no harm until the next span.
+  band.level.store(static_cast<std::uint8_t>(level_for(index, pages)), std::memory_order_relaxed);
+  spans_.fetch_add(static_cast<std::uint64_t>(change), std::memory_order_relaxed);
 }
 
 void Pool::count_free(ClassState& state, const SizeClass& sizes, std::int64_t change) noexcept {
@@ -171,7 +182,7 @@ void Pool::adopt(SlotWord word) noexcept {
     set_map_entry(place->first + i,
                   PageMapEntry::of_span(place->size_class, i).with_unknown(i == 0));
   }
-  spans_.fetch_add(1, std::memory_order_relaxed);
+  count_span(place->size_class, 1);
   has_unknown_.store(true, std::memory_order_relaxed);
 }
 
@@ -282,7 +293,7 @@ unsigned Pool::end_drain(DrainedSpan drained) noexcept {
     }
     count_free(state, sizes, -std::int64_t{sizes.objects});
   }
-  release(drained.first, sizes.pages);
+  release(drained.first, drained.size_class);
   return sizes.pages;
 }
 

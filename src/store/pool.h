@@ -8,6 +8,8 @@
 // by how full they are, and the fullest serve first, so that sparse ones become empty and go back
 // to the page allocator, which they do at once.
 //
+// Objects go to the class that serves theirs for as little as is stored (store/serving_class.h).
+//
 // What a class has in spans beyond those that its objects would fill is surplus. When it grows
 // compaction is called (store/compactor.h), which takes a sparse span out of its list, moves what
 // is in it to others, and returns it. Nothing is allocated from a span meanwhile, so an object that
@@ -32,8 +34,8 @@
 #include "store/doorbell.h"
 #include "store/page_allocator.h"
 #include "store/page_map.h"
+#include "store/serving_class.h"
 #include "store/short_lock.h"
-#include "store/size_class.h"
 #include "store/slot_table.h"
 #include "store/slot_word.h"
 
@@ -83,6 +85,12 @@ class Pool {
   // Returns the span, to the page allocator if it is empty, else to use; the pages that this freed.
   unsigned end_drain(DrainedSpan drained) noexcept;
   std::uint64_t free_objects(unsigned size_class) noexcept;
+
+  // The class that new objects of the class go to.
+  unsigned serving_class(unsigned size_class) const noexcept {
+    const Band& band = bands_[kServingClasses.band_of[size_class]];
+    return kServingClasses.instead_of[band.level.load(std::memory_order_relaxed)][size_class];
+  }
 
   // Pages of spans beyond those that each class's objects would fill.
   std::uint64_t surplus_pages() const noexcept { return surplus_.load(std::memory_order_relaxed); }
@@ -137,6 +145,12 @@ class Pool {
   };
   static_assert(sizeof(ClassState) == 64);
 
+  // Classes that serve for each other.
+  struct Band {
+    std::atomic<std::uint64_t> pages{0};  // of their spans
+    std::atomic<std::uint8_t> level{kLevels - 1};
+  };
+
   SpanHeader& span(std::uint32_t name) const noexcept {
     return *reinterpret_cast<SpanHeader*>(page(name - 1));
   }
@@ -163,8 +177,10 @@ class Pool {
   void count_free(ClassState& state, const SizeClass& sizes, std::int64_t change) noexcept;
   AllocateStatus refused(AllocateStatus status) noexcept;
   // Gives an empty span, which is in no list any more, to the page allocator.
-  void release(std::uint64_t first, unsigned count) noexcept;
+  void release(std::uint64_t first, unsigned size_class) noexcept;
   AllocateStatus make_span(unsigned size_class, bool limited, std::uint32_t* name) noexcept;
+  // Counts a span more or less.
+  void count_span(unsigned size_class, int change) noexcept;
   void link(ClassState& state, SpanHeader& header, unsigned group) noexcept;
   void unlink(ClassState& state, SpanHeader& header) noexcept;
   void regroup(ClassState& state, SpanHeader& header) noexcept;
@@ -175,6 +191,7 @@ class Pool {
   PageAllocator& pages_;
   Doorbell& bell_;
   std::array<ClassState, kSizeClasses.count> classes_;
+  std::array<Band, ServingClasses::kBands> bands_;
   std::atomic<std::uint64_t> spans_{0};
   std::atomic<std::uint64_t> surplus_{0};
   std::atomic<bool> refused_{false};

@@ -68,12 +68,12 @@ struct SizeClasses {
   std::size_t count = 0;
 };
 
+// Of the last span of each class a quarter is lost: it is half full, and compaction finds others'
+// objects for half of what is free.
+inline constexpr unsigned kLostOfLastSpan = 4;
+
 // The cheapest way from the smallest size to the largest, a class a step, by dynamic programming.
 constexpr SizeClasses make_size_classes(const SizeRange& range) {
-  // Of the last span of each class a quarter is lost: it is half full, and compaction finds others'
-  // objects for half of what is free.
-  constexpr unsigned kLostOfLastSpan = 4;
-
   // Of all classes up to one whose largest size is the n-th that a class may have. Plain arrays, as
   // evaluation at compile time has a limit of steps.
   constexpr std::size_t kSizesMax = 1024;

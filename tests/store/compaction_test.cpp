@@ -85,8 +85,8 @@ TEST_F(Compaction, FreesAllSurplusWhenAskedAndSaysHowMuch) {
 
 TEST_F(Compaction, RemaindersOfClassesMoveIntoLargerOnes) {
   // Of each size so few that no class fills a span.
-  constexpr std::uint64_t kSizes = 250;
-  const auto page_of = [](std::uint64_t slot) { return mixed_page(slot, 600 + 8 * slot); };
+  constexpr std::uint64_t kSizes = 50;
+  const auto page_of = [](std::uint64_t slot) { return mixed_page(slot, 600 + 40 * slot); };
   for (std::uint64_t slot = 0; slot < kSizes; ++slot) put(slot, page_of(slot));
   ASSERT_EQ(pool().surplus_pages(), 0u);
   const StoreStats before = store_->stats();
@@ -103,34 +103,60 @@ TEST_F(Compaction, RemaindersOfClassesMoveIntoLargerOnes) {
 }
 
 TEST_F(Compaction, AMovedPageMovesOn) {
-  constexpr unsigned kReach = 6;
   Store::State& state = StoreInspector::state(*store_);
   Doorbell bell;
   Counters::Count freed{0};
   Compactor compactor(state.slots, state.pool, bell, freed);
-  const unsigned own = size_class_of(object_bytes(1000));
   const auto put_in_class = [this](std::uint64_t slot, unsigned size_class) {
     for (std::size_t bytes = 500; bytes < 2000; ++bytes) {
       put(slot, mixed_page(slot, bytes));
-      const SlotWord word = StoreInspector::word(*store_, slot);
-      if (size_class_of(object_bytes(word.length())) == size_class) return mixed_page(slot, bytes);
+      if (StoreInspector::size_class(*store_, slot) == size_class) return mixed_page(slot, bytes);
     }
     ADD_FAILURE() << "no page is of class " << size_class;
     return TestPage{};
   };
   std::vector<TestPage> pages;
+  unsigned size_class = pool().serving_class(size_class_of(object_bytes(1000)));
   for (unsigned step = 0; step < 4; ++step) {
-    const unsigned size_class = own + step * kReach;
     pages.push_back(put_in_class(step, size_class));
-    // Into this class go all pages so far, of which the first are far from their own.
+    const unsigned larger = pool().serving_class(size_class + 1);
+    // Into the class go all pages so far, of which the first are far from their own.
     if (step != 0) {
-      EXPECT_EQ(compactor.drain(size_class - kReach, kReach),
-                kSizeClasses.classes[size_class - kReach].pages);
+      const unsigned smaller = StoreInspector::size_class(*store_, step - 1);
+      EXPECT_EQ(compactor.drain(smaller, size_class - smaller),
+                kSizeClasses.classes[smaller].pages);
     }
+    size_class = larger;
   }
   EXPECT_EQ(pool().spans(), 1u);
   for (std::uint64_t slot = 0; slot < pages.size(); ++slot) {
     EXPECT_EQ(read_page(*session_, slot), pages[slot]);
+  }
+}
+
+TEST_F(Compaction, ClassesThatDoNotServeAnyMoreAreEmptiedIntoThoseThatDo) {
+  // A full store has objects in many classes, a small one in few.
+  fill_sparsely();
+  constexpr std::uint64_t kLeft = kSlots / 16;
+  session_->discard(kLeft, kSlots - kLeft);
+  ASSERT_TRUE(store_->settle(20'000));
+  Store::State& state = StoreInspector::state(*store_);
+  Doorbell bell;
+  Counters::Count freed{0};
+  Compactor compactor(state.slots, state.pool, bell, freed);
+  for (std::uint64_t before = 1; before != compactor.freed_pages();) {
+    before = compactor.freed_pages();
+    compactor.compact_within_classes(0);
+  }
+  for (unsigned i = 0; i < kSizeClasses.count; ++i) {
+    if (pool().free_objects(i) == 0) continue;
+    std::uint64_t free = 0;
+    for (unsigned j = i; j <= pool().serving_class(i); ++j) free += pool().free_objects(j);
+    // There is no room for the objects of one more span.
+    EXPECT_LT(free, kSizeClasses.classes[i].objects) << "class " << i;
+  }
+  for (std::uint64_t slot = 0; slot < kLeft; slot += 4) {
+    ASSERT_EQ(read_page(*session_, slot), sized_page(slot));
   }
 }
 

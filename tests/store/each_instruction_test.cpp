@@ -331,23 +331,39 @@ TEST(AtEachInstruction, OfAPartialWrite) {
   });
 }
 
+// The class that serves objects of so many bytes where there are few.
+unsigned serving_class_of(std::size_t bytes) {
+  return kServingClasses.instead_of[kLevels - 1][size_class_of(bytes)];
+}
+
+// Empties the span of the slot's object into the one that is in another slot's class.
+unsigned drain_towards(Store& store, Compactor& compactor, std::uint64_t slot,
+                       std::uint64_t target) {
+  const unsigned size_class = StoreInspector::size_class(store, slot);
+  const unsigned larger = StoreInspector::size_class(store, target);
+  return larger > size_class ? compactor.drain(size_class, larger - size_class) : 0;
+}
+
 TEST(AtEachInstruction, OfACompaction) {
   auto codec = std::move(*codec::PageCodec::open("lz4:fast", *test_kernels()));
   const auto class_of = [&codec](const TestPage& page) {
     TestPage out;
-    return size_class_of(
+    return serving_class_of(
         object_bytes(codec.compress(page.data(), out.data(), kCompressedBytesMax)));
   };
-  // The page has a span to itself, and that of three others, two classes higher, has room for it.
+  // The page has a span to itself, and that of three others, the next larger, has room for it.
   std::size_t random_bytes = 0;
-  while (class_of(mixed_page(1, random_bytes)) + 2 < class_of(any_page(3))) ++random_bytes;
+  while (serving_class_of(kSizeClasses.classes[class_of(mixed_page(1, random_bytes))].bytes +
+                          kGranule) < class_of(any_page(3))) {
+    ++random_bytes;
+  }
   const TestPage page = mixed_page(1, random_bytes);
   expect_old_or_new(page, page, [](Store& store, Store::Session&, const TestPage&) {
     Store::State& state = StoreInspector::state(store);
     const SlotWord before = StoreInspector::word(store, 0);
     Counters::Count freed{0};
     Compactor compactor(state.slots, state.pool, state.compact_bell, freed);
-    if (compactor.drain(size_class_of(object_bytes(before.length())), 3) == 0) _exit(4);
+    if (drain_towards(store, compactor, 0, 3) == 0) _exit(4);
     if (StoreInspector::word(store, 0) == before) _exit(4);
   });
 }
@@ -397,7 +413,7 @@ unsigned class_of_group(std::uint64_t first, std::size_t bytes) {
     const TestPage page = member_page(first + i, bytes);
     std::memcpy(group.data() + i * kPageSize, page.data(), kPageSize);
   }
-  return size_class_of(
+  return serving_class_of(
       group_object_bytes(codec.encode(group.data(), block.data(), block.size()).size));
 }
 
@@ -516,9 +532,8 @@ TEST(AtEachInstruction, OfMovingAGroup) {
         Counters::Count freed{0};
         Compactor compactor(state.slots, state.pool, state.compact_bell, freed);
         const SlotWord word = StoreInspector::word(*store, 0);
-        const std::uint64_t page = word.location() / kGranulesPerPage;
         stop_here();
-        if (compactor.drain(state.pool.map_entry(page).size_class(), 6) == 0) _exit(4);
+        if (drain_towards(*store, compactor, 0, kGroupPages) == 0) _exit(4);
         _exit(StoreInspector::word(*store, 3).location() != word.location() ? 0 : 4);
       },
       [](Store& store, Store::Session& session) {

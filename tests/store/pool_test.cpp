@@ -75,8 +75,9 @@ TEST_F(PoolTest, RandomObjectsKeepTheirBytes) {
   EXPECT_EQ(pages_.used_pages(), 0u);
 }
 
-TEST_F(PoolTest, EveryClassFillsItsSpanCompletely) {
-  for (std::size_t index = 0; index < kSizeClasses.count; ++index) {
+TEST_F(PoolTest, EveryClassThatServesFillsItsSpanCompletely) {
+  for (unsigned index = 0; index < kSizeClasses.count; ++index) {
+    if (pool_.serving_class(index) != index) continue;
     const SizeClass& size_class = kSizeClasses.classes[index];
     std::vector<std::uint64_t> locations(size_class.objects + 1u);
     for (unsigned i = 0; i < size_class.objects; ++i) {
@@ -91,8 +92,9 @@ TEST_F(PoolTest, EveryClassFillsItsSpanCompletely) {
 }
 
 TEST_F(PoolTest, FullestSpansServeFirst) {
-  const std::size_t bytes = 1024;
-  const SizeClass& size_class = kSizeClasses.classes[size_class_of(bytes)];
+  // Of a class that serves at all levels.
+  const SizeClass& size_class = kSizeClasses.classes[pool_.serving_class(size_class_of(1024))];
+  const std::size_t bytes = size_class.bytes;
   std::vector<std::uint64_t> locations(4u * size_class.objects);
   for (auto& location : locations) {
     ASSERT_EQ(pool_.allocate(bytes, true, &location), AllocateStatus::kOk);
@@ -108,6 +110,30 @@ TEST_F(PoolTest, FullestSpansServeFirst) {
   // So the first becomes empty and goes back when its last object goes.
   pool_.free(locations[0]);
   EXPECT_EQ(pool_.spans(), 3u);
+}
+
+TEST_F(PoolTest, ObjectsGoToTheirOwnClassesOnlyWhereThereAreMany) {
+  constexpr std::size_t kBytes = 212;
+  const unsigned own = size_class_of(kBytes);
+  const unsigned other = size_class_of(1040);  // of another band
+  const std::uint64_t full = kServingClasses.pages_of_band[kServingClasses.band_of[own]];
+  std::vector<std::uint64_t> locations;
+  const auto allocate = [&] {
+    EXPECT_EQ(pool_.allocate(kBytes, true, &locations.emplace_back()), AllocateStatus::kOk);
+    return pool_.map_entry(locations.back() / kGranulesPerPage).size_class();
+  };
+  EXPECT_GT(pool_.serving_class(own), own);
+  EXPECT_EQ(allocate(), pool_.serving_class(own));
+  while (pages_.used_pages() < full) (void)allocate();
+  EXPECT_EQ(allocate(), own);
+  EXPECT_GT(pool_.serving_class(other), other);
+  while (locations.size() > 1) {
+    pool_.free(locations.back());
+    locations.pop_back();
+  }
+  EXPECT_GT(pool_.serving_class(own), own);
+  pool_.free(locations.back());
+  EXPECT_EQ(pages_.used_pages(), 0u);
 }
 
 TEST_F(PoolTest, LoweredLimitRefusesEvenWhereASpanHasRoom) {

@@ -158,9 +158,8 @@ TEST(Statistics, MemoryUsedIsPoolPagesNotSlotTable) {
   put(*session, kRandom);
   EXPECT_EQ(store->stats().mem_used_total, 4096u);
   put(*session, kCompressible);
-  const SlotWord word = StoreInspector::word(*store, 1);
   EXPECT_EQ(store->stats().mem_used_total,
-            kSizeClasses.classes[size_class_of(object_bytes(word.length()))].pages * 4096u);
+            kSizeClasses.classes[StoreInspector::size_class(*store, 1)].pages * 4096u);
   session->discard(1, 1);
   EXPECT_EQ(store->stats().mem_used_total, 0u);
 }

@@ -26,6 +26,10 @@ struct StoreInspector {
     return at.kind() == SlotWord::Kind::kRaw ? pool(store).page(at.pool_page())
                                              : pool(store).at(at.location());
   }
+  // The class whose span the slot's object is in, which may be larger than the object's own.
+  static unsigned size_class(Store& store, std::uint64_t slot) {
+    return pool(store).map_entry(word(store, slot).location() / kGranulesPerPage).size_class();
+  }
   // Memory that the store's segment really has.
   static std::uint64_t memory_bytes(Store& store) {
     return shared_segment(store.state_->memory.id()).resident_bytes;
