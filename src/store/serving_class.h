@@ -142,7 +142,7 @@ inline constexpr ServingClasses kServingClasses = make_serving_classes();
 // The level that is nearest for a band whose spans have so many pages.
 constexpr unsigned level_for(std::size_t band, std::uint64_t pages) {
   // Half as much again, so that a level reaches as far up as down, nearly.
-  const std::uint64_t full = kServingClasses.pages_of_band[band] * 3 / 2;
+  const std::uint64_t full = kServingClasses.pages_of_band[band];
   const auto width =
       static_cast<unsigned>(std::bit_width(full / std::max<std::uint64_t>(pages, 1)));
   return std::clamp(width, 1u, kLevels) - 1;
