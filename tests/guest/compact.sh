@@ -38,7 +38,8 @@ compact() {
   echo "   $said; mm_stat $before -> $after"
   [[ $said =~ ^$2:\ ([0-9]+)\ pages\ \(.*\)\ freed$ ]] || fail "pleat compact said '$said'"
   local freed=${BASH_REMATCH[1]}
-  [ "$(field_of "$after" pages_compacted)" = $(($(field_of "$before" pages_compacted) + freed)) ] ||
+  # What a device of ours frees by itself may come on top.
+  [ "$(field_of "$after" pages_compacted)" -ge $(($(field_of "$before" pages_compacted) + freed)) ] ||
     fail "$freed pages freed, but pages_compacted went from '$before' to '$after'"
   [ "$(field_of "$after" orig_data_size)" = $((pages / 4 * 4096)) ] || fail "pages were lost: $after"
   [ "$(field_of "$after" mem_used_total)" -le $((full / 2)) ] || fail "full it took $full, now '$after'"
