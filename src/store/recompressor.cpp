@@ -84,7 +84,7 @@ bool Store::Recompressor::work_singly(const RecompressRequest& request, Bounds b
   std::uint64_t& slot = result->next_slot;
   while (slot < state_.slots.size()) {
     std::size_t count = find_wanted(request, slot, bounds.pages);
-    if (count != kGroupPages) {
+    if (groups_ && slot % kGroupPages == 0 && count != kGroupPages) {
       const std::size_t left = find_broken_group(request, slot, bounds.pages);
       if (left != 0) {
         if (is_over(bounds)) return false;
@@ -143,7 +143,6 @@ std::size_t Store::Recompressor::find_wanted(const RecompressRequest& request, s
 std::size_t Store::Recompressor::find_broken_group(const RecompressRequest& request,
                                                    std::uint64_t slot,
                                                    std::uint64_t pages_max) noexcept {
-  if (!groups_ || slot % kGroupPages != 0) return 0;
   std::size_t count = 0;
   for (std::uint64_t i = slot; i < std::min(slot + kGroupPages, state_.slots.size()); ++i) {
     const SlotWord seen(state_.slot_word(i).load(std::memory_order_acquire));
