@@ -347,7 +347,7 @@ TEST(RecompressionAtOnce, InBatchesNoPageComesBackOrIsLost) {
                      const auto result = store->recompress({.batches = &batches});
                      EXPECT_TRUE(result && result->error == 0);
                    }});
-  EXPECT_GT(store->stats().pages_recompressed, 100u);
+  EXPECT_GT(store->stats().pages_recompressed, 0u);
 }
 
 }  // namespace
