@@ -70,6 +70,14 @@ class TierStore : public testing::Test {
     EXPECT_TRUE(result) << result.error().message;
     return result ? *result : WritebackResult{};
   }
+  // Leaves a store in the memory with all pages, of which the first half is written back.
+  void use_and_leave(const store::Memory& kept) const {
+    const auto store = begin_store(options_, kept);
+    ASSERT_TRUE(store);
+    const auto session = make_session(*store);
+    put_all(*session);
+    (void)write_back(*store, {.end_slot = kSlots / 2});
+  }
   // Pages that are written back cannot be read, and all others can.
   static void expect_others(Store& store, Store::Session& session, std::uint64_t lost) {
     std::uint64_t failed = 0;
@@ -118,13 +126,7 @@ TEST_F(TierStore, IsOneStoresAlone) {
 
 TEST_F(TierStore, ASuccessorFindsEveryPage) {
   const store::Memory kept = store::make_shared_memory(options_);
-  {
-    const auto store = begin_store(options_, kept);
-    ASSERT_TRUE(store);
-    const auto session = make_session(*store);
-    put_all(*session);
-    (void)write_back(*store, {.end_slot = kSlots / 2});
-  }
+  ASSERT_NO_FATAL_FAILURE(use_and_leave(kept));
   const auto store = begin_store(options_, kept);
   ASSERT_TRUE(store);
   EXPECT_TRUE(store->backing_state());
@@ -154,13 +156,7 @@ TEST_F(TierStore, WhenTheTierIsKilledItsPagesFailAndNoOthers) {
 
 TEST_F(TierStore, ANewTierInItsPlaceIsNotTakenForIt) {
   const store::Memory kept = store::make_shared_memory(options_);
-  {
-    const auto store = begin_store(options_, kept);
-    ASSERT_TRUE(store);
-    const auto session = make_session(*store);
-    put_all(*session);
-    (void)write_back(*store, {.end_slot = kSlots / 2});
-  }
+  ASSERT_NO_FATAL_FAILURE(use_and_leave(kept));
   const auto expect_lost = [&] {
     const auto store = begin_store(options_, kept);
     ASSERT_TRUE(store);
