@@ -187,7 +187,7 @@ Compactor::Move Compactor::move(std::uint64_t location, unsigned size_class,
   }
   const SlotWord seen(slots_[slot].load(std::memory_order_acquire));
   if (seen.has_object_at(location)) return move_page(location, slot, seen, size_class, reach);
-  // Free, or a writer is about to publish it.
+  // Free, or about to be published, or a group that was published just now.
   return Move::kDone;
 }
 

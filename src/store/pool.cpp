@@ -213,7 +213,7 @@ bool Pool::is_used(std::uint64_t location) noexcept {
   const std::uint32_t slot = first_word(object);
   if (slot >= slots_.size()) return false;
   const SlotWord word(slots_[slot].load(std::memory_order_acquire));
-  if (word.has_object_at(location) && !word.grouped()) return true;
+  if (word.has_object_at(location)) return true;
   const unsigned members = find_members(slots_, slot, location);
   if (members == 0) return false;
   // None of their words is replaced before this is done.

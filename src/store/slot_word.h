@@ -147,9 +147,9 @@ class SlotWord {
   }
   // Bytes of a page that ages, as it is stored.
   constexpr std::size_t stored_bytes() const { return kind() == Kind::kRaw ? kPageSize : length(); }
-  // Whether the page is kept in an object at `location`.
+  // Whether the page is kept in an object of its own at `location`.
   constexpr bool has_object_at(std::uint64_t location) const {
-    return in_pool() && kind() != Kind::kRaw && this->location() == location;
+    return in_pool() && kind() != Kind::kRaw && !grouped() && this->location() == location;
   }
   // Whether the page is kept in the object of a group at `location`.
   constexpr bool is_member_at(std::uint64_t location) const {

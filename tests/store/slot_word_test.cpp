@@ -41,10 +41,14 @@ TEST(SlotWord, GroupedKeepsItsShareOfTheData) {
       EXPECT_EQ(word.stored_bytes(), word.length());
       EXPECT_TRUE(word.ages() && word.in_pool() && word.is_member_at(location));
       EXPECT_FALSE(word.inlined() || word.written_back() || word.is_member_at(location + 1));
+      // What has an object is moved without its neighbours.
+      EXPECT_FALSE(word.has_object_at(location));
     }
   }
   EXPECT_EQ(SlotWord::grouped(3, 9).bits(), 3 | std::uint64_t{2} << 38 | std::uint64_t{14} << 50);
-  EXPECT_FALSE(SlotWord::compressed(codec::CodecId::kLz4, 7, 9).is_member_at(7));
+  const SlotWord page = SlotWord::compressed(codec::CodecId::kLz4, 7, 9);
+  EXPECT_FALSE(page.is_member_at(7));
+  EXPECT_TRUE(page.has_object_at(7));
 }
 
 TEST(SlotWord, BitsAreWhereTheFormatSays) {
