@@ -84,6 +84,20 @@ for reader in "${readers[@]}"; do
 done
 pages_are_there "after the requests"
 
+step "it dies while it answers large reads"
+# Where the kernel itself fetches the pages of an answer, it takes the death of their owner for an I/O error.
+await_stand_bys
+reading=()
+for ((i = 0; i < 2; ++i)); do
+  (while dd if="$device" of=/dev/null bs=128k count=$((mib * 8)) iflag=direct status=none; do :; done; touch "$work/read-failed") &
+  reading+=($!)
+done
+check "killing workers" timeout 100 "$helpers/worker_killer" "$device" /run/pleat/frail.sock --kills 20 --pause-ms 40
+kill "${reading[@]}" 2>/dev/null || true
+wait "${reading[@]}" 2>/dev/null || true
+[ ! -e "$work/read-failed" ] || fail "a read has failed"
+pages_are_there "after large reads"
+
 step "it dies while spawner and logger do not run"
 await_stand_bys
 before=$(count_of take_overs)
