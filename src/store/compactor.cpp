@@ -20,8 +20,11 @@ namespace pleat::store {
 namespace {
 
 // How long it works at a time, a few writes' time, and how many times as long it rests then: in the
-// background, and where somebody waits for it.
+// background, and where somebody waits for it. A rest that lasts longer, since timers are coarse or
+// others have the processor, is made up for by a longer stretch; else hardly anything would be
+// moved there.
 constexpr std::uint64_t kStretch_ns = 50'000;
+constexpr std::uint64_t kStretchMost_ns = 2'000'000;
 constexpr std::uint64_t kRestInBackground = 4;
 constexpr std::uint64_t kRestWhenAsked = 1;
 // Between two rounds, so that a store at its limit does not look through its classes at each write
@@ -259,10 +262,13 @@ Compactor::Move Compactor::move_group(std::uint64_t location, std::uint64_t firs
 }
 
 void Compactor::rest() noexcept {
-  const std::uint64_t worked_ns = monotonic_ns() - resumed_ns_;
-  if (worked_ns < kStretch_ns) return;
-  sleep_ns(worked_ns * rest_per_work_);
+  const std::uint64_t begin_ns = monotonic_ns();
+  const std::uint64_t worked_ns = begin_ns - resumed_ns_;
+  if (worked_ns < stretch_ns_) return;
+  // What it took longer it waited for a lock or for the processor.
+  sleep_ns(std::min(worked_ns, kStretchMost_ns) * rest_per_work_);
   resumed_ns_ = monotonic_ns();
+  stretch_ns_ = std::clamp((resumed_ns_ - begin_ns) / rest_per_work_, kStretch_ns, kStretchMost_ns);
 }
 
 }  // namespace pleat::store
