@@ -88,7 +88,7 @@ std::uint64_t Compactor::compact() noexcept {
 }
 
 bool Compactor::settle(std::uint64_t deadline_ns) const noexcept {
-  while (working_.load(std::memory_order_acquire)) {
+  while (bell_.is_rung() || working_.load(std::memory_order_acquire)) {
     if (monotonic_ns() >= deadline_ns) return false;
     sleep_ns(kNap_ns);
   }
@@ -97,10 +97,11 @@ bool Compactor::settle(std::uint64_t deadline_ns) const noexcept {
 
 void Compactor::run(std::uint64_t quiet_ns) noexcept {
   while (true) {
-    const bool rung = bell_.wait_for(quiet_ns);
+    bell_.stand_by(quiet_ns);
+    working_.store(true, std::memory_order_release);
+    const bool rung = bell_.take();
     if (stop_.load(std::memory_order_acquire)) return;
     const std::uint64_t asked = asked_.load(std::memory_order_acquire);
-    working_.store(true, std::memory_order_release);
     if (asked != answered_.load(std::memory_order_relaxed)) {
       rest_per_work_ = kRestWhenAsked;
       compact_across_classes();
@@ -163,6 +164,7 @@ unsigned Compactor::drain(unsigned size_class, unsigned reach) noexcept {
   }
   const auto drained = pool_.begin_drain(size_class, room);
   if (!drained) return 0;
+  has_worked_ = true;
   const SizeClass& sizes = kSizeClasses.classes[size_class];
   const std::uint64_t begin = (drained->first * kPageSize + kSpanHeaderBytes) / kGranule;
   bool is_full = false;
@@ -262,6 +264,8 @@ Compactor::Move Compactor::move_group(std::uint64_t location, std::uint64_t firs
 }
 
 void Compactor::rest() noexcept {
+  // Most classes have nothing to be emptied, and some machines' clock is a system call.
+  if (!std::exchange(has_worked_, false)) return;
   const std::uint64_t begin_ns = monotonic_ns();
   const std::uint64_t worked_ns = begin_ns - resumed_ns_;
   if (worked_ns < stretch_ns_) return;

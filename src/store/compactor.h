@@ -90,6 +90,7 @@ class Compactor {
   Doorbell& bell_;
   std::uint64_t resumed_ns_ = 0;  // when it began to work after the last rest
   std::uint64_t stretch_ns_ = 0;  // for how long it may work before the next
+  bool has_worked_ = false;       // since the clock was looked at
   std::uint64_t rest_per_work_ = 1;
   Counters::Count& freed_;
   std::atomic<bool> stop_{false};

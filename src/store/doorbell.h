@@ -28,10 +28,16 @@ class Doorbell {
   }
   // The same, or after about `limit_ns`; whether the bell was rung.
   bool wait_for(std::uint64_t limit_ns) noexcept {
-    if (rung_.exchange(0, std::memory_order_acq_rel) != 0) return true;
-    futex_wait(rung_, 0, limit_ns);
-    return rung_.exchange(0, std::memory_order_acq_rel) != 0;
+    stand_by(limit_ns);
+    return take();
   }
+
+  // wait_for() in two steps, for a waiter who is to be seen at work before its bell is silent.
+  void stand_by(std::uint64_t limit_ns) noexcept {
+    if (!is_rung()) futex_wait(rung_, 0, limit_ns);
+  }
+  bool take() noexcept { return rung_.exchange(0, std::memory_order_acq_rel) != 0; }
+  bool is_rung() const noexcept { return rung_.load(std::memory_order_acquire) != 0; }
 
  private:
   std::atomic<std::uint32_t> rung_{0};
