@@ -24,7 +24,7 @@ class Doorbell {
 
   // Returns once the bell was rung since the last wait.
   void wait() noexcept {
-    while (rung_.exchange(0, std::memory_order_acq_rel) == 0) futex_wait(rung_, 0);
+    while (!take()) futex_wait(rung_, 0);
   }
   // The same, or after about `limit_ns`; whether the bell was rung.
   bool wait_for(std::uint64_t limit_ns) noexcept {

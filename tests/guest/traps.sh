@@ -3,7 +3,7 @@
 # What once kept a dead worker's device from being served again, each alone: requests on every tag,
 # helpers that do not run, stand-bys that die too, descriptors that others hold, memory that was
 # swapped out or is gone, and marks that some thread lacks.
-# guest: memory=192M cpus=1 timeout=300 kernel=6.12
+# guest: memory=192M cpus=1 timeout=420 kernel=6.12
 # The device of the store that is gone.
 # expect-kernel: I/O error
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -93,7 +93,7 @@ for ((i = 0; i < 2; ++i)); do
   reading+=($!)
 done
 # By a limit of processor time, which kills where the time is spent: otherwise they nearly always die while they wait.
-for ((i = 0; i < 3; ++i)); do
+for ((i = 0; i < 2; ++i)); do
   await_stand_bys
   before=$(count_of take_overs)
   worker=$(worker_of frail)
@@ -101,7 +101,8 @@ for ((i = 0; i < 3; ++i)); do
   # User and system time are fields 14 and 15 of /proc/PID/stat, in hundredths of a second.
   seconds=$(((stat[11] + stat[12]) / 100 + 1))
   check "a limit of time" prlimit --pid "$worker" --cpu="$seconds:$seconds"
-  await_take_over "$before" "after $seconds s of processor time"
+  # Beside others it takes a while to get that much.
+  wait_until 100 has_more take_overs "$before" || fail "nobody took over: after $seconds s of processor time"
 done
 kill "${reading[@]}" 2>/dev/null || true
 wait "${reading[@]}" 2>/dev/null || true
