@@ -15,7 +15,8 @@ count_of() { metric frail "pleat_$1_total"; }
 has_more() { [ "$(count_of "$1")" -gt "$2" ]; }
 has_stand_bys() { [ "$(metric frail pleat_stand_bys)" = 2 ]; }
 await_stand_bys() { wait_until 60 has_stand_bys || fail "frail has no stand-bys"; }
-await_take_over() { wait_until 15 has_more take_overs "$1" || fail "nobody took over: $2"; }
+# await_take_over BEFORE WHAT [SECONDS]
+await_take_over() { wait_until "${3:-15}" has_more take_overs "$1" || fail "nobody took over: $2"; }
 pages_are_there() { check "$1: the pages are there" timeout 20 cmp -n $((mib << 20)) "$work/data" "$device"; }
 has_one_thread() { local tasks=("/proc/$1/task/"*); [ ${#tasks[@]} = 1 ]; }
 # Children of the guardian that have one thread: its spawner and its logger.
@@ -102,7 +103,7 @@ for ((i = 0; i < 2; ++i)); do
   seconds=$(((stat[11] + stat[12]) / 100 + 1))
   check "a limit of time" prlimit --pid "$worker" --cpu="$seconds:$seconds"
   # Beside others it takes a while to get that much.
-  wait_until 100 has_more take_overs "$before" || fail "nobody took over: after $seconds s of processor time"
+  await_take_over "$before" "after $seconds s of processor time" 100
 done
 kill "${reading[@]}" 2>/dev/null || true
 wait "${reading[@]}" 2>/dev/null || true
