@@ -17,6 +17,7 @@
 #endif
 #endif
 #ifdef PLEAT_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -78,7 +79,14 @@ struct LaneStack {
     place->bytes = stack.size;
     return stack;
   }
-  void deallocate(context::stack_context& stack) { memory.deallocate(stack); }
+  void deallocate(context::stack_context& stack) {
+    // A lane's outermost frames are left, not returned from: whoever has memory here next would
+    // find their red zones.
+#ifdef PLEAT_ADDRESS_SANITIZER
+    ASAN_UNPOISON_MEMORY_REGION(static_cast<const char*>(stack.sp) - stack.size, stack.size);
+#endif
+    memory.deallocate(stack);
+  }
 };
 
 enum class Collective : std::uint8_t { kSync, kExchange, kBallot, kAdd, kOr };
