@@ -52,6 +52,8 @@ DaemonProcess::DaemonProcess(const std::vector<std::string>& arguments,
   guardian_ = fork();
   if (guardian_ == 0) {
     const int ready = dup(ready_write.get());
+    // Whoever reads what the tests print is not kept waiting by a daemon that outlives them.
+    dup2(error_fd_.get(), STDOUT_FILENO);
     dup2(error_fd_.get(), STDERR_FILENO);
     if (prepare) prepare();
     std::vector<std::string> words = {PLEATD, "--ready-fd", std::to_string(ready)};
