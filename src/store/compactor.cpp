@@ -209,8 +209,7 @@ bool Compactor::find_target(std::size_t bytes, unsigned size_class, unsigned rea
 Compactor::Move Compactor::move_page(std::uint64_t location, std::uint64_t slot, SlotWord seen,
                                      unsigned size_class, unsigned reach) noexcept {
   if (seen.locked()) return Move::kNotNow;
-  const std::size_t bytes = object_bytes(
-      seen.kind() == SlotWord::Kind::kCompressed ? seen.length() : sizeof(std::uint64_t));
+  const std::size_t bytes = object_bytes(seen.data_bytes());
   // A damaged word's length may be anything.
   if (bytes > kSizeClasses.classes[size_class].bytes) return Move::kDone;
   std::uint64_t target = 0;

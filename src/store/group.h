@@ -68,6 +68,16 @@ inline std::uint32_t group_check(const std::byte* data, std::size_t length, std:
       data_check(data, length, first ^ codec_bits, SlotWord::grouped(0, length)));
 }
 
+// Whether the object's check says that its data, at most `room` bytes, are this group's, and as
+// they were.
+inline bool has_sound_group_check(const std::byte* object, std::size_t room,
+                                  std::uint64_t first) noexcept {
+  const auto length = load<std::uint16_t>(object + offsetof(GroupHeader, length));
+  const auto id = load<codec::CodecId>(object + offsetof(GroupHeader, codec));
+  return length <= room && load<std::uint32_t>(object + offsetof(GroupHeader, check)) ==
+                               group_check(object + sizeof(GroupHeader), length, first, id);
+}
+
 // Fills an object that nobody knows yet.
 inline void fill_group(std::byte* object, std::uint64_t first, unsigned members,
                        codec::CodecId codec, const std::byte* data, std::size_t length) noexcept {

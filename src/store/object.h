@@ -53,14 +53,17 @@ inline void put_header(std::byte* object, std::size_t length, std::uint64_t slot
   put(object, ObjectHeader{static_cast<std::uint32_t>(slot), check});
 }
 
-// Whether the object's header says that its `length` bytes of data are this slot's, and as they
+// Whether the object's check says that its `length` bytes of data are this slot's, and as they
 // were.
+inline bool has_sound_check(const std::byte* object, std::size_t length, std::uint64_t slot,
+                            SlotWord word) noexcept {
+  return load<std::uint32_t>(object + offsetof(ObjectHeader, check)) ==
+         static_cast<std::uint32_t>(data_check(object + sizeof(ObjectHeader), length, slot, word));
+}
+// The same of its header, which names the slot as well.
 inline bool has_sound_header(const std::byte* object, std::size_t length, std::uint64_t slot,
                              SlotWord word) noexcept {
-  const auto header = load<ObjectHeader>(object);
-  return header.slot == slot &&
-         header.check == static_cast<std::uint32_t>(
-                             data_check(object + sizeof(ObjectHeader), length, slot, word));
+  return load<std::uint32_t>(object) == slot && has_sound_check(object, length, slot, word);
 }
 
 }  // namespace pleat::store

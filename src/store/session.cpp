@@ -175,19 +175,17 @@ void Store::Session::Impl::note_damage(StoreStatus status, std::byte* page) noex
 
 StoreStatus Store::Session::Impl::decode_object(std::uint64_t slot, SlotWord word,
                                                 std::byte* page) noexcept {
-  const bool same = word.kind() == Kind::kSameObject;
-  const std::size_t length = same ? sizeof(std::uint64_t) : word.length();
+  const std::size_t length = word.data_bytes();
   if (!pool.contains(word.location(), sizeof(ObjectHeader) + length)) return StoreStatus::kCorrupt;
   return decode_bytes(slot, word, pool.at(word.location()), page);
 }
 
 StoreStatus Store::Session::Impl::decode_bytes(std::uint64_t slot, SlotWord word,
                                                const std::byte* object, std::byte* page) noexcept {
-  const bool same = word.kind() == Kind::kSameObject;
-  const std::size_t length = same ? sizeof(std::uint64_t) : word.length();
+  const std::size_t length = word.data_bytes();
   const std::byte* const data = object + sizeof(ObjectHeader);
   bool sound = true;
-  if (same) {
+  if (word.kind() == Kind::kSameObject) {
     codec.kernels().fill(page, load_u64(data));
   } else if (word.kind() == Kind::kRaw) {
     std::memcpy(page, data, kPageSize);
@@ -239,9 +237,7 @@ StoreStatus Store::Session::Impl::decode_grouped(std::uint64_t slot, SlotWord wo
   const std::size_t position = slot - first;
   const bool sound =
       codec::decode_group(codec.kernels(), id, data, length, group->data(), position + 1) &&
-      first_word(object) == first &&
-      load<std::uint32_t>(object + offsetof(GroupHeader, check)) ==
-          group_check(data, length, first, id);
+      first_word(object) == first && has_sound_group_check(object, room, first);
   if (!sound) return StoreStatus::kCorrupt;
   std::memcpy(page, group->data() + position * kPageSize, kPageSize);
   return StoreStatus::kOk;
@@ -266,10 +262,35 @@ void Store::Session::Impl::free_object(std::uint64_t slot, SlotWord word) noexce
   } else if (const std::uint64_t first = first_of_group(slot);
              word.grouped() || find_members(state.slots, first, word.location()) != 0) {
     // A member whose kind was damaged, too, must not take the object from the others.
-    if (pool.contains(word.location(), sizeof(GroupHeader)))
+    if (pool.contains(word.location(), sizeof(GroupHeader))) {
+      mend_group(first, word);
       pool.leave_group(word.location(), first, member_bit(slot));
-  } else if (first_word(pool.at(word.location())) == slot) {
+    }
+  } else if (has_own_object(slot, word)) {
     pool.free(word.location());
+  }
+}
+
+// Whether the object that the word leads to is the slot's. Where damage has made its header name
+// another slot the check tells, which is of the slot, too.
+bool Store::Session::Impl::has_own_object(std::uint64_t slot, SlotWord word) const noexcept {
+  std::byte* const object = pool.at(word.location());
+  return first_word(object) == slot ||
+         (pool.contains(word.location(), sizeof(ObjectHeader) + word.data_bytes()) &&
+          has_sound_check(object, word.data_bytes(), slot, word));
+}
+
+// Has a group's header name the group again, where damage has made it name another slot and its
+// check tells: nobody would free it.
+void Store::Session::Impl::mend_group(std::uint64_t first, SlotWord member) noexcept {
+  std::byte* const object = pool.at(member.location());
+  const std::size_t room = member.length() * kGranule;
+  if (first_word(object) == first || !member.grouped() ||
+      !pool.contains(member.location(), sizeof(GroupHeader) + room)) {
+    return;
+  }
+  if (has_sound_group_check(object, room, first)) {
+    store_first_word(object, static_cast<std::uint32_t>(first));
   }
 }
 

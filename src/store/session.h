@@ -60,6 +60,8 @@ struct Store::Session::Impl {
 
   // What the slot's word, which is replaced now, has had.
   void free_object(std::uint64_t slot, SlotWord word) noexcept;
+  bool has_own_object(std::uint64_t slot, SlotWord word) const noexcept;
+  void mend_group(std::uint64_t first, SlotWord member) noexcept;
   // Asks for what that will write first.
   void prefetch_object(std::uint64_t slot) const noexcept;
   // Counts that `fresh` has replaced the slot's word `old`, and frees what that had.

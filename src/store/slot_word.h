@@ -145,6 +145,10 @@ class SlotWord {
   constexpr std::size_t length() const {
     return static_cast<std::size_t>(bits_ >> kLocationBits & kLengthMask) + 1;
   }
+  // Bytes of data in an object of a page's own: compressed ones, or the word that fills the page.
+  constexpr std::size_t data_bytes() const {
+    return kind() == Kind::kSameObject ? sizeof(std::uint64_t) : length();
+  }
   // Bytes of a page that ages, as it is stored.
   constexpr std::size_t stored_bytes() const { return kind() == Kind::kRaw ? kPageSize : length(); }
   // Whether the page is kept in an object of its own at `location`.

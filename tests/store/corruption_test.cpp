@@ -126,6 +126,30 @@ TEST_F(Corruption, UnknownCodecIsFound) {
   StoreInspector::set_word(*store_, 7, sound);
 }
 
+TEST_F(Corruption, DamageToASlotsObjectCostsNoMemory) {
+  for (const TestPage& page : {mixed_page(1, 700), same_filled_page(0x0123'4567'89AB'CDEF)}) {
+    put(5, page);
+    const std::size_t bytes = sizeof(ObjectHeader) + StoreInspector::word(*store_, 5).data_bytes();
+    for (std::size_t bit = 0; bit < bytes * 8; ++bit) {
+      StoreInspector::object(*store_, 5)[bit / 8] ^= static_cast<std::byte>(1u << bit % 8);
+      session_->discard(5, 1);
+      ASSERT_EQ(store_->stats().mem_used_total, 0u) << "bit " << bit;
+      put(5, page);
+    }
+    session_->discard(5, 1);
+  }
+}
+
+// Its word leads to another's object then, which stays.
+TEST_F(Corruption, ADamagedLocationCostsNoOtherPage) {
+  put(1, mixed_page(1, 700));
+  put(2, mixed_page(2, 700));
+  StoreInspector::set_word(*store_, 1, StoreInspector::word(*store_, 2));
+  session_->discard(1, 1);
+  for (std::uint64_t slot = 3; slot < 9; ++slot) put(slot, mixed_page(slot, 700));
+  EXPECT_EQ(read_page(*session_, 2), mixed_page(2, 700));
+}
+
 TEST_F(Corruption, SoundCheckOverBytesThatDoNotDecompressIsFound) {
   put(7, mixed_page(7, 500));
   const SlotWord word = StoreInspector::word(*store_, 7);

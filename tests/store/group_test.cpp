@@ -365,6 +365,18 @@ TEST_F(Groups, EveryFlippedBitIsFoundByEveryMember) {
   EXPECT_TRUE(is_corrupt(8));
 }
 
+TEST_F(Groups, DamageToAGroupsObjectCostsNoMemory) {
+  constexpr std::uint64_t kFew = 2 * kGroupPages;
+  for (std::size_t bit = 0; bit < (sizeof(GroupHeader) + 4) * 8; ++bit) {
+    if (bit / 8 == offsetof(GroupHeader, members)) continue;
+    open(grouping_store(kFew));
+    make_groups();
+    object(4)[bit / 8] ^= static_cast<std::byte>(1u << bit % 8);
+    session_->discard(0, kFew);
+    ASSERT_EQ(store_->stats().mem_used_total, 0u) << bit;
+  }
+}
+
 TEST_F(Groups, DamagedWordsAreFound) {
   make_groups();
   const SlotWord sound = word(21);
