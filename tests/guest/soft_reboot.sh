@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # A soft-reboot, which ends all of userspace but what is meant to survive: the daemons go on, with
 # every page; swap that is a unit is off meanwhile and on again afterwards, and a survivor gets its pages
-# back; file systems can be mounted again.
+# back; file systems can be mounted again. With the argument next-root it is one into another root.
 # guest: memory=256M cpus=1 timeout=300 init=systemd kernel=7.3
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$PLEAT_SOURCE/tests/guest/lib.sh"
@@ -28,6 +28,20 @@ main_processes() {
 }
 # KiB in use of a swap, or nothing where it is off.
 swapped_kib() { awk -v device="$1" '$1 == device { print $4 }' /proc/swaps; }
+# The host's files once again, with what this guest has on top of them, and one file more.
+make_next_root() {
+  local place
+  mkdir /run/nextroot
+  check mount mount -t hostfs -o / none /run/nextroot
+  findmnt --raw --noheadings --output TARGET >"$work/mounts"
+  while read -r place; do
+    # The latter four come along by themselves.
+    case $place in / | /run | /run/* | /proc | /proc/* | /sys | /sys/* | /dev | /dev/*) continue ;; esac
+    check mount mount --bind "$place" "/run/nextroot$place"
+  done <"$work/mounts"
+  check mount mount -t tmpfs tmpfs /run/nextroot/mnt
+  touch /run/nextroot/mnt/next-root
+}
 before() {
   install_units
   # A time-out of the watchdog comes soon after the soft-reboot, if it comes.
@@ -70,7 +84,8 @@ EOF
   processes >"$work/processes"
   main_processes >"$work/main"
   touch /run/goes-on
-  step "soft-reboot"
+  [ -z "$next_root" ] || make_next_root
+  step "soft-reboot${next_root:+ into another root}"
   exec systemctl soft-reboot
 }
 
@@ -90,6 +105,7 @@ data_is_there() {
 
 after() {
   rm /run/goes-on
+  [ -z "$next_root" ] || [ -e /mnt/next-root ] || fail "this is the old root"
   step "the same processes serve the same devices"
   must_be_as_before processes processes
   must_be_as_before main main_processes
@@ -124,4 +140,6 @@ after() {
   [ -z "$(leftovers)" ] || fail "left over: $(leftovers)"
 }
 
+next_root=
+[ "${1:-}" != next-root ] || { next_root=1 && shift; }
 "${1:-before}"
