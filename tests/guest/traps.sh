@@ -94,7 +94,8 @@ for ((i = 0; i < 2; ++i)); do
   reading+=($!)
 done
 # By a limit of processor time, which kills where the time is spent: otherwise they nearly always die while they wait.
-for ((i = 0; i < 2; ++i)); do
+# One in three or so is in the midst of an answer.
+for ((i = 0; i < 6; ++i)); do
   await_stand_bys
   before=$(count_of take_overs)
   worker=$(worker_of frail)
