@@ -113,20 +113,21 @@ fault_fill_pool() {
   check "lifting the limit" timeout 30 "$bin/pleat" set swap0 mem-limit=0
   make_cgroup checked "$checked"
 }
-# write_part PART and part_is_there PART: the device `hungry` has six parts, and each the same bytes.
-write_part() { dd if="$work/noise" of="$hungry" bs=1M seek=$((4 * $1)) oflag=direct status=none 2>"$work/dd.out"; }
-part_is_there() { check "part $1" cmp -n $((4 << 20)) "$work/noise" "$hungry" 0 $((4 * $1 << 20)); }
+# write_part PART and part_is_there PART: the device `hungry` has 24 parts, and each the same bytes. They are small,
+# as the machine cannot swap while its daemons get no memory, and has none to spare.
+write_part() { dd if="$work/noise" of="$hungry" bs=1M seek="$1" oflag=direct status=none 2>"$work/dd.out"; }
+part_is_there() { check "part $1" cmp -n $((1 << 20)) "$work/noise" "$hungry" 0 $(($1 << 20)); }
 fault_no_memory() {
   local part last
   make_device hungry 24M
   hungry=$device
-  head -c 4M /dev/urandom >"$work/noise"
+  head -c 1M /dev/urandom >"$work/noise"
   # shellcheck disable=SC2046  # one word a process
   enter daemon $(processes_of hungry) $(processes_of swap0)
   echo 0 >"$groups/daemon/memory.max"
   # The reserve has room for some of them.
-  for ((part = 0; part < 6; ++part)); do write_part "$part" || break; done
-  [ "$part" != 6 ] || fail "no write was refused for want of memory"
+  for ((part = 0; part < 24; ++part)); do write_part "$part" || break; done
+  [ "$part" != 24 ] || fail "no write was refused for want of memory"
   for ((last = part, part = 0; part < last; ++part)); do part_is_there "$part"; done
   echo max >"$groups/daemon/memory.max"
   [ "$(metric hungry pleat_no_reserve_writes_total)" -gt 0 ] || fail "a write failed: $(cat "$work/dd.out")"
