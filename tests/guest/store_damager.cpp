@@ -73,9 +73,7 @@ class Damager {
       object += word.pool_page() * kPageSize;
     } else {
       object += word.location() * store::kGranule;
-      bytes = sizeof(store::ObjectHeader) + (word.kind() == store::SlotWord::Kind::kCompressed
-                                                 ? word.length()
-                                                 : sizeof(std::uint64_t));
+      bytes = sizeof(store::ObjectHeader) + word.data_bytes();
     }
     const std::uint64_t bit = random % (bytes * 8);
     auto& flipped = *reinterpret_cast<unsigned char*>(object + bit / 8);
