@@ -30,7 +30,7 @@ typedef struct pleat_codec pleat_codec;
 /* Opens a codec by its specification, "name[:level][,key=value...]".
  *
  *   lz4:N   the standard LZ4 block format: any LZ4 decoder reads its blocks, and it reads theirs.
- *           N, from fast and 2 to 4, trades speed for ratio and is 4 where it is left out.
+ *           N, from fast and 2 to 5, trades speed for ratio and is 4 where it is left out.
  *   lz4hc   the same format, written by a search for the shortest block: about as short as liblz4's
  *           HC level 9, several times slower than lz4 to compress and about as fast to decompress.
  *   zstd:N  standard zstd frames (RFC 8878): any decoder of them reads its blocks, and it reads the

@@ -52,8 +52,8 @@ struct Kernels {
   // one page. Reads nothing outside src[0, size), writes nothing outside the page, for any input.
   bool (*lz4_decompress)(const std::byte* src, std::size_t size, std::byte* page) noexcept;
 
-  // The same for groups, of kGroupBytes, as one block; lz4 at its densest level. Decompression ends
-  // when the first `pages` are there, 1 to kGroupPages: what the block holds behind these is
+  // The same for groups, of kGroupBytes, as one block; lz4 at its densest level, 5. Decompression
+  // ends when the first `pages` are there, 1 to kGroupPages: what the block holds behind these is
   // judged only where it is all of them. The rest of the group is unspecified.
   std::size_t (*lz4_compress_group)(const std::byte* group, std::byte* dst, std::size_t capacity,
                                     Lz4GroupWorkspace& workspace) noexcept;

@@ -330,7 +330,7 @@ bool PageCodec::decompress(const std::byte* src, std::size_t size, std::byte* pa
 void PageCodec::compress_pages(std::span<const void* const> pages, void* const* dst,
                                std::size_t capacity, std::int32_t* sizes) noexcept {
   for (std::size_t i = 0; i < pages.size(); ++i) {
-    if (i + 1 < pages.size()) prefetch_page(static_cast<const std::byte*>(pages[i + 1]));
+    if (i + 1 < pages.size()) prefetch(pages[i + 1], 1024);
     sizes[i] = static_cast<std::int32_t>(compress(static_cast<const std::byte*>(pages[i]),
                                                   static_cast<std::byte*>(dst[i]), capacity));
   }

@@ -69,8 +69,8 @@ TEST(PageCodec, RefusesWhatItDoesNotKnowAndSaysWhatThereIs) {
   const std::pair<const char*, const char*> cases[] = {
       {"lz5", "unknown codec 'lz5'; there is: lz4, lz4hc, line, zstd"},
       {"LZ4", "unknown codec 'LZ4'; there is: lz4, lz4hc, line, zstd"},
-      {"lz4:9", "codec lz4 has no level '9'; there is: fast, 2 to 4"},
-      {"lz4:1", "codec lz4 has no level '1'; there is: fast, 2 to 4"},
+      {"lz4:9", "codec lz4 has no level '9'; there is: fast, 2 to 5"},
+      {"lz4:1", "codec lz4 has no level '1'; there is: fast, 2 to 5"},
       {"lz4hc:9", "codec lz4hc has no levels; leave out ':9'"},
       {"lz4hc,block=16384",
        "codec lz4hc: blocks of more than a page are for recompression; leave out ',block=16384'"},
@@ -101,6 +101,7 @@ TEST(PageCodec, RoundTripsInEveryTierAndMoves) {
   const std::pair<const char*, const char*> specs[] = {
       {"lz4", "lz4"},
       {"lz4:4", "lz4"},
+      {"lz4:5", "lz4:5"},
       {"lz4:fast", "lz4:fast"},
       {"lz4:2", "lz4:2"},
       {"lz4hc", "lz4hc"},

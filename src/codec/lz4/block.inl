@@ -22,11 +22,18 @@ PLEAT_INLINE std::size_t lz4_match_length(const std::byte* at, const std::byte* 
   return static_cast<std::size_t>(at - start);
 }
 
+// The length bytes of 255: few lengths have any.
+[[gnu::noinline]] std::byte* lz4_put_full_length_bytes(std::byte* out, std::size_t rest) noexcept {
+  const std::size_t count = rest / 255;
+  std::memset(out, 255, count);
+  return out + count;
+}
+
 // Writes what of a length exceeds the token's 15: bytes of 255 and one below it.
 PLEAT_INLINE std::byte* lz4_put_length(std::byte* out, std::size_t rest) noexcept {
-  while (rest >= 255) {
-    *out++ = std::byte{255};
-    rest -= 255;
+  if (rest >= 255) [[unlikely]] {
+    out = lz4_put_full_length_bytes(out, rest);
+    rest %= 255;
   }
   *out++ = static_cast<std::byte>(rest);
   return out;

@@ -21,7 +21,8 @@ inline constexpr Lz4Search kLz4Searches[kLz4Levels + 1] = {
     {.hash_bytes = 8, .match_min = 8, .step = 2, .skip_shift = 4, .backwards = true},
     {.hash_bytes = 8, .match_min = 4, .step = 1, .skip_shift = 3, .backwards = false},
     {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 2, .backwards = false},
-    {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 4, .backwards = false}};
+    {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 3, .backwards = false},
+    {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 5, .backwards = false}};
 
 // A multiplicative hash of some bytes: the constant is 2^64 divided by the golden ratio, made odd;
 // the shift drops the bytes that do not take part.
@@ -132,12 +133,14 @@ std::size_t lz4_compress(const std::byte* page, std::byte* dst, std::size_t capa
       return lz4_compress_level<2, kPageSize>(page, dst, capacity, workspace);
     case 3:
       return lz4_compress_level<3, kPageSize>(page, dst, capacity, workspace);
-    default:
+    case 4:
       return lz4_compress_level<4, kPageSize>(page, dst, capacity, workspace);
+    default:
+      return lz4_compress_level<5, kPageSize>(page, dst, capacity, workspace);
   }
 }
 
 std::size_t lz4_compress_group(const std::byte* group, std::byte* dst, std::size_t capacity,
                                Lz4GroupWorkspace& workspace) noexcept {
-  return lz4_compress_level<kLz4LevelDefault, kGroupBytes>(group, dst, capacity, workspace);
+  return lz4_compress_level<kLz4Levels, kGroupBytes>(group, dst, capacity, workspace);
 }

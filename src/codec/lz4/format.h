@@ -30,7 +30,7 @@ inline constexpr std::size_t kLz4GroupBound = lz4_bound(kGroupBytes);
 inline constexpr unsigned kLz4HashBits = 12;
 
 // From the fastest to the densest.
-inline constexpr unsigned kLz4Levels = 4;
+inline constexpr unsigned kLz4Levels = 5;
 inline constexpr unsigned kLz4LevelDefault = 4;
 
 // How many bytes behind a block the compressor writes in its own buffer, at most: one literal copy
