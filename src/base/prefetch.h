@@ -23,13 +23,18 @@ inline constexpr std::size_t kCacheLineBytes = 64;
   for (std::size_t at = 0; at < kPageSize; at += kCacheLineBytes) __builtin_prefetch(page + at);
 }
 
-// As much of a destination as the block of a page usually takes.
-[[gnu::always_inline]] inline void prefetch_destination(const std::byte* dst,
-                                                        std::size_t capacity) noexcept {
+// As much of a destination as the block of a page usually takes; or one of `parts` equal parts of
+// it, so that not all is asked for at once.
+[[gnu::always_inline]] inline void prefetch_destination(const std::byte* dst, std::size_t capacity,
+                                                        std::size_t part = 0,
+                                                        std::size_t parts = 1) noexcept {
   constexpr std::size_t kUsual = 2048;
   if (capacity < kUsual) return;
+  const std::byte* const from = dst + kUsual / parts * part;
 #pragma GCC unroll 32
-  for (std::size_t at = 0; at < kUsual; at += kCacheLineBytes) __builtin_prefetch(dst + at, 1);
+  for (std::size_t at = 0; at < kUsual / parts; at += kCacheLineBytes) {
+    __builtin_prefetch(from + at, 1);
+  }
 }
 
 }  // namespace pleat

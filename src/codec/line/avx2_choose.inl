@@ -3,8 +3,9 @@
 
 // The walk of walk.inl, which keeps what the words find in rows of a line.
 template <unsigned kProbes>
-PLEAT_INLINE void line_walk(LineWorkspace& work, LineSteps& steps) noexcept {
-  for (std::size_t line = 2; line < kLines; ++line) {
+PLEAT_INLINE void line_walk(std::size_t begin, std::size_t end, LineWorkspace& work,
+                            LineSteps& steps) noexcept {
+  for (std::size_t line = begin; line < end; ++line) {
     const std::size_t before = kLineWords * (line - 1);
     // Put together in registers: g++ would store some of them one by one and load pairs of them.
     std::uint64_t found[2] = {0, 0};
@@ -38,8 +39,19 @@ PLEAT_INLINE __m128i line_scores(const __m256i* sums) noexcept {
   return _mm_slli_epi16(scores, kLineDistanceBits);
 }
 
+// Lines 0 and 1 have no choice.
+PLEAT_INLINE void line_first_lines(const std::byte* page, LineSteps& steps) noexcept {
+  steps.chosen[0] = steps.chosen[1] = 0;
+  for (std::size_t half = 0; half < 2; ++half) {
+    steps.same[0][half] = steps.zero[0][half];
+    steps.same[1][half] = static_cast<std::uint32_t>(_mm256_movemask_epi8(
+        _mm256_cmpeq_epi8(line_load(page + kLineBytes + 32 * half), line_load(page + 32 * half))));
+  }
+}
+
 template <unsigned kProbes>
-PLEAT_INLINE void line_choose(const std::byte* page, LineSteps& steps) noexcept {
+PLEAT_INLINE void line_choose(const std::byte* page, std::size_t begin, std::size_t end,
+                              LineSteps& steps) noexcept {
   constexpr std::size_t kCount = std::popcount(kProbes);
   // The words that are looked up.
   constexpr auto kWords = [] {
@@ -62,22 +74,16 @@ PLEAT_INLINE void line_choose(const std::byte* page, LineSteps& steps) noexcept 
     return near;
   }();
   const __m128i fixed = line_load_half(kNearFixed.data());
-  __m128i at_word = _mm_add_epi16(line_load_half(kWords.data()),
-                                  _mm_set1_epi16(static_cast<short>(0x8000 + kLineWords)));
+  __m128i at_word =
+      _mm_add_epi16(line_load_half(kWords.data()),
+                    _mm_set1_epi16(static_cast<short>(0x8000 + kLineWords * (begin - 1))));
   const __m256i zero = _mm256_setzero_si256();
   const __m256i stand_in = _mm256_set1_epi8(static_cast<char>(kLineScoreZero));
 
-  // Lines 0 and 1 have no choice.
-  steps.chosen[0] = steps.chosen[1] = 0;
-  steps.same[0][0] = steps.zero[0][0];
-  steps.same[0][1] = steps.zero[0][1];
-  __m256i second[2] = {line_load(page), line_load(page + 32)};
-  __m256i first[2] = {line_load(page + kLineBytes), line_load(page + kLineBytes + 32)};
-  for (std::size_t half = 0; half < 2; ++half) {
-    steps.same[1][half] = static_cast<std::uint32_t>(
-        _mm256_movemask_epi8(_mm256_cmpeq_epi8(first[half], second[half])));
-  }
-  for (std::size_t line = 2; line < kLines; ++line) {
+  const std::byte* const before = page + kLineBytes * (begin - 1);
+  __m256i second[2] = {line_load(before - kLineBytes), line_load(before - 32)};
+  __m256i first[2] = {line_load(before), line_load(before + 32)};
+  for (std::size_t line = begin; line < end; ++line) {
     const std::byte* const at = page + kLineBytes * line;
     const __m256i value[2] = {line_load(at), line_load(at + 32)};
     __m256i scored[2];

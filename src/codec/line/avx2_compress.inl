@@ -20,15 +20,19 @@ struct LineSteps {
   alignas(64) std::uint16_t ends[kLines][4];
 };
 
-PLEAT_INLINE void line_hash_page(const std::byte* page, LineWorkspace& work,
-                                 LineSteps& steps) noexcept {
+PLEAT_INLINE void line_forget(LineWorkspace& work) noexcept {
   const __m256i empty = _mm256_set1_epi16(static_cast<short>(kLineHashEmpty));
   for (std::size_t i = 0; i < std::size(work.positions); i += 16) {
     line_store(work.positions + i, empty);
   }
+}
+
+PLEAT_INLINE void line_hash(const std::byte* page, std::size_t begin, LineSteps& steps) noexcept {
   const __m256i factors = _mm256_set1_epi64x(load<long long>(kLineHashFactors.data()));
   const __m256i bits = _mm256_set1_epi32((1 << kLineHashBits) - 1);
-  for (std::size_t line = 0; line < kLines; ++line) {
+  const bool is_last = begin + kLineChunk == kLines;
+  for (std::size_t line = begin; line < begin + kLineChunk; ++line) {
+    if (!is_last) __builtin_prefetch(page + kLineBytes * (line + kLineChunk));
     const __m256i low = line_load(page + kLineBytes * line);
     const __m256i high = line_load(page + kLineBytes * line + 32);
     const __m256i zero = _mm256_setzero_si256();
@@ -99,11 +103,16 @@ template <unsigned kProbes>
 PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* dst,
                                              std::size_t capacity, LineWorkspace& work) noexcept {
   LineSteps steps;
-  prefetch_page(page);
-  line_hash_page(page, work, steps);
-  prefetch_destination(dst, capacity);
-  line_walk<kProbes>(work, steps);
-  line_choose<kProbes>(page, steps);
+  prefetch(page, kLineBytes * kLineChunk);
+  line_forget(work);
+  for (std::size_t begin = 0; begin < kLines; begin += kLineChunk) {
+    prefetch_destination(dst, capacity, begin / kLineChunk, kLines / kLineChunk);
+    line_hash(page, begin, steps);
+    if (begin == 0) line_first_lines(page, steps);
+    const std::size_t choice = std::max<std::size_t>(begin, 2);
+    line_walk<kProbes>(choice, begin + kLineChunk, work, steps);
+    line_choose<kProbes>(page, choice, begin + kLineChunk, steps);
+  }
 
   // The bitmaps.
   const __m256i all = _mm256_set1_epi8(-1);

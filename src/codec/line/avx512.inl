@@ -22,14 +22,20 @@ PLEAT_INLINE __m512i line_symbol_masks() noexcept {
       _mm_loadu_si128(reinterpret_cast<const __m128i*>(kLineSymbolMask.data())));
 }
 
-PLEAT_INLINE void line_hash_page(const std::byte* page, LineWorkspace& work) noexcept {
+PLEAT_INLINE void line_forget(LineWorkspace& work) noexcept {
   const __m512i empty = _mm512_set1_epi16(static_cast<short>(kLineHashEmpty));
   for (std::size_t i = 0; i < std::size(work.positions); i += 32) {
     _mm512_store_si512(work.positions + i, empty);
   }
+}
+
+PLEAT_INLINE void line_hash(const std::byte* page, std::size_t begin,
+                            LineWorkspace& work) noexcept {
   const __m512i factors = _mm512_set1_epi64(load<long long>(kLineHashFactors.data()));
   const __m512i bits = _mm512_set1_epi64((1 << kLineHashBits) - 1);
-  for (std::size_t line = 0; line < kLines; ++line) {
+  const bool is_last = begin + kLineChunk == kLines;
+  for (std::size_t line = begin; line < begin + kLineChunk; ++line) {
+    if (!is_last) __builtin_prefetch(page + kLineBytes * (line + kLineChunk));
     const __m512i value = _mm512_loadu_si512(page + kLineBytes * line);
     work.not_zero[line] = _mm512_test_epi8_mask(value, value);
     const __m512i halves = _mm512_madd_epi16(value, factors);
@@ -41,15 +47,12 @@ PLEAT_INLINE void line_hash_page(const std::byte* page, LineWorkspace& work) noe
 
 // Which bytes of each line each candidate lacks.
 template <unsigned kCandidates>
-PLEAT_INLINE void line_probe(const std::byte* page, LineWorkspace& work) noexcept {
-  for (unsigned candidate = 0; candidate < kCandidates; ++candidate) {
-    work.near[candidate][0] = work.near[candidate][1] = 0;
-    work.differs[candidate][0] = work.differs[candidate][1] = ~std::uint64_t{0};
-  }
+PLEAT_INLINE void line_probe(const std::byte* page, std::size_t begin, std::size_t end,
+                             LineWorkspace& work) noexcept {
   const __m512i stand_in = _mm512_set1_epi8(static_cast<char>(kLineScoreZero));
-  __m512i second = _mm512_loadu_si512(page);
-  __m512i first = _mm512_loadu_si512(page + kLineBytes);
-  for (std::size_t line = 2; line < kLines; ++line) {
+  __m512i second = _mm512_loadu_si512(page + kLineBytes * (begin - 2));
+  __m512i first = _mm512_loadu_si512(page + kLineBytes * (begin - 1));
+  for (std::size_t line = begin; line < end; ++line) {
     const std::byte* const before = page + kLineBytes * (line - 1);
     const __m512i value = _mm512_loadu_si512(before + kLineBytes);
     const __m512i scored = _mm512_mask_blend_epi8(work.not_zero[line], stand_in, value);
@@ -67,9 +70,9 @@ PLEAT_INLINE void line_probe(const std::byte* page, LineWorkspace& work) noexcep
 }
 
 template <unsigned kCandidates>
-PLEAT_INLINE void line_choose(LineWorkspace& work) noexcept {
+PLEAT_INLINE void line_choose(std::size_t begin, LineWorkspace& work) noexcept {
   const __m512i near_bits = _mm512_set1_epi64((1 << kLineDistanceBits) - 1);
-  for (std::size_t line = 0; line < kLines; line += 8) {
+  for (std::size_t line = begin; line < begin + kLineChunk; line += 8) {
     const auto key = [&](unsigned candidate, __m512i near) {
       const __m512i differs = _mm512_load_si512(&work.differs[candidate][line]);
       return _mm512_or_si512(_mm512_slli_epi64(_mm512_popcnt_epi64(differs), kLineDistanceBits),
@@ -93,12 +96,21 @@ template <unsigned kProbes>
 PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* dst,
                                              std::size_t capacity, LineWorkspace& work) noexcept {
   constexpr unsigned kCandidates = 2 + std::popcount(kProbes);
-  prefetch_page(page);
-  line_hash_page(page, work);
-  prefetch_destination(dst, capacity);
-  line_walk<kProbes>(work);
-  line_probe<kCandidates>(page, work);
-  line_choose<kCandidates>(work);
+  prefetch(page, kLineBytes * kLineChunk);
+  line_forget(work);
+  for (unsigned candidate = 0; candidate < kCandidates; ++candidate) {
+    work.near[candidate][0] = work.near[candidate][1] = 0;
+    work.differs[candidate][0] = work.differs[candidate][1] = ~std::uint64_t{0};
+  }
+  for (std::size_t begin = 0; begin < kLines; begin += kLineChunk) {
+    const std::size_t end = begin + kLineChunk;
+    const std::size_t choice = std::max<std::size_t>(begin, 2);
+    prefetch_destination(dst, capacity, begin / kLineChunk, kLines / kLineChunk);
+    line_hash(page, begin, work);
+    line_walk<kProbes>(choice, end, work);
+    line_probe<kCandidates>(page, choice, end, work);
+    line_choose<kCandidates>(begin, work);
+  }
 
   work.not_reference[0] = work.not_zero[0];
   for (std::size_t line = 1; line < kLines; ++line) {

@@ -132,6 +132,11 @@ inline constexpr unsigned kLineLevelDefault = 3;
 inline constexpr std::array<std::uint8_t, kLineLevels + 1> kLineProbes = {
     0, 0b0001'0001, 0b0101'0101, 0b0110'1101, 0b0111'0111, 0b1111'1111};
 
+// How many lines the tiers of AVX2 and AVX-512 take through all steps that choose references before
+// they look at the next ones, which meanwhile come from memory.
+inline constexpr std::size_t kLineChunk = 16;
+static_assert(kLines % kLineChunk == 0 && kLineChunk % 8 == 0);
+
 struct LineWorkspace {
   // By hash: where in the page, in words, a word with this hash was last.
   alignas(64) std::uint16_t positions[std::size_t{1} << kLineHashBits];

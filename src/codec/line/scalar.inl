@@ -79,7 +79,7 @@ PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* d
       work.hashes[line][word] = line_hash(load_u64(page + kLineBytes * line + 8 * word));
     }
   }
-  line_walk<kProbes>(work);
+  line_walk<kProbes>(2, kLines, work);
 
   std::uint64_t not_zero = 0;
   std::uint64_t own_distance = 0;
