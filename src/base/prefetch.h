@@ -17,6 +17,16 @@ inline constexpr std::size_t kCacheLineBytes = 64;
   for (std::size_t at = 0; at < bytes; at += kCacheLineBytes) __builtin_prefetch(start + at);
 }
 
+// The same into the second level only, which can wait for more lines at a time: for many lines that
+// are not needed at once. A line that is written needs no more, where no other core has it.
+[[gnu::always_inline]] inline void prefetch_second_level(const void* from,
+                                                         std::size_t bytes) noexcept {
+  const auto* const start = static_cast<const std::byte*>(from);
+  for (std::size_t at = 0; at < bytes; at += kCacheLineBytes) {
+    __builtin_prefetch(start + at, 0, 2);
+  }
+}
+
 // A page, which is all read.
 [[gnu::always_inline]] inline void prefetch_page(const std::byte* page) noexcept {
 #pragma GCC unroll 64

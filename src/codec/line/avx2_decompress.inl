@@ -84,10 +84,7 @@ PLEAT_INLINE LineVerdict line_decode(const std::byte* src, std::size_t size, std
   for (std::size_t line = 0; line < kLines; line += 4) {
     // The page is written only after this loop: time to fetch its lines. Asking for all at once,
     // before the block is here, was slower (docs/performance.md).
-#pragma GCC unroll 4
-    for (std::size_t i = 0; i < 4; ++i) {
-      __builtin_prefetch(page + kLineBytes * (line + i), 1);
-    }
+    prefetch_second_level(page + kLineBytes * line, 4 * kLineBytes);
     // 32 bytes are read from the own masks, which follow on the symbols.
     if (readable_end - own < 32) return LineVerdict::kCutOff;
     const auto lines = static_cast<unsigned>(not_zero >> line & 15);
@@ -182,8 +179,7 @@ PLEAT_INLINE bool line_decompress(const std::byte* src, std::size_t size,
   if (symbols_end > size) return false;
   // The raw bytes are read, and the page is written, only after the header is decoded: time
   // enough to fetch all their lines.
-  prefetch(src, size);
-  __builtin_prefetch(page, 1);
+  prefetch_second_level(src, size);
   LineVerdict verdict = LineVerdict::kCutOff;
   if (size >= kLineBitmapsBytes + 64) verdict = line_decode(src, size, size, page);
   if (verdict != LineVerdict::kCutOff) return verdict == LineVerdict::kGood;

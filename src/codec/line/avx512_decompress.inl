@@ -73,10 +73,7 @@ PLEAT_INLINE bool line_decode(const std::byte* src, std::size_t size, std::size_
   __m512i raw_counts = _mm512_setzero_si512();
   for (std::size_t group = 0; group < kLines / 8; ++group) {
     // The page is written only after this loop: time to fetch its lines.
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < 8; ++i) {
-      __builtin_prefetch(page + kLineBytes * (8 * group + i), 1);
-    }
+    prefetch_second_level(page + kLineBytes * 8 * group, 8 * kLineBytes);
     const auto lines = static_cast<__mmask8>(not_zero >> 8 * group);
     const __m512i packed = _mm512_cvtepu32_epi64(_mm256_maskz_expand_epi32(
         lines, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(symbols))));
@@ -142,8 +139,7 @@ PLEAT_INLINE bool line_decompress(const std::byte* src, std::size_t size,
   // With 64 bytes behind the symbols, own masks are read only while 64 bytes are left.
   constexpr std::size_t kRoom = 16 * 64;
   // The raw bytes are read only after the header is decoded: time enough to fetch all their lines.
-  prefetch(src, size);
-  __builtin_prefetch(page, 1);
+  prefetch_second_level(src, size);
   if (size >= symbols_end + 576 || size > kRoom - 64) return line_decode(src, size, size, page);
   alignas(64) std::byte padded[kRoom];
   for (std::size_t i = 0; i < kRoom; i += 64) {

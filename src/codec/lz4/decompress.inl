@@ -44,7 +44,8 @@ PLEAT_INLINE void lz4_copy_match_short(std::byte* out, std::size_t offset) noexc
 template <std::size_t kBytes>
 PLEAT_INLINE bool lz4_decompress_block(const std::byte* src, std::size_t size, std::byte* page,
                                        std::size_t wanted) noexcept {
-  prefetch(src, size);
+  prefetch_second_level(src, size);
+  prefetch_second_level(page, std::min(wanted, kPageSize));
   const std::byte* in = src;
   const std::byte* const in_end = src + size;
   std::byte* out = page;

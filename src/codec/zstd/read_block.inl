@@ -14,8 +14,11 @@
 // dictionary; writes nothing outside the output.
 bool zstd_decompress_block(ZstdDecoder& decoder, const std::byte* src, std::size_t size,
                            ZstdOutput& output) noexcept {
-  // It is read at many places, and from its end; waiting for these one by one took 6 % of the time.
-  prefetch(src, size);
+  // The block is read at many places, and from its end. Waiting for these one by one took 6 % of
+  // the time, and for the lines that are written another 6 %.
+  prefetch_second_level(src, size);
+  prefetch_second_level(output.at,
+                        std::min(static_cast<std::size_t>(output.end - output.at), kPageSize));
   std::span<const std::byte> rest = {src, size};
   std::span<const std::byte> literals;
   const std::size_t literal_bytes = zstd_read_literals(decoder, src, rest, literals);
