@@ -330,7 +330,7 @@ bool PageCodec::decompress(const std::byte* src, std::size_t size, std::byte* pa
 void PageCodec::compress_pages(std::span<const void* const> pages, void* const* dst,
                                std::size_t capacity, std::int32_t* sizes) noexcept {
   for (std::size_t i = 0; i < pages.size(); ++i) {
-    if (i + 1 < pages.size()) prefetch(pages[i + 1], 1024);
+    if (i + 1 < pages.size()) prefetch_second_level(pages[i + 1], kPageSize);
     sizes[i] = static_cast<std::int32_t>(compress(static_cast<const std::byte*>(pages[i]),
                                                   static_cast<std::byte*>(dst[i]), capacity));
   }
@@ -342,7 +342,7 @@ bool PageCodec::decompress_pages(std::span<const void* const> src, const std::in
   bool good = true;
   for (std::size_t i = 0; i < src.size(); ++i) {
     if (i + 1 < src.size() && sizes[i + 1] > 0) {
-      prefetch(src[i + 1], std::min(static_cast<std::size_t>(sizes[i + 1]), size_max));
+      prefetch_second_level(src[i + 1], std::min(static_cast<std::size_t>(sizes[i + 1]), size_max));
     }
     if (sizes[i] < 0) {
       errors[i] = -EINVAL;
