@@ -27,10 +27,11 @@ inline constexpr std::size_t kCacheLineBytes = 64;
   }
 }
 
-// A page, which is all read.
+// A page, which is all read from its beginning.
 [[gnu::always_inline]] inline void prefetch_page(const std::byte* page) noexcept {
-#pragma GCC unroll 64
-  for (std::size_t at = 0; at < kPageSize; at += kCacheLineBytes) __builtin_prefetch(page + at);
+  constexpr std::size_t kSoon = 1024;
+  prefetch(page, kSoon);
+  prefetch_second_level(page + kSoon, kPageSize - kSoon);
 }
 
 // As much of a destination as the block of a page usually takes; or one of `parts` equal parts of

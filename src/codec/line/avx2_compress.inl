@@ -103,7 +103,7 @@ template <unsigned kProbes>
 PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* dst,
                                              std::size_t capacity, LineWorkspace& work) noexcept {
   LineSteps steps;
-  prefetch(page, kLineBytes * kLineChunk);
+  prefetch_page(page);
   line_forget(work);
   for (std::size_t begin = 0; begin < kLines; begin += kLineChunk) {
     prefetch_destination(dst, capacity, begin / kLineChunk, kLines / kLineChunk);

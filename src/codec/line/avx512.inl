@@ -96,7 +96,7 @@ template <unsigned kProbes>
 PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* dst,
                                              std::size_t capacity, LineWorkspace& work) noexcept {
   constexpr unsigned kCandidates = 2 + std::popcount(kProbes);
-  prefetch(page, kLineBytes * kLineChunk);
+  prefetch_page(page);
   line_forget(work);
   for (unsigned candidate = 0; candidate < kCandidates; ++candidate) {
     work.near[candidate][0] = work.near[candidate][1] = 0;
