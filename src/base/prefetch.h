@@ -34,16 +34,22 @@ inline constexpr std::size_t kCacheLineBytes = 64;
   prefetch_second_level(page + kSoon, kPageSize - kSoon);
 }
 
-// As much of a destination as the block of a page usually takes; or one of `parts` equal parts of
-// it, so that not all is asked for at once.
-[[gnu::always_inline]] inline void prefetch_destination(const std::byte* dst, std::size_t capacity,
-                                                        std::size_t part = 0,
-                                                        std::size_t parts = 1) noexcept {
-  constexpr std::size_t kUsual = 2048;
-  if (capacity < kUsual) return;
-  const std::byte* const from = dst + kUsual / parts * part;
-#pragma GCC unroll 32
-  for (std::size_t at = 0; at < kUsual / parts; at += kCacheLineBytes) {
+// What the block of a page usually takes, at most.
+inline constexpr std::size_t kUsualBlockBytes = 2048;
+
+// As much of a destination as a block usually takes, where it has that.
+[[gnu::always_inline]] inline void prefetch_destination(const std::byte* dst,
+                                                        std::size_t capacity) noexcept {
+  if (capacity >= kUsualBlockBytes) prefetch_second_level(dst, kUsualBlockBytes);
+}
+
+// One of `parts` equal parts of it, to be written.
+[[gnu::always_inline]] inline void prefetch_destination_part(const std::byte* dst,
+                                                             std::size_t capacity, std::size_t part,
+                                                             std::size_t parts) noexcept {
+  if (capacity < kUsualBlockBytes) return;
+  const std::byte* const from = dst + kUsualBlockBytes / parts * part;
+  for (std::size_t at = 0; at < kUsualBlockBytes / parts; at += kCacheLineBytes) {
     __builtin_prefetch(from + at, 1);
   }
 }

@@ -106,7 +106,7 @@ PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* d
   prefetch_page(page);
   line_forget(work);
   for (std::size_t begin = 0; begin < kLines; begin += kLineChunk) {
-    prefetch_destination(dst, capacity, begin / kLineChunk, kLines / kLineChunk);
+    prefetch_destination_part(dst, capacity, begin / kLineChunk, kLines / kLineChunk);
     line_hash(page, begin, steps);
     if (begin == 0) line_first_lines(page, steps);
     const std::size_t choice = std::max<std::size_t>(begin, 2);

@@ -105,7 +105,7 @@ PLEAT_INLINE std::size_t line_compress_level(const std::byte* page, std::byte* d
   for (std::size_t begin = 0; begin < kLines; begin += kLineChunk) {
     const std::size_t end = begin + kLineChunk;
     const std::size_t choice = std::max<std::size_t>(begin, 2);
-    prefetch_destination(dst, capacity, begin / kLineChunk, kLines / kLineChunk);
+    prefetch_destination_part(dst, capacity, begin / kLineChunk, kLines / kLineChunk);
     line_hash(page, begin, work);
     line_walk<kProbes>(choice, end, work);
     line_probe<kCandidates>(page, choice, end, work);
