@@ -3,7 +3,7 @@
 // for other tiers it gains nothing.
 //
 // A greedy parse with one hash table of positions. What differs from the common greedy compressor,
-// since a page is small and its words are often 8 bytes wide: the hash covers 6 or 8 bytes (a false
+// since a page is small and its words are often 8 bytes wide: the hash covers 5 to 8 bytes (a false
 // or a 4-byte match costs more than it saves), the offset of the last match is tried first (records
 // of one size repeat it), and but for the fastest level a match is not extended backwards. `pleat
 // bench codec` measures it.
@@ -21,8 +21,8 @@ inline constexpr Lz4Search kLz4Searches[kLz4Levels + 1] = {
     {.hash_bytes = 8, .match_min = 8, .step = 2, .skip_shift = 4, .backwards = true},
     {.hash_bytes = 8, .match_min = 4, .step = 1, .skip_shift = 3, .backwards = false},
     {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 2, .backwards = false},
-    {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 3, .backwards = false},
-    {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 5, .backwards = false}};
+    {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 4, .backwards = false},
+    {.hash_bytes = 5, .match_min = 4, .step = 1, .skip_shift = 5, .backwards = false}};
 
 // A multiplicative hash of some bytes: the constant is 2^64 divided by the golden ratio, made odd;
 // the shift drops the bytes that do not take part.
