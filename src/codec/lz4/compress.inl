@@ -5,24 +5,23 @@
 // A greedy parse with one hash table of positions. What differs from the common greedy compressor,
 // since a page is small and its words are often 8 bytes wide: the hash covers 5 to 8 bytes (a false
 // or a 4-byte match costs more than it saves), the offset of the last match is tried first (records
-// of one size repeat it), and but for the fastest level a match is not extended backwards. `pleat
-// bench codec` measures it.
+// of one size repeat it), and but at the two fastest levels a match is not extended backwards.
+// `pleat bench codec` measures it.
 
 // What a level looks for.
 struct Lz4Search {
   unsigned hash_bytes;
-  std::size_t match_min;  // the shortest match that is looked for: 4 or 8 bytes
-  std::size_t step;       // matches begin at multiples of this, but for what they gain backwards
-  unsigned skip_shift;    // a step grows by `step` for each 2^skip_shift positions without a match
-  bool backwards;         // whether a match is extended backwards
+  std::size_t step;     // matches begin at multiples of this, but for what they gain backwards
+  unsigned skip_shift;  // a step grows by `step` for each 2^skip_shift positions without a match
+  bool backwards;       // whether a match is extended backwards
 };
 inline constexpr Lz4Search kLz4Searches[kLz4Levels + 1] = {
     {},
-    {.hash_bytes = 8, .match_min = 8, .step = 2, .skip_shift = 4, .backwards = true},
-    {.hash_bytes = 8, .match_min = 4, .step = 1, .skip_shift = 3, .backwards = false},
-    {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 2, .backwards = false},
-    {.hash_bytes = 6, .match_min = 4, .step = 1, .skip_shift = 4, .backwards = false},
-    {.hash_bytes = 5, .match_min = 4, .step = 1, .skip_shift = 5, .backwards = false}};
+    {.hash_bytes = 8, .step = 2, .skip_shift = 2, .backwards = true},
+    {.hash_bytes = 7, .step = 2, .skip_shift = 4, .backwards = true},
+    {.hash_bytes = 6, .step = 1, .skip_shift = 2, .backwards = false},
+    {.hash_bytes = 6, .step = 1, .skip_shift = 4, .backwards = false},
+    {.hash_bytes = 5, .step = 1, .skip_shift = 5, .backwards = false}};
 
 // A multiplicative hash of some bytes: the constant is 2^64 divided by the golden ratio, made odd;
 // the shift drops the bytes that do not take part.
@@ -32,23 +31,18 @@ PLEAT_INLINE std::uint32_t lz4_hash(std::uint64_t bytes) noexcept {
                                     (64 - kLz4HashBits));
 }
 
-template <std::size_t kBytes>
-PLEAT_INLINE bool lz4_equal(const std::byte* a, const std::byte* b) noexcept {
-  if constexpr (kBytes == 4) return load_u32(a) == load_u32(b);
-  return load_u64(a) == load_u64(b);
-}
-
 template <unsigned kLevel, std::size_t kBytes>
 PLEAT_INLINE std::size_t lz4_compress_level(const std::byte* page, std::byte* dst,
                                             std::size_t capacity,
                                             Lz4BlockWorkspace<kBytes>& workspace) noexcept {
   constexpr Lz4Search kSearch = kLz4Searches[kLevel];
   constexpr auto kHash = lz4_hash<kSearch.hash_bytes>;
-  constexpr auto kEqual = lz4_equal<kSearch.match_min>;
+  const auto is_match = [](const std::byte* a, const std::byte* b) {
+    return load_u32(a) == load_u32(b);
+  };
   const std::byte* const page_end = page + kBytes;
   const std::byte* const match_end = page_end - kLastLiterals;
-  const std::byte* const last_match_start =
-      page_end - std::max(kMatchStartMargin, kSearch.match_min + kLastLiterals);
+  const std::byte* const last_match_start = page_end - kMatchStartMargin;
   std::uint16_t* const positions = workspace.positions;
   std::byte* out = workspace.block;
   constexpr std::size_t kBound = lz4_bound(kBytes);
@@ -73,16 +67,15 @@ PLEAT_INLINE std::size_t lz4_compress_level(const std::byte* page, std::byte* ds
       next_hash = kHash(load_u64(next));
       match = page + positions[hash];
       positions[hash] = static_cast<std::uint16_t>(at - page);
-      if (kEqual(at - repeat, at)) {
+      if (is_match(at - repeat, at)) {
         match = at - repeat;
         break;
       }
-      if (kEqual(match, at)) break;
+      if (is_match(match, at)) break;
     }
     for (;;) {
       std::size_t length =
-          kSearch.match_min +
-          lz4_match_length(at + kSearch.match_min, match + kSearch.match_min, match_end);
+          kMinMatch + lz4_match_length(at + kMinMatch, match + kMinMatch, match_end);
       if constexpr (kSearch.backwards) {
         while (at > literals && match > page && at[-1] == match[-1]) {
           --at;
@@ -111,7 +104,7 @@ PLEAT_INLINE std::size_t lz4_compress_level(const std::byte* page, std::byte* ds
       const std::uint32_t hash = kHash(load_u64(at));
       match = page + positions[hash];
       positions[hash] = static_cast<std::uint16_t>(at - page);
-      if (!kEqual(match, at)) break;
+      if (!is_match(match, at)) break;
     }
     at += kSearch.step;
     if (at > last_match_start) break;
