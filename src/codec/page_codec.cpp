@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/prefetch.h"
 #include "codec/codec_spec.h"
 #include "codec/isa/tables.h"
@@ -205,21 +206,31 @@ Encoded PageCodec::encode(const std::byte* page, std::byte* dst, std::size_t cap
     return {kernels_->zstd_compress_dense(page, dst, capacity, zstd_level_, *zstd_dense_),
             CodecId::kZstd};
   }
-  if (line_ != nullptr) {
-    return {kernels_->line_compress(page, dst, capacity, line_level_, *line_), CodecId::kLine};
-  }
+  if (line_ != nullptr) return {compress_line(page, dst, capacity), CodecId::kLine};
   if (lz4hc_ != nullptr) {
     return {kernels_->lz4hc_compress(page, dst, capacity, *lz4hc_), CodecId::kLz4};
   }
   return {kernels_->lz4_compress(page, dst, capacity, lz4_level_, *lz4_), CodecId::kLz4};
 }
 
+std::size_t PageCodec::compress_line(const std::byte* page, std::byte* dst,
+                                     std::size_t capacity) noexcept {
+  // The commonest page of all: no line that is not zero, and no distance.
+  std::uint64_t pattern;
+  if (kernels_->same_filled(page, &pattern) && pattern == 0) {
+    if (capacity < kLineBitmapsBytes) return 0;
+    put(dst, std::uint64_t{0});
+    put(dst + 8, std::uint64_t{0});
+    put(dst + 16, ~std::uint64_t{0});
+    return kLineBitmapsBytes;
+  }
+  return kernels_->line_compress(page, dst, capacity, line_level_, *line_);
+}
+
 Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
   const PageLook look = look_at(page);
   if (look == PageLook::kNoise) return {0, CodecId::kRaw};
-  const std::size_t line = look == PageLook::kWords
-                               ? kernels_->line_compress(page, dst, capacity, line_level_, *line_)
-                               : 0;
+  const std::size_t line = look == PageLook::kWords ? compress_line(page, dst, capacity) : 0;
   if (line == 0) {
     return {kernels_->lz4_compress(page, dst, capacity, lz4_level_, *lz4_), CodecId::kLz4};
   }

@@ -102,6 +102,7 @@ class PageCodec {
   bool may_be(CodecId id) const noexcept;
   bool chooses() const noexcept { return lz4_ != nullptr && line_ != nullptr; }
   Encoded choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
+  std::size_t compress_line(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept;
   static Result<PageCodec> open_canned(const CodecSpec& spec, const Kernels& kernels);
 
   unsigned lz4_level_;

@@ -6,9 +6,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <tuple>
 
 #include "codec/codec_spec.h"
+#include "codec/isa/tables.h"
+#include "codec/line/line_format.h"
 #include "codec/page_look.h"
 #include "codec/sample_pages.h"
 
@@ -143,6 +146,30 @@ TEST(PageCodec, RoundTripsInEveryTierAndMoves) {
 
 // What is short as lines stays lines; text, which is long as lines, becomes LZ4 where that is
 // shorter; noise is neither.
+TEST(PageCodec, ABlockOfZerosIsTheOneThatTheLineFormatHas) {
+  const std::byte page[kPageSize] = {};
+  const auto work = std::make_unique<LineWorkspace>();
+  std::byte expected[5000];
+  const std::size_t size =
+      kScalarKernels.line_compress(page, expected, sizeof(expected), kLineLevelDefault, *work);
+  for (const Kernels* tier : available_kernels()) {
+    for (const char* const spec : {"line", "line:1", "line,fallback=lz4"}) {
+      auto codec = PageCodec::open(spec, *tier);
+      ASSERT_TRUE(codec);
+      std::byte block[5000];
+      for (const std::size_t capacity : {sizeof(block), size}) {
+        const Encoded encoded = codec->encode(page, block, capacity);
+        EXPECT_EQ(encoded.id, CodecId::kLine) << spec;
+        ASSERT_EQ(encoded.size, size) << spec;
+        EXPECT_EQ(std::memcmp(block, expected, size), 0) << spec << " " << tier->name;
+      }
+      std::memset(block, 0x5a, sizeof(block));
+      EXPECT_EQ(PageCodec::open("line", *tier)->encode(page, block, size - 1).size, 0u);
+      EXPECT_EQ(block[0], std::byte{0x5a});
+    }
+  }
+}
+
 TEST(PageCodec, TheFallbackTakesTheShorterOfTwo) {
   const Kernels& kernels = *available_kernels().back();
   auto both = PageCodec::open("line,fallback=lz4", kernels);
