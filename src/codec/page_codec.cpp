@@ -228,7 +228,7 @@ std::size_t PageCodec::compress_line(const std::byte* page, std::byte* dst,
 }
 
 Encoded PageCodec::choose(const std::byte* page, std::byte* dst, std::size_t capacity) noexcept {
-  const PageLook look = look_at(page);
+  const PageLook look = look_at(page, {dst, capacity});
   if (look == PageLook::kNoise) return {0, CodecId::kRaw};
   const std::size_t line = look == PageLook::kWords ? compress_line(page, dst, capacity) : 0;
   if (line == 0) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "codec/page_look.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -103,13 +104,14 @@ bool comes_again(const std::byte* bytes) {
 
 }  // namespace
 
-PageLook look_at(const std::byte* page) noexcept {
+PageLook look_at(const std::byte* page, std::span<const std::byte> dst) noexcept {
   // Noise has 495 to 511; on real pages with more than this, LZ4's blocks are the shorter ones.
   constexpr std::uint64_t kUnlikeMin = 420;
   // The page may be somewhere cold; whatever comes next reads all of it.
   prefetch_page(page);
   if (unlike_bytes(page) < kUnlikeMin) return PageLook::kWords;
   if (comes_again(page + kPageSize / 4)) return PageLook::kBytes;
+  prefetch_second_level(dst.data(), std::min(dst.size(), kPageSize));
   return is_noise(page) ? PageLook::kNoise : PageLook::kBytes;
 }
 

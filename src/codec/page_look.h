@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace pleat::codec {
 
@@ -16,7 +17,8 @@ enum class PageLook : std::uint8_t {
 };
 
 // What the page looks like. Noise that repeats, further than 512 bytes away, is taken for noise,
-// though LZ4 would make it shorter.
-PageLook look_at(const std::byte* page) noexcept;
+// though LZ4 would make it shorter. `dst` is where the page goes if it is kept as it is: memory is
+// asked for it when only noise is left to be told.
+PageLook look_at(const std::byte* page, std::span<const std::byte> dst = {}) noexcept;
 
 }  // namespace pleat::codec
