@@ -137,7 +137,8 @@ Result<PageCodec> PageCodec::open(std::string_view text, const Kernels& kernels)
   if (plan.line_level == 0) return unknown_level(spec, "1 to " + std::to_string(kLineLevels));
   for (const auto& [key, value] : spec.options) {
     if (key != "fallback" || value != "lz4") return unknown_option(spec.name, key, value);
-    plan.lz4_level = kLz4LevelDefault;
+    // What is left to it has few matches, and a search that gives up soon misses most of them.
+    plan.lz4_level = kLz4Levels;
   }
   std::string name = "line";
   if (plan.line_level != kLineLevelDefault) name += ":" + std::to_string(plan.line_level);

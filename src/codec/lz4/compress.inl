@@ -21,7 +21,7 @@ inline constexpr Lz4Search kLz4Searches[kLz4Levels + 1] = {
     {.hash_bytes = 7, .step = 2, .skip_shift = 4, .backwards = true},
     {.hash_bytes = 6, .step = 1, .skip_shift = 2, .backwards = false},
     {.hash_bytes = 6, .step = 1, .skip_shift = 4, .backwards = false},
-    {.hash_bytes = 5, .step = 1, .skip_shift = 5, .backwards = false}};
+    {.hash_bytes = 5, .step = 1, .skip_shift = 6, .backwards = false}};
 
 // A multiplicative hash of some bytes: the constant is 2^64 divided by the golden ratio, made odd;
 // the shift drops the bytes that do not take part.
