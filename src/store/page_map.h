@@ -38,7 +38,8 @@ class PageMapEntry {
   }
 
   constexpr bool raw() const { return (bits_ & kRaw) != 0; }
-  constexpr bool unknown() const { return (bits_ & kUnknown) != 0; }
+  // Never a raw page, whose check has that bit too.
+  constexpr bool unknown() const { return (bits_ & (kRaw | kUnknown)) == kUnknown; }
   constexpr unsigned size_class() const { return bits_ & kClassMask; }
   constexpr unsigned distance() const { return bits_ >> kDistanceShift & 0xF; }
   constexpr bool operator==(const PageMapEntry&) const = default;
